@@ -1,0 +1,73 @@
+import type { PackedReader, PackedWriter } from "./packed.ts";
+import { LEG_BYTES, readLegs, writeLegs } from "./receipt.ts";
+import type { Leg } from "./route.ts";
+
+/** A correction names a receipt and amends it with signed legs. Σ legs = −`refund`: what leaves the payees returns to the payer. */
+export interface Correction {
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+  readonly receipt: Uint8Array;
+  readonly receiptSeq: number;
+  readonly reason: CorrectionReason;
+  /** Given back to the payer's debit; negative where a late meter charges more. */
+  readonly refund: number;
+  /** 32-byte hash of the note kept by the node. */
+  readonly noteHash: Uint8Array;
+  readonly legs: readonly Leg[];
+}
+
+export const correctionReasons = ["refund", "chargeback", "lateMeter", "dispute"] as const;
+export type CorrectionReason = (typeof correctionReasons)[number];
+
+/** A proven fault voided an epoch's roots and those of its successors; the next epoch starts from the last final one. */
+export interface Reversal {
+  readonly firstVoidEpoch: number;
+  readonly lastVoidEpoch: number;
+  /** The entry that the proof named. */
+  readonly faultySeq: number;
+  readonly lastFinalPayoutRoot: Uint8Array;
+}
+
+export const REVERSAL_BYTES = 3 * 8 + 32;
+
+export function correctionBytes(correction: Correction): number {
+  return 16 + 16 + 8 + 1 + 8 + 32 + 1 + correction.legs.length * LEG_BYTES;
+}
+
+export function writeCorrection(to: PackedWriter, correction: Correction): void {
+  to.raw(correction.id, 16)
+    .raw(correction.receipt, 16)
+    .u64(correction.receiptSeq)
+    .u8(correctionReasons.indexOf(correction.reason))
+    .i64(correction.refund)
+    .raw(correction.noteHash, 32);
+  writeLegs(to, correction.legs);
+}
+
+export function readCorrection(from: PackedReader): Correction {
+  const [id, receipt, receiptSeq] = [from.raw(16), from.raw(16), from.u64()];
+  const reason = correctionReasons[from.u8()];
+  if (reason === undefined) from.fail();
+  return {
+    ...{ id, receipt, receiptSeq, reason: reason ?? "refund" },
+    refund: from.i64(),
+    noteHash: from.raw(32),
+    legs: readLegs(from),
+  };
+}
+
+export function writeReversal(to: PackedWriter, reversal: Reversal): void {
+  to.u64(reversal.firstVoidEpoch)
+    .u64(reversal.lastVoidEpoch)
+    .u64(reversal.faultySeq)
+    .raw(reversal.lastFinalPayoutRoot, 32);
+}
+
+export function readReversal(from: PackedReader): Reversal {
+  return {
+    firstVoidEpoch: from.u64(),
+    lastVoidEpoch: from.u64(),
+    faultySeq: from.u64(),
+    lastFinalPayoutRoot: from.raw(32),
+  };
+}

@@ -17,6 +17,7 @@ const { status, error } = spawnSync(
     env: {
       FORGE_SNAPSHOT_CHECK: "true",
       ...process.env,
+      FOUNDRY_REMAPPINGS: `@openzeppelin/=${fileURLToPath(new URL("../node_modules/@openzeppelin/", import.meta.url))}`,
       FOUNDRY_SOLC: fileURLToPath(new URL("solc.mjs", import.meta.url)),
       FOUNDRY_DISABLE_NIGHTLY_WARNING: "true",
     },

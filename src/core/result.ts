@@ -19,6 +19,7 @@ export const refusalCodes = [
   "forbidden",
   "not_found",
   "model_not_found",
+  "method_not_allowed",
   "conflict",
   "already_exists",
   "idempotency_mismatch",

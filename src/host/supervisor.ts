@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Refusal, RefusalCode, Result } from "../core/result.ts";
+import { type Refusal, type RefusalCode, type Result, refuse } from "../core/result.ts";
 
 /** What befell a child process. `name` is the child's, as people know it. */
 export type ChildEvent =
@@ -8,6 +8,7 @@ export type ChildEvent =
   | { readonly kind: "restarted"; readonly name: string; readonly pid: number; readonly note: string }
   | { readonly kind: "restart_failed"; readonly name: string; readonly refusal: Refusal; readonly retryInMs: number }
   | { readonly kind: "gave_up"; readonly name: string; readonly refusal: Refusal }
+  | { readonly kind: "stopped_unsaved"; readonly name: string; readonly refusal: Refusal }
   | { readonly kind: "recovered"; readonly name: string; readonly note: string };
 
 /** One life of a child, from a successful launch to its exit. */
@@ -56,7 +57,7 @@ export class Supervisor {
 
   /** The first launch. Its refusal is the caller's: nothing is retried before the child has served once. */
   async start(): Promise<Result<void>> {
-    const launched = await this.#plan.launch();
+    const launched = await this.#launch();
     if (!launched.ok) return launched;
     await this.#adopt(launched.value);
     return { ok: true, value: undefined };
@@ -102,7 +103,7 @@ export class Supervisor {
       const delayMs = this.#delaysMs[this.#restarts] ?? 0;
       this.#restarts += 1;
       if (!(await this.#waited(delayMs))) return;
-      const launched = await this.#plan.launch();
+      const launched = await this.#launch();
       if (launched.ok) {
         onEvent({ kind: "restarted", name, pid: launched.value.child.pid ?? 0, note: launched.value.note });
         return this.#adopt(launched.value);
@@ -112,6 +113,16 @@ export class Supervisor {
       if (retryInMs !== undefined) onEvent({ kind: "restart_failed", name, refusal, retryInMs });
     }
     onEvent({ kind: "gave_up", name, refusal });
+  }
+
+  /** A launch that throws, because its folder has gone for instance, is one more way to fail: it must not end this process. */
+  async #launch(): Promise<Result<Life>> {
+    const { name, unavailable } = this.#plan;
+    try {
+      return await this.#plan.launch();
+    } catch (error) {
+      return refuse(unavailable, `${name} could not be started: ${error instanceof Error ? error.message : error}`);
+    }
   }
 
   /** False if told to stop meanwhile. */

@@ -93,6 +93,14 @@ describe("what is refused", () => {
     expect(existsSync(join(cluster, "base", "16384"))).toBe(true);
   });
 
+  test("a password file that was lost, and the server does not stay behind", async () => {
+    const data = await temporaryFolder();
+    await (await start(data)).stop();
+    rmSync(join(data, "postgres.password"));
+    expect(await tryStart(data)).toMatchObject({ ok: false, error: { code: "data_folder_damaged" } });
+    expect(existsSync(join(data, "postgres", "postmaster.pid"))).toBe(false);
+  });
+
   test.skipIf(!mayMount())("a disk that is full", async () => {
     const data = await temporaryFolder();
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", data]);

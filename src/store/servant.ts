@@ -41,14 +41,16 @@ export function barrierFor(servant: Servant, path: string): string | undefined {
   return folders.find((folder) => !mayPass(servant, folder));
 }
 
-/** Makes the servant owner of the folder and all in it; links themselves, never what they point to. */
+/**
+ * Makes the servant owner of the folder and all in it; links themselves, never what they point to.
+ * The folder comes last, so that one which is the servant's already holds nothing that is not.
+ */
 export async function giveTo(servant: Servant | undefined, path: string): Promise<void> {
   if (servant === undefined) return;
   const found = await lstat(path);
-  if (found.isSymbolicLink()) return;
-  if (found.uid !== servant.uid || found.gid !== servant.gid) await chown(path, servant.uid, servant.gid);
-  if (!found.isDirectory()) return;
-  for (const name of await readdir(path)) await giveTo(servant, join(path, name));
+  if (found.isSymbolicLink() || (found.uid === servant.uid && found.gid === servant.gid)) return;
+  if (found.isDirectory()) for (const name of await readdir(path)) await giveTo(servant, join(path, name));
+  await chown(path, servant.uid, servant.gid);
 }
 
 function mayPass(servant: Servant, folder: string): boolean {

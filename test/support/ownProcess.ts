@@ -14,13 +14,19 @@ export interface OwnProcess {
 
 export async function ownProcess(file: string, args: readonly string[]): Promise<OwnProcess> {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => {
     child.kill("SIGKILL");
   });
+  let complaints = "";
+  child.stderr.on("data", (chunk) => {
+    complaints += chunk;
+  });
   const said = await new Promise<unknown>((resolve, reject) => {
     createInterface({ input: child.stdout }).once("line", (line) => resolve(JSON.parse(line)));
-    child.once("exit", (code) => reject(new Error(`${file} exited with ${code} before it said anything`)));
+    child.once("exit", (code) =>
+      reject(new Error(`${file} exited with ${code} before it said anything: ${complaints}`)),
+    );
   });
   const gone = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+
 /// @title SettlementTree
 /// @notice Position-ordered keccak256 trees in which an epoch's postings, payouts and debits are committed.
 /// @dev node = keccak256(left ‖ right); n leaves are padded with 32 zero bytes to a power of two; no leaves give the root
@@ -62,8 +64,8 @@ library SettlementTree {
     }
 
     /// @notice ⌈log2(count)⌉, and 0 for an empty tree.
-    function depthOf(uint64 count) internal pure returns (uint256 depth) {
-        while (uint256(1) << depth < count) ++depth;
+    function depthOf(uint64 count) internal pure returns (uint256) {
+        return count < 2 ? 0 : Math.log2(count - 1) + 1;
     }
 
     /// @notice The payer's lifetime debit, in nano, under a debit tree that ascends strictly by payer.

@@ -1,0 +1,115 @@
+import type { CorpusIndex } from "../models/corpusIndex.ts";
+
+/**
+ * The maximal matching spans of an output: stretches of it that occur in the corpus and that are part of no longer stretch which
+ * does (as in OLMoTrace, Liu et al. 2025, section 3). Every position is looked up with one binary search that carries the
+ * common prefixes of its two bounds (Manber and Myers 1993), and only where a span that reaches further can begin.
+ */
+export interface MaximalSpan {
+  /** Tokens [from, until) of the output. */
+  readonly from: number;
+  readonly until: number;
+  /** The suffixes that begin with the span: `high − low` occurrences. */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** All maximal spans of at least `tokensMin` (≥ 1) tokens, by start; their ends ascend too. */
+export function findMaximalSpans(index: CorpusIndex, output: ArrayLike<number>, tokensMin = 1): MaximalSpan[] {
+  const query = Uint16Array.from(output);
+  const spans: MaximalSpan[] = [];
+  let reached = 0;
+  let from = 0;
+  while (from < query.length) {
+    // A span that begins here and is worth reporting ends past `reached` and has `tokensMin` tokens.
+    const needed = Math.max(reached + 1 - from, tokensMin);
+    if (from + needed > query.length) break;
+    const match = longestMatch(index, query, from);
+    const until = from + match.length;
+    if (match.length >= needed) {
+      spans.push({ from, until, ...widen(index, match.at, match.length) });
+      reached = until;
+    } else if (until > reached) reached = until;
+    from++;
+  }
+  return spans;
+}
+
+interface Match {
+  readonly length: number;
+  /** A place in the suffix array that begins with the match. */
+  readonly at: number;
+}
+
+/** The longest prefix of query[from…] that occurs in the corpus. */
+function longestMatch(index: CorpusIndex, query: Uint16Array, from: number): Match {
+  const { tokens, suffixes, buckets } = index;
+  const first = query[from]!;
+  let low = buckets[first]! - 1;
+  let high = buckets[first + 1]!;
+  if (high - low === 1) return { length: 0, at: 0 };
+  const rest = query.length - from;
+  let lowPrefix = 1;
+  let highPrefix = 1;
+  const [before, after] = [low, high];
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    let prefix = lowPrefix < highPrefix ? lowPrefix : highPrefix;
+    let position = suffixes[middle]! + prefix;
+    // A separator matches no token of an output, so this stops within the record.
+    while (prefix < rest && tokens[position] === query[from + prefix]) {
+      prefix++;
+      position++;
+    }
+    if (prefix === rest) return { length: rest, at: middle };
+    if (tokens[position]! < query[from + prefix]!) {
+      low = middle;
+      lowPrefix = prefix;
+    } else {
+      high = middle;
+      highPrefix = prefix;
+    }
+  }
+  // The neighbours of where the query would stand hold the longest match; a bound that was never moved is no neighbour.
+  if (high === after || (low !== before && lowPrefix >= highPrefix)) return { length: lowPrefix, at: low };
+  return { length: highPrefix, at: high };
+}
+
+/** All suffixes around `at` that share its first `length` tokens. */
+function widen(index: CorpusIndex, at: number, length: number): { low: number; high: number } {
+  const { tokens, suffixes, buckets } = index;
+  const origin = suffixes[at]!;
+  const shares = (place: number): boolean => {
+    const position = suffixes[place]!;
+    for (let k = 0; k < length; k++) if (tokens[position + k] !== tokens[origin + k]) return false;
+    return true;
+  };
+  const first = tokens[origin]!;
+  return {
+    low: edge(at, buckets[first]! - 1, -1, shares),
+    high: edge(at, buckets[first + 1]!, 1, shares),
+  };
+}
+
+/**
+ * Walks from `at` towards `bound` (excluded) in doubling steps, then bisects: the last place that shares (downwards), or
+ * the first that does not (upwards).
+ */
+function edge(at: number, bound: number, direction: 1 | -1, shares: (place: number) => boolean): number {
+  let inside = at;
+  let outside = bound;
+  for (let step = 1; (outside - inside) * direction > step; step *= 2) {
+    const place = inside + step * direction;
+    if (!shares(place)) {
+      outside = place;
+      break;
+    }
+    inside = place;
+  }
+  while (Math.abs(outside - inside) > 1) {
+    const middle = inside + Math.trunc((outside - inside) / 2);
+    if (shares(middle)) inside = middle;
+    else outside = middle;
+  }
+  return direction === 1 ? outside : inside;
+}

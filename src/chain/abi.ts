@@ -1,0 +1,90 @@
+import { parseAbi } from "viem";
+
+/** The parts of the contracts' interfaces that the node calls, typed. A test holds them against the built artifacts. */
+export const tokenAbi = parseAbi([
+  "function balanceOf(address account) view returns (uint256)",
+  "function approve(address spender, uint256 value) returns (bool)",
+  "function transfer(address to, uint256 value) returns (bool)",
+  "function allowance(address owner, address spender) view returns (uint256)",
+]);
+
+export const registryAbi = parseAbi([
+  "struct Parent { bytes32 id; uint32 weight; }",
+  "struct Terms { uint8 unit; uint64 inPerMillion; uint64 outPerMillion; uint64 perCall; uint16 parentsBps; string licence; }",
+  "struct Registration { uint8 kind; bytes32 contentRoot; Parent[] parents; Terms terms; bytes32 vectorRoot; string uri; bytes32 salt; }",
+  "function register(Registration registration) returns (bytes32 asset)",
+  "function assetId(Registration registration, address creator) view returns (bytes32)",
+  "function isRegistered(bytes32 asset) view returns (bool)",
+  "function ownerOf(uint256 tokenId) view returns (address)",
+  "function transferFrom(address from, address to, uint256 tokenId)",
+  "error UnknownParent(bytes32 parent)",
+  "error UnsortedParents()",
+  "error InvalidParentShare()",
+  "error InvalidTerms()",
+  "error EmptyContent()",
+]);
+
+export const policyAbi = parseAbi([
+  "struct Policy { uint16 modelBps; uint16 contextBps; uint16 contributorsBps; uint16 stakersBps; uint16 treasuryBps; uint16 priorCapBps; bytes32 treasuryPayee; bytes32 reservePayee; bytes32 datanetReservePayee; }",
+  "function setPolicy(Policy policy) returns (bytes32 hash)",
+  "function current() view returns (bytes32)",
+  "error PolicyOutOfLimits()",
+]);
+
+export const escrowAbi = parseAbi([
+  "function deposit(bytes32 ledger, address payer, uint256 amount) returns (uint64 index)",
+  "function netDeposits(bytes32 ledger) view returns (uint256)",
+  "event Deposited(bytes32 indexed ledger, address indexed payer, uint64 index, address from, uint128 amount, uint128 deposited)",
+  "event Withdrawn(bytes32 indexed ledger, address indexed payer, uint128 amount, uint128 withdrawn)",
+  "event WithdrawalRequested(bytes32 indexed ledger, address indexed payer, uint128 amount, uint64 availableAt)",
+  "error UnknownLedger(bytes32 ledger)",
+  "error InvalidAmount(uint256 amount)",
+  "error ExceedsCredits()",
+]);
+
+export const settlementAbi = parseAbi([
+  "struct Roles { address signer; address proposer; address attestor; }",
+  "struct Periods { uint32 epochSeconds; uint32 windowSeconds; uint32 thawSeconds; uint32 noticeSeconds; uint32 expirySeconds; }",
+  "struct EpochCommitment { bytes32 ledger; uint64 epoch; uint64 journalSize; bytes32 journalRoot; bytes32 postingsRoot; uint64 postingsCount; bytes32 payoutRoot; uint64 payoutCount; bytes32 debitRoot; uint64 debitCount; uint128 credits; uint128 debits; uint64 registryBlock; bytes32 policyHash; }",
+  "struct Epoch { bytes32 payoutRoot; uint64 payoutCount; uint8 status; uint64 proposedAt; uint64 previous; bytes32 debitRoot; uint64 debitCount; uint64 journalSize; uint64 postingsCount; uint64 registryBlock; bytes32 journalRoot; bytes32 postingsRoot; bytes32 policyHash; uint128 credits; uint128 debits; address proposer; address signer; }",
+  "struct Progress { uint64 proposed; uint64 live; uint64 latestFinal; uint64 pending; }",
+  "struct IdentityPreimage { uint64 chainId; address registry; bytes32 datanet; bytes32 tag; }",
+  "struct Ledger { address owner; address pendingOwner; uint64 openedAt; Roles roles; Periods periods; }",
+  "function openLedger(bytes32 salt, Roles roles, Periods periods) returns (bytes32 ledger)",
+  "function ledgerId(address owner, bytes32 salt) view returns (bytes32)",
+  "function ledgerOf(bytes32 ledger) view returns (Ledger)",
+  "function isOpen(bytes32 ledger) view returns (bool)",
+  "function postBond(bytes32 ledger, address proposer, uint128 amount)",
+  "function propose(EpochCommitment commitment, bytes signature)",
+  "function finalise(bytes32 ledger, uint64 epoch)",
+  "function claimFor(bytes32 ledger, uint64 epoch, uint64 index, bytes32 payee, uint128 cumulative, bytes32[] proof) returns (uint128 amount)",
+  "function claim(bytes32 ledger, uint64 epoch, uint64 index, bytes32 payee, uint128 cumulative, bytes32[] proof) returns (uint128 amount)",
+  "function claimed(bytes32 ledger, bytes32 payee) view returns (uint128)",
+  "function epochOf(bytes32 ledger, uint64 epoch) view returns (Epoch)",
+  "function progressOf(bytes32 ledger) view returns (Progress)",
+  "function ESCROW() view returns (address)",
+  "function noticeBinding(bytes32 ledger, IdentityPreimage preimage, uint8 outcome, address account, bytes32 proofHash) returns (bytes32 payee)",
+  "function finaliseBinding(bytes32 ledger, bytes32 payee, uint8 outcome, address account)",
+  "function entitledTo(bytes32 ledger, bytes32 payee) view returns (address)",
+  "error NotProposer()",
+  "error WrongEpoch(uint64 expected)",
+  "error NotMonotone()",
+  "error CreditsExceedDebits()",
+  "error InvalidTree()",
+  "error RegistryBlockAhead()",
+  "error WrongPolicy(bytes32 expected)",
+  "error InvalidCheckpoint()",
+  "error NotProposed()",
+  "error WindowStillRuns(uint64 until)",
+  "error Insolvent(uint256 debits, uint256 netDeposits)",
+  "error NotFinal()",
+  "error InvalidProof()",
+  "error NotEntitled()",
+  "error NotBound(bytes32 payee)",
+  "error NothingDue()",
+  "error NoticeStillRuns(uint64 finalAt)",
+  "error AlreadyFinal()",
+  "error NotAttestor()",
+  "error UnknownLedger(bytes32 ledger)",
+  "error ExceedsCredits()",
+]);

@@ -1,0 +1,329 @@
+import { type Hex, parseEventLogs } from "viem";
+import type { LocalAccount } from "viem/accounts";
+import { assetKinds } from "../core/asset.ts";
+import { compareBytes, fromHex, padAddress, toHex } from "../core/bytes.ts";
+import { WEI_PER_NANO } from "../core/money.ts";
+import type { FeePolicy } from "../core/policy.ts";
+import { policyHash } from "../core/policy.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import type {
+  AssetRegistration,
+  BindingNotice,
+  Chain,
+  ChainEpoch,
+  ContractAddresses,
+  EpochCommitment,
+  Movement,
+} from "../ledger/chain.ts";
+import type { PayoutProof } from "../ledger/ledger.ts";
+import { escrowAbi, policyAbi, registryAbi, settlementAbi, tokenAbi } from "./abi.ts";
+import { policyStruct } from "./deploy.ts";
+import type { Sender } from "./sender.ts";
+
+/** How a ledger is opened: its salt (32 bytes), periods in seconds, and the proposer's bond in nano. */
+export interface LedgerSetup {
+  readonly salt: Uint8Array;
+  readonly epochSeconds: number;
+  readonly windowSeconds: number;
+  readonly thawSeconds: number;
+  readonly noticeSeconds: number;
+  readonly expirySeconds: number;
+  readonly bondNano: bigint;
+  /** Signs checkpoints and batches: 20 bytes. */
+  readonly signer: Uint8Array;
+}
+
+export interface EvmChainOptions {
+  readonly sender: Sender;
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  /** Owns the ledger, proposes, attests and pays. */
+  readonly account: LocalAccount;
+  readonly setup: LedgerSetup;
+}
+
+/** The contracts of `contracts/src`, on any EVM chain with Cancun opcodes. */
+export function openEvmChain(options: EvmChainOptions): Chain {
+  return new EvmChain(options);
+}
+
+class EvmChain implements Chain {
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  readonly settlement: Uint8Array;
+  readonly node: Uint8Array;
+  readonly #sender: Sender;
+  readonly #account: LocalAccount;
+  readonly #setup: LedgerSetup;
+
+  constructor(options: EvmChainOptions) {
+    this.chainId = options.chainId;
+    this.contracts = options.contracts;
+    this.settlement = options.contracts.settlement;
+    this.node = fromHex(options.account.address);
+    this.#sender = options.sender;
+    this.#account = options.account;
+    this.#setup = options.setup;
+  }
+
+  get #at(): { readonly address: Hex; readonly abi: typeof settlementAbi } {
+    return { address: toHex(this.settlement), abi: settlementAbi };
+  }
+
+  async block(): Promise<number> {
+    return Number(await this.#sender.client.getBlockNumber({ cacheTime: 0 }));
+  }
+
+  async openLedger(): Promise<Result<Uint8Array>> {
+    const { salt, signer, bondNano, ...periods } = this.#setup;
+    const args = [this.#account.address, toHex(salt)] as const;
+    const id = await this.#sender.read((client) =>
+      client.readContract({ ...this.#at, functionName: "ledgerId", args }),
+    );
+    if (!id.ok) return id;
+    const open = await this.#sender.read((client) =>
+      client.readContract({ ...this.#at, functionName: "isOpen", args: [id.value] }),
+    );
+    if (!open.ok || open.value) return open.ok ? ok(fromHex(id.value)) : open;
+    const roles = { signer: toHex(signer), proposer: this.#account.address, attestor: this.#account.address };
+    const opened = await this.#settle("openLedger", [toHex(salt), roles, periods]);
+    if (!opened.ok) return opened;
+    const bond = bondNano * WEI_PER_NANO;
+    const approved = await this.#approve(this.contracts.settlement, bond);
+    if (!approved.ok) return approved;
+    const posted = await this.#settle("postBond", [id.value, this.#account.address, bond]);
+    return posted.ok ? ok(fromHex(id.value)) : posted;
+  }
+
+  async registerAsset(input: AssetRegistration): Promise<Result<Uint8Array>> {
+    const registration = registrationStruct(input);
+    const address = toHex(this.contracts.registry);
+    const id = await this.#sender.read((client) =>
+      client.readContract({
+        address,
+        abi: registryAbi,
+        functionName: "assetId",
+        args: [registration, this.#account.address],
+      }),
+    );
+    if (!id.ok) return id;
+    const known = await this.#sender.read((client) =>
+      client.readContract({ address, abi: registryAbi, functionName: "isRegistered", args: [id.value] }),
+    );
+    if (!known.ok || known.value) return known.ok ? ok(fromHex(id.value)) : known;
+    const call = { to: address, abi: registryAbi, name: "register", args: [registration] };
+    const sent = await this.#sender.send(this.#account, call);
+    return sent.ok ? ok(fromHex(id.value)) : sent;
+  }
+
+  async ownerOf(asset: Uint8Array): Promise<Result<Uint8Array>> {
+    const address = toHex(this.contracts.registry);
+    const owner = await this.#sender.read((client) =>
+      client.readContract({ address, abi: registryAbi, functionName: "ownerOf", args: [BigInt(toHex(asset))] }),
+    );
+    return owner.ok ? ok(fromHex(owner.value)) : owner;
+  }
+
+  async publishPolicy(policy: FeePolicy): Promise<Result<Uint8Array>> {
+    const address = toHex(this.contracts.policy);
+    const current = await this.#sender.read((client) =>
+      client.readContract({ address, abi: policyAbi, functionName: "current" }),
+    );
+    if (!current.ok) return current;
+    const hash = policyHash(policy);
+    if (current.value === toHex(hash)) return ok(hash);
+    const call = { to: address, abi: policyAbi, name: "setPolicy", args: [policyStruct(policy)] };
+    const sent = await this.#sender.send(this.#account, call);
+    return sent.ok ? ok(hash) : sent;
+  }
+
+  async deposit(ledger: Uint8Array, amount: bigint): Promise<Result<string>> {
+    const wei = amount * WEI_PER_NANO;
+    const approved = await this.#approve(this.contracts.escrow, wei);
+    if (!approved.ok) return approved;
+    const args = [toHex(ledger), this.#account.address, wei];
+    const sent = await this.#sender.send(this.#account, {
+      ...{ to: toHex(this.contracts.escrow), abi: escrowAbi, name: "deposit", args },
+    });
+    return sent.ok ? ok(sent.value.transactionHash) : sent;
+  }
+
+  async movements(ledger: Uint8Array, from: number, until: number): Promise<Result<readonly Movement[]>> {
+    const logs = await this.#sender.read((client) =>
+      client.getLogs({
+        address: toHex(this.contracts.escrow),
+        ...{ fromBlock: BigInt(from), toBlock: BigInt(until) },
+      }),
+    );
+    if (!logs.ok) return logs;
+    const events = parseEventLogs({ abi: escrowAbi, logs: logs.value, eventName: ["Deposited", "Withdrawn"] });
+    const own = events.filter((event) => event.args.ledger === toHex(ledger));
+    return ok(
+      own.map((event) => ({
+        kind: event.eventName === "Deposited" ? ("deposit" as const) : ("withdrawal" as const),
+        payer: padAddress(fromHex(event.args.payer)),
+        amount: event.args.amount / WEI_PER_NANO,
+        reference: `${this.chainId}:${event.transactionHash}:${event.logIndex}`,
+        block: Number(event.blockNumber),
+      })),
+    );
+  }
+
+  async propose(ledger: Uint8Array, commitment: EpochCommitment): Promise<Result<string>> {
+    const present = await this.epoch(ledger, commitment.record.epoch);
+    if (!present.ok) return present;
+    if (present.value !== undefined) return ok("already proposed");
+    const args = [commitmentStruct(ledger, commitment), toHex(commitment.checkpointSignature)];
+    const sent = await this.#settle("propose", args);
+    return sent.ok ? ok(sent.value) : sent;
+  }
+
+  async finalise(ledger: Uint8Array, epoch: number): Promise<Result<string>> {
+    const present = await this.epoch(ledger, epoch);
+    if (!present.ok) return present;
+    if (present.value === undefined) return refuse("not_found", `epoch ${epoch} was not proposed on chain`);
+    if (present.value.status === "final") return ok("already final");
+    return this.#settle("finalise", [toHex(ledger), BigInt(epoch)]);
+  }
+
+  async epoch(ledger: Uint8Array, epoch: number): Promise<Result<ChainEpoch | undefined>> {
+    const args = [toHex(ledger), BigInt(epoch)] as const;
+    const stored = await this.#sender.read((client) =>
+      client.readContract({ ...this.#at, functionName: "epochOf", args }),
+    );
+    if (!stored.ok) return stored;
+    const status = ([undefined, "proposed", "final", "voided"] as const)[stored.value.status];
+    if (status === undefined) return ok(undefined);
+    const value = stored.value;
+    return ok({
+      status,
+      journalSize: Number(value.journalSize),
+      journalRoot: fromHex(value.journalRoot),
+      postingsRoot: fromHex(value.postingsRoot),
+      postingsCount: Number(value.postingsCount),
+      payoutRoot: fromHex(value.payoutRoot),
+      payoutCount: Number(value.payoutCount),
+      debitRoot: fromHex(value.debitRoot),
+      debitCount: Number(value.debitCount),
+      credits: value.credits,
+      debits: value.debits,
+      registryBlock: Number(value.registryBlock),
+      policyHash: fromHex(value.policyHash),
+      finalFrom: Number(value.proposedAt) + this.#setup.windowSeconds,
+    });
+  }
+
+  claimed(ledger: Uint8Array, payee: Uint8Array): Promise<Result<bigint>> {
+    return this.#sender.read((client) =>
+      client.readContract({ ...this.#at, functionName: "claimed", args: [toHex(ledger), toHex(payee)] }),
+    );
+  }
+
+  async claim(
+    ledger: Uint8Array,
+    epoch: number,
+    proof: PayoutProof,
+  ): Promise<Result<{ readonly transaction: string; readonly paid: bigint }>> {
+    const before = await this.claimed(ledger, proof.payee);
+    if (!before.ok) return before;
+    const path = proof.proof.map((hash) => toHex(hash));
+    const args = [toHex(ledger), BigInt(epoch), BigInt(proof.index), toHex(proof.payee), proof.cumulative, path];
+    const sent = await this.#settle("claimFor", args);
+    return sent.ok ? ok({ transaction: sent.value, paid: proof.cumulative - before.value }) : sent;
+  }
+
+  async balance(address: Uint8Array): Promise<Result<bigint>> {
+    const args = [toHex(address)] as const;
+    const wei = await this.#sender.read((client) =>
+      client.readContract({ address: toHex(this.contracts.token), abi: tokenAbi, functionName: "balanceOf", args }),
+    );
+    return wei.ok ? ok(wei.value / WEI_PER_NANO) : wei;
+  }
+
+  async noticeBinding(ledger: Uint8Array, notice: BindingNotice): Promise<Result<string>> {
+    const preimage = {
+      chainId: BigInt(notice.chainId),
+      registry: toHex(notice.registry),
+      datanet: toHex(notice.datanet),
+      tag: toHex(notice.tag),
+    };
+    return this.#settle("noticeBinding", [
+      toHex(ledger),
+      preimage,
+      BOUND,
+      toHex(notice.account),
+      toHex(notice.proofHash),
+    ]);
+  }
+
+  finaliseBinding(ledger: Uint8Array, payee: Uint8Array, account: Uint8Array): Promise<Result<string>> {
+    return this.#settle("finaliseBinding", [toHex(ledger), toHex(payee), BOUND, toHex(account)]);
+  }
+
+  async entitledTo(ledger: Uint8Array, payee: Uint8Array): Promise<Result<Uint8Array | undefined>> {
+    const args = [toHex(ledger), toHex(payee)] as const;
+    const entitled = await this.#sender.read((client) =>
+      client.readContract({ ...this.#at, functionName: "entitledTo", args }),
+    );
+    if (!entitled.ok) return entitled;
+    const address = fromHex(entitled.value);
+    return ok(address.every((byte) => byte === 0) ? undefined : address);
+  }
+
+  async #settle(name: string, args: readonly unknown[]): Promise<Result<string>> {
+    const call = { to: toHex(this.contracts.settlement), abi: settlementAbi, name, args };
+    const sent = await this.#sender.send(this.#account, call);
+    return sent.ok ? ok(sent.value.transactionHash) : sent;
+  }
+
+  async #approve(spender: Uint8Array, wei: bigint): Promise<Result<unknown>> {
+    const args = [toHex(spender), wei];
+    return this.#sender.send(this.#account, { to: toHex(this.contracts.token), abi: tokenAbi, name: "approve", args });
+  }
+}
+
+const BOUND = 1;
+
+/** The registration as the contract's struct; parents ascend by id, as the contract wants them. */
+function registrationStruct(input: AssetRegistration) {
+  const parents = input.parents
+    .toSorted((a, b) => compareBytes(a.id, b.id))
+    .map((parent) => ({ id: toHex(parent.id), weight: parent.weight }));
+  const { unit, royalty, parentsBps, licence } = input.terms;
+  return {
+    kind: assetKinds.indexOf(input.kind),
+    contentRoot: toHex(input.contentRoot),
+    parents,
+    terms: {
+      unit: unit === "nano" ? 0 : 1,
+      inPerMillion: BigInt(royalty.inPerMillion),
+      outPerMillion: BigInt(royalty.outPerMillion),
+      perCall: BigInt(royalty.perCall),
+      parentsBps: parents.length === 0 ? 0 : parentsBps,
+      licence,
+    },
+    vectorRoot: toHex(input.vectorRoot ?? new Uint8Array(32)),
+    uri: input.uri,
+    salt: toHex(input.salt),
+  };
+}
+
+function commitmentStruct(ledger: Uint8Array, commitment: EpochCommitment) {
+  const { record } = commitment;
+  return {
+    ledger: toHex(ledger),
+    epoch: BigInt(record.epoch),
+    journalSize: BigInt(commitment.journalSize),
+    journalRoot: toHex(commitment.journalRoot),
+    postingsRoot: toHex(record.postingsRoot),
+    postingsCount: BigInt(record.postingsCount),
+    payoutRoot: toHex(record.payoutRoot),
+    payoutCount: BigInt(record.payoutCount),
+    debitRoot: toHex(record.debitRoot),
+    debitCount: BigInt(record.debitCount),
+    credits: record.credits,
+    debits: record.debits,
+    registryBlock: BigInt(record.registryBlock),
+    policyHash: toHex(record.policyHash),
+  };
+}

@@ -1,0 +1,144 @@
+import {
+  type Abi,
+  BaseError,
+  ContractFunctionRevertedError,
+  createPublicClient,
+  decodeErrorResult,
+  encodeDeployData,
+  encodeFunctionData,
+  type Hex,
+  http,
+  type PublicClient,
+  type TransactionReceipt,
+} from "viem";
+import type { LocalAccount } from "viem/accounts";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import { callNode } from "./rpc.ts";
+
+/**
+ * Sends transactions one after the other: it owns the nonces of its accounts, and on a chain that does not mine by itself it mines.
+ * A transaction is confirmed when its receipt is there; one that reverts is refused with the contract's own error.
+ */
+export class Sender {
+  readonly client: PublicClient;
+  readonly #url: string;
+  readonly #mines: boolean;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: { readonly url: string; readonly mines: boolean }) {
+    this.#url = options.url;
+    this.#mines = options.mines;
+    this.client = createPublicClient({
+      transport: http(options.url, { retryCount: 2, timeout: 20_000 }),
+      pollingInterval: 100,
+    });
+  }
+
+  /** Deploys a contract; its address. */
+  async deploy(from: LocalAccount, abi: Abi, bytecode: Hex, args: readonly unknown[]): Promise<Result<Hex>> {
+    const receipt = await this.#enqueue(from, undefined, encodeDeployData({ abi, bytecode, args }));
+    if (!receipt.ok) return receipt;
+    const address = receipt.value.contractAddress;
+    return address ? ok(address) : refuse("chain_unavailable", "the deployment made no contract");
+  }
+
+  /** Calls a function in a transaction, after a dry run that names the reason if it would revert. */
+  async send(
+    from: LocalAccount,
+    call: { readonly to: Hex; readonly abi: Abi; readonly name: string; readonly args: readonly unknown[] },
+  ): Promise<Result<TransactionReceipt>> {
+    const data = encodeFunctionData({ abi: call.abi, functionName: call.name, args: call.args });
+    return this.#enqueue(from, call.to, data, call.abi);
+  }
+
+  /** Runs a read; what goes wrong becomes a refusal. */
+  async read<T>(run: (client: PublicClient) => Promise<T>): Promise<Result<T>> {
+    try {
+      return ok(await run(this.client));
+    } catch (error) {
+      return { ok: false, error: chainRefusal(error) };
+    }
+  }
+
+  /** Mines a block with the present time, on a chain that waits to be told. */
+  async mine(): Promise<Result<void>> {
+    if (!this.#mines) return ok(undefined);
+    const mined = await callNode(this.#url, "evm_mine");
+    return mined.ok ? ok(undefined) : mined;
+  }
+
+  #enqueue(from: LocalAccount, to: Hex | undefined, data: Hex, abi?: Abi): Promise<Result<TransactionReceipt>> {
+    const next = this.#queue.then(() => this.#transact(from, to, data, abi));
+    this.#queue = next;
+    return next;
+  }
+
+  async #transact(from: LocalAccount, to: Hex | undefined, data: Hex, abi?: Abi): Promise<Result<TransactionReceipt>> {
+    try {
+      const fresh = await this.mine();
+      if (!fresh.ok) return fresh;
+      const request = { account: from.address, data, ...(to === undefined ? {} : { to }) };
+      const [gas, fees, nonce, chainId] = await Promise.all([
+        this.client.estimateGas(request),
+        this.client.estimateFeesPerGas(),
+        this.client.getTransactionCount({ address: from.address, blockTag: "pending" }),
+        this.client.getChainId(),
+      ]);
+      const serializedTransaction = await from.signTransaction({
+        ...{ type: "eip1559", chainId, nonce, data, gas: (gas * 12n) / 10n, ...(to === undefined ? {} : { to }) },
+        ...{ maxFeePerGas: fees.maxFeePerGas, maxPriorityFeePerGas: fees.maxPriorityFeePerGas },
+      });
+      const hash = await this.client.sendRawTransaction({ serializedTransaction });
+      const mined = await this.mine();
+      if (!mined.ok) return mined;
+      const receipt = await this.client.waitForTransactionReceipt({ hash, timeout: 60_000 });
+      if (receipt.status === "success") return ok(receipt);
+      return refuse("chain_unavailable", `transaction ${hash} reverted`);
+    } catch (error) {
+      return { ok: false, error: chainRefusal(error, abi) };
+    }
+  }
+}
+
+/** What a contract or a node said, as a refusal: its error's name where there is one. */
+export function chainRefusal(error: unknown, abi?: Abi): Refusal {
+  const revert = error instanceof BaseError ? revertName(error, abi) : undefined;
+  if (revert !== undefined)
+    return { code: revertCodes.get(revert) ?? "conflict", message: `the contract refused: ${revert}` };
+  const message =
+    error instanceof BaseError ? error.shortMessage : error instanceof Error ? error.message : String(error);
+  return { code: "chain_unavailable", message, hint: "check that the chain's RPC endpoint answers" };
+}
+
+const revertCodes = new Map<string, Refusal["code"]>([
+  ["NotFinal", "epoch_not_final"],
+  ["WindowStillRuns", "epoch_not_final"],
+  ["NothingDue", "nothing_to_claim"],
+  ["NotBound", "forbidden"],
+  ["NotEntitled", "forbidden"],
+  ["NotProposer", "forbidden"],
+  ["NotAttestor", "forbidden"],
+  ["InvalidProof", "proof_invalid"],
+  ["UnknownParent", "not_found"],
+  ["UnknownLedger", "not_found"],
+]);
+
+function revertName(error: BaseError, abi?: Abi): string | undefined {
+  const reverted = error.walk((cause) => cause instanceof ContractFunctionRevertedError);
+  if (reverted instanceof ContractFunctionRevertedError) return reverted.data?.errorName ?? reverted.reason;
+  const data = revertData(error);
+  if (data === undefined || abi === undefined) return data === undefined ? undefined : `error ${data.slice(0, 10)}`;
+  try {
+    return decodeErrorResult({ abi, data }).errorName;
+  } catch {
+    return `error ${data.slice(0, 10)}`;
+  }
+}
+
+function revertData(error: BaseError): Hex | undefined {
+  const carrier = error.walk(
+    (cause) => typeof cause === "object" && cause !== null && "data" in cause && typeof cause.data === "string",
+  );
+  if (typeof carrier !== "object" || carrier === null || !("data" in carrier)) return undefined;
+  return typeof carrier.data === "string" && carrier.data.startsWith("0x") ? `0x${carrier.data.slice(2)}` : undefined;
+}

@@ -1,0 +1,126 @@
+import { type AssetRecord, royaltyVector, type VectorShare, vectorRoot } from "./asset.ts";
+import { equalBytes, toHex } from "./bytes.ts";
+import type { BindingRecord, PayeeRecord } from "./entry.ts";
+import { checkPolicy, type FeePolicy, policyHash } from "./policy.ts";
+import { joinPoolChunks, type Pool, type PoolChunk, poolId } from "./pool.ts";
+import { ok, type Result, refuse } from "./result.ts";
+import type { RoutePolicy } from "./route.ts";
+
+/**
+ * Who and what a ledger knows, learnt from its journal alone and in its order: payees, policies, assets with their royalty vectors, pools, bindings.
+ * Every method takes one record of the journal, checks all that can be checked of it, and refuses what does not hold.
+ */
+export class KnownParties {
+  readonly #ledger: Uint8Array;
+  readonly #payees: PayeeRecord[] = [];
+  readonly #numbers = new Map<string, number>();
+  readonly #policies = new Map<string, RoutePolicy>();
+  readonly #assets = new Map<string, { readonly record: AssetRecord; readonly vector: readonly VectorShare[] }>();
+  readonly #pools = new Map<number, Pool>();
+  readonly #openChunks = new Map<number, PoolChunk[]>();
+  readonly #bindings = new Map<number, BindingRecord>();
+
+  constructor(ledger: Uint8Array) {
+    this.#ledger = ledger;
+  }
+
+  payee(number: number): PayeeRecord | undefined {
+    return this.#payees[number - 1];
+  }
+
+  number(id: Uint8Array): number | undefined {
+    return this.#numbers.get(toHex(id));
+  }
+
+  policy(hash: Uint8Array): RoutePolicy | undefined {
+    return this.#policies.get(toHex(hash));
+  }
+
+  asset(id: Uint8Array): AssetRecord | undefined {
+    return this.#assets.get(toHex(id))?.record;
+  }
+
+  pool(number: number): Pool | undefined {
+    return this.#pools.get(number);
+  }
+
+  binding(identity: number): BindingRecord | undefined {
+    return this.#bindings.get(identity);
+  }
+
+  get payeeCount(): number {
+    return this.#payees.length;
+  }
+
+  addPayee(payee: PayeeRecord): Result<PayeeRecord> {
+    if (payee.number !== this.#payees.length + 1) {
+      return wrong(`payee ${payee.number} is introduced where ${this.#payees.length + 1} comes next`);
+    }
+    const known = this.number(payee.id);
+    if (known !== undefined) return wrong(`payee ${payee.number} has the id of payee ${known}`);
+    this.#payees.push(payee);
+    this.#numbers.set(toHex(payee.id), payee.number);
+    return ok(payee);
+  }
+
+  addPolicy(policy: FeePolicy): Result<FeePolicy> {
+    const checked = checkPolicy(policy);
+    if (!checked.ok) return wrong(checked.error.message);
+    const treasury = this.number(policy.treasuryPayee);
+    const reserve = this.number(policy.reservePayee);
+    const datanetReserve = this.number(policy.datanetReservePayee);
+    if (treasury === undefined || reserve === undefined || datanetReserve === undefined) {
+      return wrong("a policy names a standing payee that was not introduced");
+    }
+    this.#policies.set(toHex(policyHash(policy)), { ...policy, treasury, reserve, datanetReserve });
+    return ok(policy);
+  }
+
+  addAsset(record: AssetRecord): Result<AssetRecord> {
+    if (this.#payees[record.owner - 1] === undefined) return wrong(`asset ${toHex(record.id)} has an unknown owner`);
+    if (this.#assets.has(toHex(record.id))) return wrong(`asset ${toHex(record.id)} is registered twice`);
+    const vector = royaltyVector(record.id, record.terms, record.parents, (id) => this.#assets.get(toHex(id))?.vector);
+    if (!vector.ok) return wrong(vector.error.message);
+    if (!equalBytes(vectorRoot(vector.value), record.vectorRoot)) {
+      return wrong(`the royalty vector of asset ${toHex(record.id)} does not follow from its parents and terms`);
+    }
+    this.#assets.set(toHex(record.id), { record, vector: vector.value });
+    return ok(record);
+  }
+
+  addPoolChunk(chunk: PoolChunk): Result<PoolChunk> {
+    const payee = this.payee(chunk.pool);
+    if (payee?.type !== "pool") return wrong(`a pool's chunk names payee ${chunk.pool}, which is no pool`);
+    if (this.#pools.has(chunk.pool)) return wrong(`pool ${chunk.pool} is published twice`);
+    const chunks = [...(this.#openChunks.get(chunk.pool) ?? []), chunk];
+    this.#openChunks.set(chunk.pool, chunks);
+    if (chunk.firstMember + chunk.members.length < chunk.memberCount) return ok(chunk);
+    const pool = joinPoolChunks(chunks);
+    if (pool === undefined) return wrong(`the chunks of pool ${chunk.pool} do not follow from each other`);
+    if (!equalBytes(poolId(this.#ledger, chunk.subject, pool.members), payee.id)) {
+      return wrong(`the members of pool ${chunk.pool} are not those that its id names`);
+    }
+    const stranger = pool.members.find((member) => this.payee(member.payee) === undefined);
+    if (stranger !== undefined) return wrong(`pool ${chunk.pool} has an unknown member, payee ${stranger.payee}`);
+    this.#openChunks.delete(chunk.pool);
+    this.#pools.set(chunk.pool, pool);
+    return ok(chunk);
+  }
+
+  addBinding(binding: BindingRecord): Result<BindingRecord> {
+    if (this.payee(binding.identity)?.type !== "identity")
+      return wrong(`a binding names payee ${binding.identity}, which is no identity`);
+    const needsTarget = binding.state === "bound" || binding.state === "redirected" || binding.state === "noticed";
+    if (needsTarget !== (this.payee(binding.to) !== undefined))
+      return wrong(`a binding in state ${binding.state} names payee ${binding.to}`);
+    const before = this.#bindings.get(binding.identity);
+    if (before?.state === "bound" && binding.state === "bound")
+      return wrong(`identity ${binding.identity} is bound twice`);
+    this.#bindings.set(binding.identity, binding);
+    return ok(binding);
+  }
+}
+
+function wrong(message: string): Result<never> {
+  return refuse("verification_failed", message);
+}

@@ -1,0 +1,260 @@
+import { KnownParties } from "./books.ts";
+import { equalBytes, toHex } from "./bytes.ts";
+import type { Correction } from "./correction.ts";
+import { type BatchRecord, decodeEntry, type Entry } from "./entry.ts";
+import type { PoolSplit } from "./pool.ts";
+import { splitPool } from "./pool.ts";
+import { amountOf, ownOf, type Receipt } from "./receipt.ts";
+import { checkReceipt } from "./receiptLaw.ts";
+import { ok, type Refusal, type Result, refuse } from "./result.ts";
+import type { Leg } from "./route.ts";
+
+/**
+ * The strict reading of a journal: entry by entry, from the first, believing nothing that can be recomputed.
+ * It is what a verifier runs; it shares the laws with the writer, and none of its state.
+ */
+export interface ReplayFault {
+  readonly seq: number;
+  readonly refusal: Refusal;
+}
+
+/** One signed posting of an entry, before the settlement trees give it its running totals. */
+export interface Posting {
+  readonly payee: number;
+  readonly seq: number;
+  readonly leg: number;
+  readonly amount: number;
+}
+
+export interface Charge {
+  readonly payer: Uint8Array;
+  readonly amount: number;
+  readonly seq: number;
+}
+
+/** What a replay needs from outside the journal. */
+export interface ReplayChecks {
+  readonly ledger: Uint8Array;
+  /** Checks a batch: the RFC 6962 root of its entries, and the node's signature. */
+  batch(batch: BatchRecord, entries: readonly Uint8Array[]): Result<BatchRecord>;
+}
+
+/** The leg index of the posting that takes spent earnings from their payee. */
+export function earnedLeg(receipt: Pick<Receipt, "legs">): number {
+  return receipt.legs.length;
+}
+
+interface Family {
+  readonly total: number;
+  readonly last: Uint8Array;
+}
+
+export class Replay {
+  readonly parties: KnownParties;
+  /** Postings and charges since the last closed epoch's end, in journal order. */
+  postings: Posting[] = [];
+  charges: Charge[] = [];
+  readonly #checks: ReplayChecks;
+  readonly #unsigned: Uint8Array[] = [];
+  readonly #receipts = new Map<string, { readonly seq: number; readonly receipt: Receipt }>();
+  readonly #families = new Map<string, Family>();
+  readonly #poolOpen = new Map<number, number>();
+  #seq = 0;
+  #timeMs = 0;
+
+  constructor(checks: ReplayChecks) {
+    this.#checks = checks;
+    this.parties = new KnownParties(checks.ledger);
+  }
+
+  /** The seq of the next entry. */
+  get size(): number {
+    return this.#seq;
+  }
+
+  get receiptCount(): number {
+    return this.#receipts.size;
+  }
+
+  receipt(id: Uint8Array): { readonly seq: number; readonly receipt: Receipt } | undefined {
+    return this.#receipts.get(toHex(id));
+  }
+
+  /** Takes the next entry. A refusal names what does not hold; the replay must not be used after it. */
+  take(bytes: Uint8Array): Result<Entry> {
+    const decoded = decodeEntry(bytes);
+    if (!decoded.ok) return decoded;
+    const entry = decoded.value;
+    if (!equalBytes(entry.ledger, this.#checks.ledger)) return wrong("it belongs to another ledger");
+    if (entry.seq !== this.#seq) return wrong(`it says seq ${entry.seq} where ${this.#seq} comes next`);
+    if (entry.timeMs < this.#timeMs) return wrong("it is older than the entry before it");
+    const applied = this.#apply(entry);
+    if (!applied.ok) return applied;
+    if (entry.kind === "batch") this.#unsigned.length = 0;
+    else this.#unsigned.push(bytes);
+    this.#seq += 1;
+    this.#timeMs = entry.timeMs;
+    return ok(entry);
+  }
+
+  /** Postings and charges of [.., end), taken out: what an epoch that ends there settles. */
+  cut(end: number): { readonly postings: Posting[]; readonly charges: Charge[] } {
+    const postings = this.postings.filter((posting) => posting.seq < end);
+    const charges = this.charges.filter((charge) => charge.seq < end);
+    this.postings = this.postings.filter((posting) => posting.seq >= end);
+    this.charges = this.charges.filter((charge) => charge.seq >= end);
+    return { postings, charges };
+  }
+
+  /** Entries that no batch has signed yet. At the end of a published journal there are none. */
+  get unsignedCount(): number {
+    return this.#unsigned.length;
+  }
+
+  #apply(entry: Entry): Result<unknown> {
+    switch (entry.kind) {
+      case "policy":
+        return this.parties.addPolicy(entry.policy);
+      case "asset":
+        return this.parties.addAsset(entry.asset);
+      case "payee":
+        return this.parties.addPayee(entry.payee);
+      case "poolChunk":
+        return this.parties.addPoolChunk(entry.chunk);
+      case "binding":
+        return this.parties.addBinding(entry.binding);
+      case "receipt":
+        return this.#applyReceipt(entry, entry.receipt);
+      case "batch":
+        return this.#applyBatch(entry.batch);
+      case "poolSplit":
+        return this.#applyPoolSplit(entry.seq, entry.split);
+      case "correction":
+        return this.#applyCorrection(entry.seq, entry.correction);
+      case "reversal":
+      case "epoch":
+        return ok(entry);
+    }
+  }
+
+  #applyBatch(batch: BatchRecord): Result<unknown> {
+    const first = this.#seq - this.#unsigned.length;
+    if (batch.first !== first || batch.count !== this.#unsigned.length) {
+      return wrong(
+        `it signs ${batch.count} entries from ${batch.first}, unsigned are ${this.#unsigned.length} from ${first}`,
+      );
+    }
+    return this.#checks.batch(batch, this.#unsigned);
+  }
+
+  #applyReceipt(head: Entry, receipt: Receipt): Result<unknown> {
+    const id = toHex(receipt.id);
+    if (this.#receipts.has(id)) return wrong(`receipt ${id} is journalled twice`);
+    const policy = this.parties.policy(receipt.policyHash);
+    if (policy === undefined) return wrong("it names a policy that was not journalled");
+    const lawful = checkReceipt(head, receipt, policy);
+    if (!lawful.ok) return lawful;
+    const related = this.#checkFamily(receipt);
+    if (!related.ok) return related;
+    const known = this.#checkParties(receipt);
+    if (!known.ok) return known;
+    this.#receipts.set(id, { seq: head.seq, receipt });
+    this.#post(head.seq, receipt.legs);
+    if (receipt.earned > 0) {
+      this.postings.push({
+        payee: receipt.payerPayee,
+        seq: head.seq,
+        leg: earnedLeg(receipt),
+        amount: -receipt.earned,
+      });
+    }
+    this.charges.push({ payer: receipt.payer, amount: ownOf(receipt) - receipt.earned, seq: head.seq });
+    return ok(receipt);
+  }
+
+  /** Children are journalled before their parent, each with the running total so far. */
+  #checkFamily(receipt: Receipt): Result<unknown> {
+    const { nesting, id } = receipt;
+    const children = this.#families.get(toHex(id))?.total ?? 0;
+    if (nesting.childrenTotal !== children) {
+      return wrong(`its children's total is ${nesting.childrenTotal}, the journal has ${children}`);
+    }
+    this.#families.delete(toHex(id));
+    if (nesting.depth === 0) {
+      const alone = isZero(nesting.parent) && isZero(nesting.sibling) && equalBytes(nesting.root, id);
+      return alone && nesting.runningTotal === amountOf(receipt)
+        ? ok(receipt)
+        : wrong("a root names a parent or a sibling");
+    }
+    const family = this.#families.get(toHex(nesting.parent)) ?? { total: 0, last: new Uint8Array(16) };
+    const total = family.total + amountOf(receipt);
+    if (this.#receipts.has(toHex(nesting.parent))) return wrong("it is journalled after its parent");
+    if (!equalBytes(nesting.sibling, family.last)) return wrong("it does not name the sibling before it");
+    if (nesting.runningTotal !== total)
+      return wrong(`its running total is ${nesting.runningTotal}, the sum is ${total}`);
+    this.#families.set(toHex(nesting.parent), { total, last: id });
+    return ok(receipt);
+  }
+
+  #checkParties(receipt: Receipt): Result<unknown> {
+    const stranger = receipt.legs.find((leg) => this.parties.payee(leg.payee) === undefined);
+    if (stranger !== undefined) return wrong(`payee ${stranger.payee} was not introduced`);
+    for (const leg of receipt.legs) {
+      const isPool = this.parties.payee(leg.payee)?.type === "pool";
+      if (isPool && this.parties.pool(leg.payee) === undefined)
+        return wrong(`pool ${leg.payee} was not published before it is credited`);
+    }
+    if (receipt.earned > 0) {
+      const open = this.#openOf(receipt.payerPayee);
+      if (open < receipt.earned)
+        return wrong(`it spends ${receipt.earned} nano of earnings, payee ${receipt.payerPayee} has ${open}`);
+    }
+    return ok(receipt);
+  }
+
+  #applyPoolSplit(seq: number, split: PoolSplit): Result<unknown> {
+    const pool = this.parties.pool(split.pool);
+    const payee = this.parties.payee(split.pool);
+    if (pool === undefined || payee === undefined) return wrong(`pool ${split.pool} was not published`);
+    const credited = this.#poolOpen.get(split.pool) ?? 0;
+    if (split.amount !== credited)
+      return wrong(`it divides ${split.amount} nano, pool ${split.pool} was credited ${credited}`);
+    this.#poolOpen.delete(split.pool);
+    const parts = splitPool(this.#checks.ledger, split.epoch, payee.id, pool, split.amount);
+    for (const [leg, amount] of parts.entries()) this.#credit(pool.members[leg]!.payee, seq, leg, amount);
+    return ok(split);
+  }
+
+  #applyCorrection(seq: number, correction: Correction): Result<unknown> {
+    const named = this.#receipts.get(toHex(correction.receipt));
+    if (named === undefined || named.seq !== correction.receiptSeq)
+      return wrong("it names a receipt that is not in the journal");
+    const sum = correction.legs.reduce((total, leg) => total + leg.amount, 0);
+    if (sum !== -correction.refund) return wrong(`its legs sum to ${sum}, the refund is ${correction.refund}`);
+    this.#post(seq, correction.legs);
+    this.charges.push({ payer: named.receipt.payer, amount: -correction.refund, seq });
+    return ok(correction);
+  }
+
+  #post(seq: number, legs: readonly Leg[]): void {
+    for (const [index, leg] of legs.entries()) this.#credit(leg.payee, seq, index, leg.amount);
+  }
+
+  #credit(payee: number, seq: number, leg: number, amount: number): void {
+    if (this.parties.payee(payee)?.type === "pool")
+      this.#poolOpen.set(payee, (this.#poolOpen.get(payee) ?? 0) + amount);
+    else this.postings.push({ payee, seq, leg, amount });
+  }
+
+  #openOf(payee: number): number {
+    return this.postings.reduce((sum, posting) => sum + (posting.payee === payee ? posting.amount : 0), 0);
+  }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+function wrong(message: string): Result<never> {
+  return refuse("verification_failed", message);
+}

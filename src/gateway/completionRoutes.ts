@@ -1,0 +1,194 @@
+import { toHex } from "../core/bytes.ts";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import {
+  type ChatRequest,
+  type CompletionRequest,
+  chatCompletionSchema,
+  chatRequestSchema,
+  completionRequestSchema,
+  completionSchema,
+  messageText,
+  modelListSchema,
+  modelSchema,
+} from "../protocol/completions.ts";
+import { modelParam } from "../protocol/service.ts";
+import { answerId, ChunkWriter, wireAnswer } from "./answerWire.ts";
+import { wireModel } from "./catalog.ts";
+import { callerSignal, StreamDelivery, wholeDelivery } from "./deliveries.ts";
+import { type Exchange, type Headers, sendJson } from "./exchange.ts";
+import { type Answered, execute, type Floor, type Order, type Placed, place } from "./execution.ts";
+import { beginOnce, type Once } from "./idempotency.ts";
+import type { Refused } from "./refused.ts";
+import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
+
+/** The live answers of a server, so that it can end them when it goes down. */
+export type LiveAnswers = Set<{ abort(reason?: Refusal): void }>;
+
+/** The OpenAI-compatible endpoints. */
+export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
+  return [
+    route({
+      ...plain,
+      ...{ method: "GET", path: "/v1/models", tag: "openai", access: "key", response: modelListSchema },
+      summary: "The models that are served",
+      handle: () => json({ object: "list", data: floor.catalog.list().map(wireModel) }),
+    }),
+    route({
+      ...plain,
+      ...{ method: "GET", path: "/v1/models/{name}", tag: "openai", access: "key", response: modelSchema },
+      summary: "One model",
+      params: modelParam,
+      handle: ({ params }) => jsonOf(floor.catalog.find(params.name), wireModel),
+    }),
+    route({
+      ...plain,
+      ...{ method: "POST", path: "/v1/chat/completions", tag: "openai", access: "key", response: chatCompletionSchema },
+      summary: "Answer a conversation; streams with `stream: true`",
+      body: chatRequestSchema,
+      handle: (call) => answer(floor, live, call, "chat", chatOrder(call.body)),
+    }),
+    route({
+      ...plain,
+      ...{ method: "POST", path: "/v1/completions", tag: "openai", access: "key", response: completionSchema },
+      summary: "Continue a text; streams with `stream: true`",
+      body: completionRequestSchema,
+      handle: (call) => answer(floor, live, call, "text", textOrder(call.body)),
+    }),
+  ];
+}
+
+type Wanted = Pick<Order, "messages" | "maxTokens" | "sampling">;
+
+function chatOrder(body: ChatRequest): Wanted {
+  const messages = body.messages.map((message) => ({
+    role: message.role === "developer" ? ("system" as const) : message.role,
+    content: messageText(message),
+  }));
+  return {
+    messages,
+    maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+    sampling: samplingOf(body),
+  };
+}
+
+function textOrder(body: CompletionRequest): Wanted {
+  const content = typeof body.prompt === "string" ? body.prompt : body.prompt[0];
+  return {
+    messages: [{ role: "user", content }],
+    maxTokens: body.max_tokens ?? undefined,
+    sampling: samplingOf(body),
+  };
+}
+
+function samplingOf(body: ChatRequest | CompletionRequest): Order["sampling"] {
+  const { temperature, top_p: topP, seed, stop } = body;
+  return {
+    ...(typeof temperature === "number" ? { temperature } : {}),
+    ...(typeof topP === "number" ? { topP } : {}),
+    ...(typeof seed === "number" ? { seed } : {}),
+    ...(stop === null || stop === undefined ? {} : { stop: typeof stop === "string" ? [stop] : stop }),
+  };
+}
+
+async function answer(
+  floor: Floor,
+  live: LiveAnswers,
+  call: Call<unknown, unknown, ChatRequest | CompletionRequest>,
+  mode: Order["mode"],
+  wanted: Wanted,
+): Promise<Result<Reply, Refused>> {
+  const { body, key, exchange } = call;
+  if (key === undefined) return refuse("unauthenticated", "no API key was given");
+  const model = floor.catalog.find(body.model);
+  if (!model.ok) return model;
+  const once = await beginOnce(floor.ledger.books, key.account, exchange, call.rawBody);
+  if (!once.ok) return once;
+  try {
+    if (once.value.state === "done") return replay(call, mode, once.value.answered);
+    const order: Order = {
+      ...{ key, mode, model: model.value, ...wanted },
+      isUnaudited: exchange.request.headers["openledger-audit"] === "forbid",
+      createdMs: floor.world.nowMs(),
+      ...idempotencyOf(once.value),
+    };
+    const placed = place(floor, order);
+    if (!placed.ok) return placed;
+    return await deliver(floor, live, call, placed.value);
+  } finally {
+    once.value.end();
+  }
+}
+
+function idempotencyOf(once: Once): Pick<Order, "idempotency"> {
+  return once.state === "new" && once.idempotency !== undefined ? { idempotency: once.idempotency } : {};
+}
+
+async function deliver(
+  floor: Floor,
+  live: LiveAnswers,
+  { body, exchange }: Call<unknown, unknown, ChatRequest | CompletionRequest>,
+  placed: Placed,
+): Promise<Result<Reply, Refused>> {
+  const { order, hold } = placed;
+  const startedMs = floor.world.elapsedMs();
+  const caller = callerSignal(exchange);
+  live.add(caller);
+  const headers = { "openledger-receipt": toHex(hold.id), ...floor.meters.headers(order.key, floor.world.nowMs()) };
+  try {
+    if (body.stream !== true) {
+      const answered = await execute(floor, placed, wholeDelivery(caller.signal));
+      if (!answered.ok) return answered;
+      return ok({ kind: "json", body: wireAnswer(order.mode, order.model.name, answered.value), headers });
+    }
+    return await stream(floor, exchange, placed, caller.signal, headers, wantsUsage(body));
+  } finally {
+    live.delete(caller);
+    floor.metrics.took(order.model.name, floor.world.elapsedMs() - startedMs);
+  }
+}
+
+async function stream(
+  floor: Floor,
+  exchange: Exchange,
+  placed: Placed,
+  signal: AbortSignal,
+  headers: Headers,
+  withUsage: boolean,
+): Promise<Result<Reply, Refused>> {
+  const { order, hold } = placed;
+  const id = answerId(order.mode, hold.id);
+  const chunks = new ChunkWriter(order.mode, id, order.createdMs, order.model.name, withUsage);
+  const delivery = new StreamDelivery(exchange, chunks, signal, headers);
+  const answered = await execute(floor, placed, delivery, (finish) => delivery.push(chunks.finish(finish)));
+  if (!answered.ok) {
+    if (!delivery.hasBegun) return answered;
+    floor.metrics.refused(answered.error.code);
+    delivery.end(chunks.failure(answered.error));
+  } else if (answered.value.failure !== undefined) delivery.end(chunks.failure(answered.value.failure, answered.value));
+  else delivery.end(chunks.last(answered.value));
+  return ok({ kind: "sent" });
+}
+
+/** The stored answer again, marked as such, in the form that was asked for. */
+function replay(
+  { body, exchange }: Call<unknown, unknown, ChatRequest | CompletionRequest>,
+  mode: Order["mode"],
+  answered: Answered,
+): Result<Reply> {
+  const headers = { "openledger-receipt": toHex(answered.receipt), "idempotency-replayed": "true" };
+  if (body.stream !== true) {
+    sendJson(exchange, 200, wireAnswer(mode, body.model, answered), headers);
+    return ok({ kind: "sent" });
+  }
+  const id = answerId(mode, answered.receipt);
+  const chunks = new ChunkWriter(mode, id, answered.createdMs, body.model, wantsUsage(body));
+  const delivery = new StreamDelivery(exchange, chunks, new AbortController().signal, headers);
+  delivery.text(answered.answer);
+  if (answered.failure !== undefined) delivery.end(chunks.failure(answered.failure, answered));
+  else delivery.end(chunks.finish(answered.finish) + chunks.last(answered));
+  return ok({ kind: "sent" });
+}
+
+function wantsUsage(body: ChatRequest | CompletionRequest): boolean {
+  return body.stream_options?.include_usage === true;
+}

@@ -1,0 +1,104 @@
+import type { Refusal } from "../core/result.ts";
+import type { EngineEvent } from "./ports.ts";
+
+export interface Timeouts {
+  /** From dispatch to the first byte of the answer. */
+  readonly firstByteMs: number;
+  /** Between two parts of an answer. */
+  readonly idleMs: number;
+  /** From dispatch to the last byte. */
+  readonly totalMs: number;
+}
+
+/**
+ * Watches one dispatch: it ends when the caller leaves, when a timeout passes or when the server goes down; whichever came first is `cause`.
+ */
+export class Watch {
+  readonly #controller = new AbortController();
+  readonly #timeouts: Timeouts;
+  readonly #total: NodeJS.Timeout;
+  readonly #outer: AbortSignal;
+  readonly #aborted: Promise<"aborted">;
+  #pace: NodeJS.Timeout;
+  #isRunning = false;
+  #isWaiting = false;
+  #cause: Refusal | undefined;
+
+  /** `outer` aborts with a refusal as its reason, or without one when the caller left. */
+  constructor(outer: AbortSignal, timeouts: Timeouts) {
+    this.#timeouts = timeouts;
+    this.#outer = outer;
+    this.#aborted = new Promise((resolve) => {
+      this.#controller.signal.addEventListener("abort", () => resolve("aborted"), { once: true });
+    });
+    this.#pace = setTimeout(() => this.#paceUp("first byte", timeouts.firstByteMs), timeouts.firstByteMs);
+    this.#total = setTimeout(() => this.#timeUp("whole answer", timeouts.totalMs), timeouts.totalMs);
+    if (outer.aborted) this.#outerAborted();
+    else outer.addEventListener("abort", this.#outerAborted, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Why it was stopped; undefined while it was not. */
+  get cause(): Refusal | undefined {
+    return this.#cause;
+  }
+
+  /** An event, or undefined when the iteration is over or was stopped. Never hangs on an engine that ignores its signal. */
+  async next(events: AsyncIterator<EngineEvent>): Promise<EngineEvent | undefined> {
+    if (this.signal.aborted) return undefined;
+    this.#isWaiting = true;
+    this.#pace.refresh();
+    const step = await Promise.race([events.next(), this.#aborted]);
+    this.#isWaiting = false;
+    if (step === "aborted" || step.done === true) return undefined;
+    if (!this.#isRunning) this.#run();
+    return step.value;
+  }
+
+  stop(): void {
+    clearTimeout(this.#pace);
+    clearTimeout(this.#total);
+    this.#outer.removeEventListener("abort", this.#outerAborted);
+    if (!this.signal.aborted) this.#controller.abort();
+  }
+
+  /** From the first byte on the shorter patience holds. */
+  #run(): void {
+    this.#isRunning = true;
+    clearTimeout(this.#pace);
+    const { idleMs } = this.#timeouts;
+    this.#pace = setTimeout(() => this.#paceUp("next part", idleMs), idleMs);
+  }
+
+  /** Time that passes while a slow reader holds us up is not the engine's. */
+  #paceUp(what: string, ms: number): void {
+    if (this.#isWaiting) this.#timeUp(what, ms);
+  }
+
+  #timeUp(what: string, ms: number): void {
+    this.#abort({ code: "upstream_timeout", message: `the ${what} took longer than ${ms / 1_000} s` });
+  }
+
+  readonly #outerAborted = () => {
+    this.#abort(isRefusal(this.#outer.reason) ? this.#outer.reason : { code: "cancelled", message: "the caller left" });
+  };
+
+  #abort(cause: Refusal): void {
+    if (this.#cause !== undefined || this.signal.aborted) return;
+    this.#cause = cause;
+    this.#controller.abort();
+  }
+}
+
+function isRefusal(reason: unknown): reason is Refusal {
+  return (
+    typeof reason === "object" &&
+    reason !== null &&
+    "code" in reason &&
+    "message" in reason &&
+    !(reason instanceof Error)
+  );
+}

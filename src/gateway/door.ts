@@ -1,0 +1,70 @@
+import type { IncomingMessage } from "node:http";
+import { ok, type Result, refuse } from "../core/result.ts";
+import type { Accounts, ApiKey } from "../ledger/ledger.ts";
+import { parseJson } from "../protocol/parse.ts";
+import type { Access, Method } from "./routes.ts";
+
+/** Who knocks, and with what: keys, hosts, origins, media types. */
+export interface DoorRules {
+  /** Names other than loopback ones that `Host` may carry; undefined accepts any (a public address behind a proxy). */
+  readonly hosts: readonly string[] | undefined;
+  /** Origins whose pages may call; none by default. */
+  readonly origins: readonly string[];
+}
+
+/**
+ * A page on the web can make its own name resolve to 127.0.0.1 and so reach a server that only listens there (DNS rebinding).
+ * It cannot forge `Host`.
+ */
+export function checkHost(request: IncomingMessage, rules: DoorRules): Result<void> {
+  if (rules.hosts === undefined) return ok(undefined);
+  const host = (request.headers.host ?? "").toLowerCase();
+  const name = host.startsWith("[") ? host.slice(0, host.indexOf("]") + 1) : (host.split(":")[0] ?? "");
+  if (loopbackNames.has(name) || rules.hosts.includes(name)) return ok(undefined);
+  return refuse("forbidden", `this server does not answer to the name "${name.slice(0, 100)}"`, {
+    hint: "call it as localhost or 127.0.0.1, or start it with that name allowed",
+  });
+}
+
+/** CORS headers for an allowed origin; undefined for every other, and then browsers keep the response from the page. */
+export function corsHeaders(request: IncomingMessage, rules: DoorRules): Record<string, string> | undefined {
+  const { origin } = request.headers;
+  if (origin === undefined || !rules.origins.includes(origin)) return undefined;
+  return {
+    "access-control-allow-origin": origin,
+    vary: "origin",
+    "access-control-allow-methods": "GET, POST, DELETE",
+    "access-control-allow-headers": "authorization, content-type, idempotency-key, openledger-audit",
+    "access-control-expose-headers": "openledger-receipt, x-request-id, retry-after",
+    "access-control-max-age": "600",
+  };
+}
+
+/** The key of the `Authorization: Bearer` header, as far as the route asks for one. */
+export function authenticate(request: IncomingMessage, accounts: Accounts, access: Access): Result<ApiKey | undefined> {
+  const header = request.headers.authorization;
+  if (access === "open" || (header === undefined && access === "optional")) return ok(undefined);
+  const secret = header === undefined ? undefined : /^Bearer +(\S{1,200})$/i.exec(header)?.[1];
+  if (secret === undefined) {
+    return refuse("unauthenticated", "no API key was given", { hint: "send it as: Authorization: Bearer ol_…" });
+  }
+  const key = accounts.findKey(secret);
+  if (key === undefined) return refuse("unauthenticated", "the API key is not known here");
+  if (key.revokedMs !== undefined) return refuse("key_revoked", `the API key ${key.hint}… was revoked`);
+  if (access === "admin" && !key.admin) return refuse("forbidden", "this needs an admin key");
+  return ok(key);
+}
+
+/** The body's JSON. Only POST has one; a media type that a plain HTML form can send is refused. */
+export function parseBody(request: IncomingMessage, method: Method, body: Buffer): Result<unknown> {
+  if (method !== "POST") return ok(undefined);
+  const type = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/json") {
+    return refuse("unsupported_media_type", `the body is sent as "${type ?? ""}"`, {
+      hint: "send it as content-type: application/json",
+    });
+  }
+  return parseJson(body.toString("utf8"));
+}
+
+const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);

@@ -1,0 +1,89 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { openAiError, PROBLEM_MEDIA_TYPE, problem } from "../protocol/errors.ts";
+import { refusalRow } from "../protocol/refusals.ts";
+import type { Refused } from "./refused.ts";
+
+/** One request and its response, and the few ways in which we read and write them. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly path: string;
+  readonly search: string;
+}
+
+export type Headers = Readonly<Record<string, string>>;
+
+/** Which error format a path speaks: OpenAI's under `/v1`, RFC 9457 elsewhere. */
+export function speaksOpenAi(path: string): boolean {
+  return path === "/v1" || path.startsWith("/v1/");
+}
+
+/** The whole body; refused when longer than `bytesMax`, without reading the rest. */
+export function readBody({ request }: Exchange, bytesMax: number): Promise<Result<Buffer, Refused>> {
+  const announced = Number(request.headers["content-length"] ?? 0);
+  if (announced > bytesMax) return Promise.resolve(tooLarge(bytesMax));
+  return new Promise((resolve) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    request.on("data", (part: Buffer) => {
+      length += part.length;
+      if (length > bytesMax) {
+        request.pause();
+        resolve(tooLarge(bytesMax));
+      } else parts.push(part);
+    });
+    request.once("end", () => resolve(ok(parts.length === 1 ? parts[0]! : Buffer.concat(parts))));
+    request.once("error", () => resolve(refuse("cancelled", "the body did not arrive whole")));
+    request.once("close", () => resolve(refuse("cancelled", "the body did not arrive whole")));
+  });
+}
+
+export function sendJson(exchange: Exchange, status: number, body: unknown, headers: Headers = {}): void {
+  sendText(exchange, status, JSON.stringify(body), { "content-type": "application/json", ...headers });
+}
+
+/** `headers` name the content type. */
+export function sendText(
+  { response, requestId }: Exchange,
+  status: number,
+  text: string | Uint8Array,
+  headers: Headers,
+): void {
+  if (response.headersSent || response.destroyed) return;
+  const length = typeof text === "string" ? Buffer.byteLength(text) : text.length;
+  response.writeHead(status, { "content-length": length, "x-request-id": requestId, ...headers });
+  response.end(text);
+}
+
+/** Answers with a refusal in the path's own error format. A body that was not read closes the connection with it. */
+export function sendRefusal(exchange: Exchange, refusal: Refused, headers: Headers = {}): void {
+  const { request, response, path, requestId } = exchange;
+  const isOpenAi = speaksOpenAi(path);
+  const body = isOpenAi ? openAiError(refusal) : problem(refusal, `request:${requestId}`);
+  if (!request.complete) response.once("finish", () => request.destroy());
+  sendJson(exchange, refusalRow(refusal.code).httpStatus, body, {
+    ...(isOpenAi ? {} : { "content-type": PROBLEM_MEDIA_TYPE }),
+    ...(request.complete ? {} : { connection: "close" }),
+    ...(refusal.code === "unauthenticated" || refusal.code === "key_revoked" ? { "www-authenticate": "Bearer" } : {}),
+    ...retryHeaders(refusal),
+    ...headers,
+  });
+}
+
+/** `Retry-After` in whole seconds (RFC 9110) and the two headers that OpenAI's clients obey. */
+export function retryHeaders(refusal: Refused): Headers {
+  const { retryable } = refusalRow(refusal.code);
+  const waitMs = refusal.retryAfterMs ?? (retryable ? 1_000 : undefined);
+  return {
+    "x-should-retry": String(retryable),
+    ...(waitMs === undefined || !retryable
+      ? {}
+      : { "retry-after": String(Math.max(1, Math.ceil(waitMs / 1_000))), "retry-after-ms": String(Math.ceil(waitMs)) }),
+  };
+}
+
+function tooLarge(bytesMax: number): Result<Buffer, Refused> {
+  return refuse("payload_too_large", `the body is larger than ${bytesMax} bytes`);
+}

@@ -1,0 +1,108 @@
+import type { Rate } from "../core/quote.ts";
+import type { Result } from "../core/result.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { Admission, type AdmissionOptions } from "./admission.ts";
+import { apiRoutes } from "./apiRoutes.ts";
+import { ModelCatalog } from "./catalog.ts";
+import { completionRoutes, type LiveAnswers } from "./completionRoutes.ts";
+import type { Timeouts } from "./deadline.ts";
+import type { Floor } from "./execution.ts";
+import { Leases } from "./leases.ts";
+import { KeyMeters } from "./limits.ts";
+import { GatewayMetrics } from "./metrics.ts";
+import { OperatorTable } from "./operators.ts";
+import type { ChainView, DatanetDirectory, EpochControl, JournalFiles, PayeeLabel, World } from "./ports.ts";
+import { Router } from "./routes.ts";
+import { HttpDoor, type ServerOptions } from "./server.ts";
+
+/** What a composition root hands in. All but `world` and `ledger` may be left out: the endpoints concerned then say that it is not here. */
+export interface GatewayParts {
+  readonly world: World;
+  readonly ledger: Ledger;
+  /** Nano OPEN for one USD at the start. */
+  readonly rate?: Rate;
+  readonly labels?: PayeeLabel;
+  readonly datanets?: DatanetDirectory;
+  readonly journal?: JournalFiles;
+  readonly chain?: ChainView;
+  readonly epochs?: EpochControl;
+  readonly version?: string;
+}
+
+export interface GatewayOptions {
+  readonly admission?: Partial<AdmissionOptions>;
+  readonly timeouts?: Partial<Timeouts>;
+  readonly server?: Partial<ServerOptions>;
+  readonly leaseMs?: number;
+}
+
+export const defaultOptions = {
+  admission: { waitingMax: 1_024, waitingPerAccountMax: 64, queueTimeoutMs: 30_000 },
+  timeouts: { firstByteMs: 60_000, idleMs: 30_000, totalMs: 600_000 },
+  server: { hosts: [], origins: [], bodyBytesMax: 4 * 1024 * 1024 },
+  leaseMs: 30_000,
+} as const satisfies Required<GatewayOptions>;
+
+/** A running gateway: put models and operators in, listen, and drain it at the end. */
+export class Gateway {
+  readonly catalog: ModelCatalog;
+  readonly operators: OperatorTable;
+  readonly metrics: GatewayMetrics;
+  readonly floor: Floor;
+  readonly #door: HttpDoor;
+  readonly #housekeeping: NodeJS.Timeout;
+
+  constructor(parts: GatewayParts, options: GatewayOptions = {}) {
+    const { world, ledger } = parts;
+    this.catalog = new ModelCatalog(parts.rate ?? { nanoPerUsd: 1_000_000_000, source: "play" });
+    this.operators = new OperatorTable();
+    const admission = new Admission(this.operators, world, { ...defaultOptions.admission, ...options.admission });
+    const leases = new Leases(ledger.holds, options.leaseMs ?? defaultOptions.leaseMs);
+    this.metrics = new GatewayMetrics(gauges(admission, ledger));
+    this.floor = {
+      ...{ world, ledger, admission, leases },
+      ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters: new KeyMeters() },
+      labels: parts.labels ?? (() => undefined),
+      timeouts: { ...defaultOptions.timeouts, ...options.timeouts },
+    };
+    const live: LiveAnswers = new Set();
+    const startedMs = world.elapsedMs();
+    const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
+    const router = new Router([...completionRoutes(this.floor, live), ...apiRoutes(this.floor, parts, state)]);
+    const server = { ...defaultOptions.server, ...options.server };
+    this.#door = new HttpDoor({ world, ledger, metrics: this.metrics, router, live }, server);
+    this.#housekeeping = setInterval(
+      () => {
+        leases.renewAll();
+        admission.pump();
+      },
+      Math.min(1_000, leases.leaseMs / 4),
+    );
+    this.#housekeeping.unref();
+  }
+
+  /** Binds; port 0 takes a free one. Refuses with `port_in_use`. */
+  async listen(port: number, host = "127.0.0.1"): Promise<Result<{ readonly port: number; readonly url: string }>> {
+    const bound = await this.#door.listen(port, host);
+    if (!bound.ok) return bound;
+    const name = host.includes(":") ? `[${host}]` : host;
+    return { ok: true, value: { port: bound.value.port, url: `http://${name}:${bound.value.port}` } };
+  }
+
+  /** Stops taking requests, lets those that run finish within `patienceMs`, cuts the rest; every hold ends posted or released. */
+  async drain(patienceMs = 10_000): Promise<void> {
+    this.floor.admission.turnAway();
+    await this.#door.drain(patienceMs);
+    clearInterval(this.#housekeeping);
+  }
+}
+
+function gauges(admission: Admission, ledger: Ledger): Record<string, { help: string; read: () => number }> {
+  return {
+    openledger_requests_in_flight: { help: "requests at an operator", read: () => admission.inFlight },
+    openledger_requests_waiting: { help: "requests in the fair queue", read: () => admission.waiting },
+    openledger_holds: { help: "live holds", read: () => ledger.holds.count() },
+    openledger_held_nano: { help: "nano set aside by live holds", read: () => Number(ledger.holds.totalHeld()) },
+    openledger_journal_entries: { help: "durable journal entries", read: () => ledger.books.size() },
+  };
+}

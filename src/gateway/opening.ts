@@ -1,0 +1,51 @@
+import { fromHex, toHex, utf8 } from "../core/bytes.ts";
+import { sha256 } from "../core/hash.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { parseInput, parseJson } from "../protocol/parse.ts";
+import { type Opening, openingSchema } from "../protocol/receipts.ts";
+
+/**
+ * What opens a receipt: the journal holds sha256(salt ‖ text) of the prompt and of the answer, the node keeps salts, texts and evidence.
+ * Erasing the opening leaves every proof of the journal intact.
+ */
+export const SALT_BYTES = 16;
+
+export function saltedHash(salt: Uint8Array, text: string): Uint8Array {
+  return sha256(salt, utf8(text));
+}
+
+export function writeOpening(
+  salts: { readonly prompt: Uint8Array; readonly answer: Uint8Array },
+  prompt: string,
+  answer: string,
+  evidence: Opening["evidence"],
+): string {
+  const opening: Opening = {
+    v: 1,
+    promptSalt: toHex(salts.prompt),
+    answerSalt: toHex(salts.answer),
+    prompt,
+    answer,
+    evidence,
+  };
+  return JSON.stringify(opening);
+}
+
+export function readOpening(text: string): Result<Opening> {
+  const parsed = parseJson(text);
+  return parsed.ok ? parseInput(openingSchema, parsed.value) : parsed;
+}
+
+/** Do the texts hash to what the receipt says? */
+export function checkOpening(
+  opening: Opening,
+  receipt: { readonly promptHash: Uint8Array; readonly answerHash: Uint8Array },
+): Result<Opening> {
+  const prompt = saltedHash(fromHex(opening.promptSalt), opening.prompt);
+  const answer = saltedHash(fromHex(opening.answerSalt), opening.answer);
+  if (toHex(prompt) !== toHex(receipt.promptHash))
+    return refuse("verification_failed", "the prompt is not the receipt's");
+  if (toHex(answer) !== toHex(receipt.answerHash))
+    return refuse("verification_failed", "the answer is not the receipt's");
+  return ok(opening);
+}

@@ -1,0 +1,140 @@
+import type { Refusal, Result } from "../core/result.ts";
+import type { PayeeShare } from "../ledger/ledger.ts";
+import type {
+  ContributionView,
+  ContributorView,
+  DatanetDiffView,
+  DatanetVersionView,
+  DatanetView,
+  RecordView,
+} from "../protocol/datanets.ts";
+import type { InclusionView } from "../protocol/epochs.ts";
+import type { Opening } from "../protocol/receipts.ts";
+
+/** What the gateway needs from the world, passed in by the composition root. */
+export interface World {
+  /** Milliseconds since 1970. */
+  nowMs(): number;
+  /** Monotonic milliseconds, for durations. */
+  elapsedMs(): number;
+  /** Cryptographically random bytes. */
+  randomBytes(size: number): Uint8Array;
+  /** Structured log. Fields never hold a secret, a prompt or an answer. */
+  log(level: LogLevel, message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
+}
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/**
+ * An inference engine, as `src/upstream` implements it. Expected failures are events, not exceptions; the last event is `end` or `failed`.
+ * Leaving the iteration early, or aborting the signal, stops the work behind it.
+ */
+export interface Engine {
+  complete(request: EngineRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+}
+
+export interface EngineRequest {
+  /** The model's name at this engine. */
+  readonly model: string;
+  /** `chat` has messages; `text` continues the one message's content. */
+  readonly mode: "chat" | "text";
+  readonly messages: readonly EngineMessage[];
+  /** Retrieved into the context: engines that know records use them as such, others see them in a system message. */
+  readonly passages: readonly Passage[];
+  readonly maxTokens: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+}
+
+export interface EngineMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** A record retrieved into the context. */
+export interface Passage {
+  readonly record: string;
+  readonly title: string;
+  readonly text: string;
+  readonly source: string;
+}
+
+export type EngineEvent =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "usage"; readonly tokensIn: number; readonly tokensOut: number }
+  | { readonly type: "end"; readonly reason: "stop" | "length" }
+  | { readonly type: "failed"; readonly refusal: Refusal };
+
+/** Grounds a model in its datanets: context before the dispatch, attribution after the last byte. */
+export interface Grounding {
+  readonly datanets: readonly string[];
+  /** 32 bytes each: which index and which methods a verifier needs to attribute again. */
+  readonly indexId: Uint8Array;
+  readonly methodsHash: Uint8Array;
+  /** Tokens of context that {@link retrieve} may add at most; part of the hold. */
+  readonly contextTokensMax: number;
+  retrieve(question: string, signal: AbortSignal): Promise<readonly Passage[]>;
+  attribute(input: AttributionInput): Promise<Attribution>;
+}
+
+export interface AttributionInput {
+  readonly prompt: string;
+  readonly answer: string;
+  readonly passages: readonly Passage[];
+}
+
+export interface Attribution {
+  /** With `unattributed` the weights sum to 1,000,000; at most 40 payees, each named once. */
+  readonly shares: readonly PayeeShare[];
+  readonly unattributed: number;
+  /** 32 bytes. */
+  readonly evidenceRoot: Uint8Array;
+  readonly evidence: Opening["evidence"];
+}
+
+/** Names for payees, where the node knows one and may show it. */
+export type PayeeLabel = (payee: Uint8Array) => string | undefined;
+
+/** What the own API shows of datanets. */
+export interface DatanetDirectory {
+  list(): Promise<readonly DatanetView[]>;
+  get(name: string): Promise<Result<DatanetView>>;
+  versions(name: string): Promise<Result<readonly DatanetVersionView[]>>;
+  diff(name: string, from: number, to: number): Promise<Result<DatanetDiffView>>;
+  records(
+    name: string,
+    query: { readonly q?: string; readonly limit: number; readonly offset: number },
+  ): Promise<Result<{ readonly data: readonly RecordView[]; readonly total: number }>>;
+  contributors(name: string): Promise<Result<readonly ContributorView[]>>;
+  contributions(
+    name: string,
+    query: { readonly state?: ContributionView["state"]; readonly limit: number },
+  ): Promise<Result<readonly ContributionView[]>>;
+  /** `by` is the account that decided. */
+  review(
+    name: string,
+    contribution: string,
+    action: { readonly decision: "approve" | "reject"; readonly reason: string; readonly by: string },
+  ): Promise<Result<ContributionView>>;
+}
+
+/** The published journal. `path` was checked: it is `checkpoint` or a tile's path. */
+export interface JournalFiles {
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** RFC 6962 audit path of an entry, in the tree of `size` entries, by default the newest published one. */
+  inclusion(seq: number, size?: number): Promise<Result<InclusionView>>;
+}
+
+/** The settlement chain, as far as a claim's view needs it. */
+export interface ChainView {
+  readonly chainId: number;
+  readonly settlement: string;
+  /** Lifetime nano that the payee has claimed. */
+  claimed(payee: Uint8Array): Promise<Result<bigint>>;
+}
+
+/** What an operator of the node may do with epochs from outside; the composition root knows the chain. */
+export interface EpochControl {
+  close(): Promise<Result<{ readonly epoch: number; readonly journalSize: number }>>;
+}

@@ -1,0 +1,160 @@
+import { z } from "zod";
+import { ok, type Result } from "../core/result.ts";
+import type { ApiKey } from "../ledger/ledger.ts";
+import { parseInput } from "../protocol/parse.ts";
+import { empty } from "../protocol/scalars.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Refused } from "./refused.ts";
+
+/** Who may call: anybody, holders of a live key, holders of an admin key. `optional`: anybody, a key shows more. */
+export type Access = "open" | "optional" | "key" | "admin";
+export type Method = "GET" | "POST" | "DELETE";
+
+/** One endpoint. The schemas that validate a call are the ones that the OpenAPI document is made of. */
+export interface RouteSpec<P, Q, B> {
+  readonly method: Method;
+  /** With `{name}` for parameters; a last `{name*}` takes the rest of the path. */
+  readonly path: string;
+  readonly summary: string;
+  readonly tag: string;
+  readonly access: Access;
+  readonly params: z.ZodType<P>;
+  readonly query: z.ZodType<Q>;
+  readonly body: z.ZodType<B>;
+  readonly response: z.ZodType | "stream" | "bytes" | "text";
+  handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
+}
+
+export interface Call<P, Q, B> {
+  readonly exchange: Exchange;
+  /** Present where the route's access asks for one, and where an optional one was shown. */
+  readonly key: ApiKey | undefined;
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  /** The bytes that `body` was parsed from. */
+  readonly rawBody: Uint8Array;
+}
+
+/** `sent`: the handler wrote the response itself. */
+export type Reply =
+  | {
+      readonly kind: "json";
+      readonly body: unknown;
+      readonly status?: number;
+      readonly headers?: Record<string, string>;
+    }
+  | { readonly kind: "bytes"; readonly body: Uint8Array | string; readonly headers: Record<string, string> }
+  | { readonly kind: "sent" };
+
+/** A route with its types closed over: what the table holds. */
+export interface Route extends Omit<RouteSpec<never, never, never>, "handle" | "params" | "query" | "body"> {
+  readonly params: z.ZodType;
+  readonly query: z.ZodType;
+  readonly body: z.ZodType;
+  run(raw: RawCall): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
+}
+
+export interface RawCall {
+  readonly exchange: Exchange;
+  readonly key: ApiKey | undefined;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  readonly body: unknown;
+  readonly rawBody: Uint8Array;
+}
+
+/** Spread first into a route that takes no parameters, query or body of some sort. */
+export const plain = { params: empty, query: empty, body: z.unknown() } as const;
+
+export function route<P, Q, B>(spec: RouteSpec<P, Q, B>): Route {
+  const { params, query, body, handle, ...rest } = spec;
+  return {
+    ...rest,
+    ...{ params, query, body },
+    run: (raw) => {
+      const parsedParams = parseInput(params, raw.params);
+      if (!parsedParams.ok) return parsedParams;
+      const parsedQuery = parseInput(query, raw.query);
+      if (!parsedQuery.ok) return parsedQuery;
+      const parsedBody = parseInput(body, raw.body);
+      if (!parsedBody.ok) return parsedBody;
+      const { exchange, key, rawBody } = raw;
+      return handle({
+        ...{ exchange, key, rawBody },
+        params: parsedParams.value,
+        query: parsedQuery.value,
+        body: parsedBody.value,
+      });
+    },
+  };
+}
+
+export function json(body: unknown, status = 200): Result<Reply> {
+  return ok({ kind: "json", body, status });
+}
+
+/** A result's value as JSON, changed by `view`. */
+export function jsonOf<T>(
+  result: Result<T, Refused>,
+  view: (value: T) => unknown = (value) => value,
+): Result<Reply, Refused> {
+  return result.ok ? json(view(result.value)) : result;
+}
+
+/** Finds the route of a method and path; `allowed` lists the methods that the path knows. */
+export class Router {
+  readonly routes: readonly Route[];
+  readonly #exact = new Map<string, Route>();
+  readonly #patterns: { readonly route: Route; readonly pattern: RegExp }[] = [];
+
+  constructor(routes: readonly Route[]) {
+    this.routes = routes;
+    for (const one of routes) {
+      if (one.path.includes("{")) this.#patterns.push({ route: one, pattern: patternOf(one.path) });
+      else this.#exact.set(`${one.method} ${one.path}`, one);
+    }
+  }
+
+  find(method: string, path: string): Found | { readonly allowed: readonly string[] } {
+    const exact = this.#exact.get(`${method} ${path}`);
+    if (exact !== undefined) return { route: exact, params: {} };
+    const allowed = new Set<string>();
+    for (const { route, pattern } of this.#patterns) {
+      const params = pattern.exec(path)?.groups;
+      if (params === undefined) continue;
+      if (route.method !== method) allowed.add(route.method);
+      else {
+        const decoded = decodeAll(params);
+        if (decoded !== undefined) return { route, params: decoded };
+      }
+    }
+    for (const one of this.#exact.values()) if (one.path === path) allowed.add(one.method);
+    return { allowed: [...allowed] };
+  }
+}
+
+export interface Found {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+function patternOf(path: string): RegExp {
+  const source = path
+    .split(/(\{[a-z]+\*?\})/)
+    .map((part) => {
+      const name = /^\{([a-z]+)(\*?)\}$/.exec(part);
+      if (name === null) return part.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
+      return name[2] === "*" ? `(?<${name[1]}>.+)` : `(?<${name[1]}>[^/]+)`;
+    })
+    .join("");
+  return new RegExp(`^${source}$`);
+}
+
+function decodeAll(params: Readonly<Record<string, string>>): Record<string, string> | undefined {
+  try {
+    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]));
+  } catch {
+    return undefined;
+  }
+}

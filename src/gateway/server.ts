@@ -1,0 +1,198 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { LiveAnswers } from "./completionRoutes.ts";
+import { authenticate, checkHost, corsHeaders, type DoorRules, parseBody } from "./door.ts";
+import { type Exchange, readBody, sendJson, sendRefusal, sendText } from "./exchange.ts";
+import type { GatewayMetrics } from "./metrics.ts";
+import type { World } from "./ports.ts";
+import type { Refused } from "./refused.ts";
+import type { Reply, Router } from "./routes.ts";
+
+export interface ServerOptions extends DoorRules {
+  readonly bodyBytesMax: number;
+}
+
+export interface ServerParts {
+  readonly world: World;
+  readonly ledger: Ledger;
+  readonly metrics: GatewayMetrics;
+  readonly router: Router;
+  readonly live: LiveAnswers;
+}
+
+/** The HTTP server: guards, routes, reads, answers. Every refusal leaves through one place, in the path's own error format. */
+export class HttpDoor {
+  readonly #parts: ServerParts;
+  readonly #options: ServerOptions;
+  readonly #server: Server;
+  readonly #boot: string;
+  #requests = 0;
+  #open = 0;
+  #isDraining = false;
+
+  constructor(parts: ServerParts, options: ServerOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#boot = Buffer.from(parts.world.randomBytes(6)).toString("hex");
+    this.#server = createServer({
+      maxHeaderSize: 16_384,
+      headersTimeout: 10_000,
+      requestTimeout: 60_000,
+      keepAliveTimeout: 20_000,
+    });
+    this.#server.on("request", (request, response) => void this.#serve(request, response));
+    this.#server.on("clientError", refuseSocket);
+  }
+
+  /** Requests that are not answered yet. */
+  get open(): number {
+    return this.#open;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  listen(port: number, host: string): Promise<Result<AddressInfo>> {
+    return new Promise((resolve) => {
+      const onError = (error: NodeJS.ErrnoException) => {
+        const isTaken = error.code === "EADDRINUSE";
+        const message = isTaken
+          ? `port ${port} on ${host} is in use`
+          : `cannot listen on ${host}:${port}: ${error.message}`;
+        resolve(
+          refuse(isTaken ? "port_in_use" : "invalid_request", message, { hint: "choose another one with --port" }),
+        );
+      };
+      this.#server.once("error", onError);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", onError);
+        const address = this.#server.address();
+        if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+        resolve(ok(address));
+      });
+    });
+  }
+
+  /** No new requests; those that run may finish for `patienceMs`, then their answers are cut and posted as far as they were delivered. */
+  async drain(patienceMs: number): Promise<void> {
+    this.#isDraining = true;
+    const closed = new Promise<void>((resolve) => {
+      if (this.#server.listening) this.#server.close(() => resolve());
+      else resolve();
+    });
+    this.#server.closeIdleConnections();
+    await this.#quiet(patienceMs);
+    const reason: Refusal = { code: "shutting_down", message: "the server is going down" };
+    for (const answer of this.#parts.live) answer.abort(reason);
+    await this.#quiet(5_000);
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #quiet(patienceMs: number): Promise<void> {
+    const { elapsedMs } = this.#parts.world;
+    const until = elapsedMs() + patienceMs;
+    while (this.#open > 0 && elapsedMs() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = request.url ?? "/";
+    const cut = url.indexOf("?");
+    const [path, search] = cut < 0 ? [url, ""] : [url.slice(0, cut), url.slice(cut + 1)];
+    this.#requests += 1;
+    const exchange = { request, response, path, search, requestId: `req_${this.#boot}${this.#requests.toString(36)}` };
+    this.#open += 1;
+    request.on("error", ignore);
+    response.on("error", ignore);
+    try {
+      const replied = await this.#answer(exchange);
+      if (replied.ok) send(exchange, replied.value);
+      else this.#refuse(exchange, replied.error);
+    } catch (error) {
+      this.#broke(exchange, error);
+    } finally {
+      this.#open -= 1;
+    }
+  }
+
+  async #answer(exchange: Exchange): Promise<Result<Reply, Refused>> {
+    const { request, path, search } = exchange;
+    const method = request.method ?? "GET";
+    const host = checkHost(request, this.#options);
+    if (!host.ok) return host;
+    const cors = corsHeaders(request, this.#options);
+    for (const [name, value] of Object.entries(cors ?? {})) exchange.response.setHeader(name, value);
+    if (method === "OPTIONS" && cors !== undefined) return ok({ kind: "bytes", body: "", headers: {} });
+    const found = this.#parts.router.find(method === "HEAD" ? "GET" : method, path);
+    if (!("route" in found)) return notHere(exchange, method, found.allowed);
+    if (this.#isDraining && path !== "/api/health") return refuse("shutting_down", "the server is going down");
+    const { route, params } = found;
+    const key = authenticate(request, this.#parts.ledger.accounts, route.access);
+    if (!key.ok) return key;
+    const body = method === "POST" ? await readBody(exchange, this.#options.bodyBytesMax) : ok(noBody);
+    if (!body.ok) return body;
+    const parsed = parseBody(request, route.method, body.value);
+    if (!parsed.ok) return parsed;
+    const query = search === "" ? noQuery : Object.fromEntries(new URLSearchParams(search));
+    return route.run({ exchange, key: key.value, params, query, body: parsed.value, rawBody: body.value });
+  }
+
+  #refuse(exchange: Exchange, refusal: Refused): void {
+    this.#parts.metrics.refused(refusal.code);
+    this.#parts.world.log("info", "refused", { request: exchange.requestId, path: exchange.path, code: refusal.code });
+    sendRefusal(exchange, refusal);
+  }
+
+  /** A bug of ours. The caller learns the request id, the log what happened. */
+  #broke(exchange: Exchange, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#parts.world.log("error", "a request broke", {
+      request: exchange.requestId,
+      path: exchange.path,
+      error: text,
+    });
+    const message = "something broke here; the log has it under this request id";
+    const body = { error: { message, type: "server_error", param: null, code: null } };
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else sendJson(exchange, 500, body);
+  }
+}
+
+function send(exchange: Exchange, reply: Reply): void {
+  if (reply.kind === "json") sendJson(exchange, reply.status ?? 200, reply.body, reply.headers);
+  else if (reply.kind === "bytes") sendText(exchange, 200, reply.body, reply.headers);
+}
+
+function notHere(exchange: Exchange, method: string, allowed: readonly string[]): Result<Reply, Refused> {
+  const { path, response } = exchange;
+  const shown = path.slice(0, 200);
+  if (allowed.length === 0)
+    return refuse("not_found", `there is nothing at ${shown}`, { hint: "GET /api/openapi.json lists what there is" });
+  response.setHeader("allow", allowed.join(", "));
+  return refuse("method_not_allowed", `${method} is not possible at ${shown}`, {
+    hint: `possible: ${allowed.join(", ")}`,
+  });
+}
+
+/** What is not HTTP at all never reaches a handler. */
+function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable) return;
+  const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  const message =
+    error.code === "HPE_HEADER_OVERFLOW" ? "the headers are too large" : "this is not a whole HTTP request";
+  const body = JSON.stringify({
+    error: { message, type: "invalid_request_error", param: null, code: "invalid_request" },
+  });
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+  socket.end(`${head}\r\n\r\n${body}`);
+}
+
+function ignore(): void {
+  // The response's `close` event says the same, and is listened to.
+}
+
+const noBody = Buffer.alloc(0);
+const noQuery: Readonly<Record<string, string>> = {};

@@ -1,0 +1,120 @@
+import { randomBytes } from "node:crypto";
+import { utf8 } from "../../core/bytes.ts";
+import { sha256 } from "../../core/hash.ts";
+import { unwrap } from "../../core/result.ts";
+import type { KeyLimits } from "../../ledger/ledger.ts";
+import type { ServedModel } from "../catalog.ts";
+import { Gateway, type GatewayOptions, type GatewayParts } from "../gateway.ts";
+import type { Operator } from "../operators.ts";
+import type { Engine, Grounding, World } from "../ports.ts";
+import { MemoryLedger } from "./memoryLedger.ts";
+
+/** A node for tests: a gateway over a memory ledger with one funded account, one ordinary key and one admin key. */
+export interface TestNode {
+  readonly gateway: Gateway;
+  readonly ledger: MemoryLedger;
+  readonly url: string;
+  readonly account: string;
+  readonly secret: string;
+  readonly adminSecret: string;
+  readonly log: { level: string; message: string; fields: Record<string, unknown> }[];
+  /** Another key of the same account, or of a new account with funds. */
+  key(options?: { limits?: KeyLimits; funds?: number }): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface TestNodeOptions {
+  readonly engines: Readonly<Record<string, Engine>>;
+  readonly options?: GatewayOptions;
+  readonly parts?: Partial<GatewayParts>;
+  readonly model?: Partial<ServedModel>;
+  readonly operators?: Readonly<Record<string, Partial<Operator>>>;
+  readonly funds?: number;
+  readonly postDelayMs?: number;
+}
+
+export const testModel = "npm-docs";
+
+export function testId(name: string): Uint8Array {
+  return sha256(utf8(name));
+}
+
+export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
+  const log: TestNode["log"] = [];
+  const world: World = {
+    nowMs: () => Date.now(),
+    elapsedMs: () => performance.now(),
+    randomBytes: (size) => randomBytes(size),
+    log: (level, message, fields = {}) => void log.push({ level, message, fields: { ...fields } }),
+  };
+  const ledger = new MemoryLedger(world.nowMs, setup.postDelayMs);
+  const open = async (name: string, funds: number) => {
+    const account = unwrap(await ledger.accounts.open({ name }));
+    if (funds > 0)
+      unwrap(await ledger.accounts.credit({ account: account.id, amount: funds, key: name, note: "test" }));
+    return account.id;
+  };
+  const account = await open("tester", setup.funds ?? 1_000_000_000);
+  const { secret } = unwrap(await ledger.accounts.createKey({ account, name: "test" }));
+  const admin = unwrap(await ledger.accounts.createKey({ account, name: "admin", admin: true }));
+  const gateway = new Gateway({ world, ledger, ...setup.parts }, setup.options);
+  gateway.catalog.put({ ...modelDefaults, ...setup.model });
+  for (const [name, engine] of Object.entries(setup.engines)) {
+    gateway.operators.put({ ...operatorDefaults, name, payee: testId(name), engine, ...setup.operators?.[name] });
+  }
+  const { url } = unwrap(await gateway.listen(0));
+  let keys = 0;
+  return {
+    ...{ gateway, ledger, url, account, secret, adminSecret: admin.secret, log },
+    key: async ({ limits, funds } = {}) => {
+      keys += 1;
+      const owner = funds === undefined ? account : await open(`other ${keys}`, funds);
+      return unwrap(await ledger.accounts.createKey({ account: owner, name: `key ${keys}`, ...(limits && { limits }) }))
+        .secret;
+    },
+    stop: async () => {
+      await gateway.drain(50);
+      await ledger.close();
+    },
+  };
+}
+
+/** A grounding that retrieves one passage and credits its author with three quarters. */
+export function testGrounding(changes: Partial<Grounding> = {}): Grounding {
+  return {
+    datanets: ["npm-docs"],
+    indexId: testId("index"),
+    methodsHash: testId("methods"),
+    contextTokensMax: 100,
+    retrieve: async (question) => [
+      { record: "r1", title: "A record", text: `about ${question}`, source: "npm:a@1.0.0 README.md" },
+    ],
+    attribute: async () => ({
+      shares: [{ payee: testId("author"), type: "identity", weight: 750_000 }],
+      unattributed: 250_000,
+      evidenceRoot: testId("evidence"),
+      evidence: [
+        { kind: "span", payee: `0x${"11".repeat(32)}`, weight: 750_000, record: "r1", output: [0, 5], text: "Hello" },
+      ],
+    }),
+    ...changes,
+  };
+}
+
+const modelDefaults: ServedModel = {
+  ...{
+    name: testModel,
+    asset: testId("model"),
+    ownedBy: "npm-docs",
+    createdMs: 1_700_000_000_000,
+    contextTokens: 8_192,
+  },
+  ...{ unit: "nano", royalty: { inPerMillion: 2_000_000, outPerMillion: 4_000_000, perCall: 100 } },
+};
+
+const operatorDefaults = {
+  models: { [testModel]: "upstream-name" },
+  unit: "nano",
+  cost: { inPerMillion: 1_000_000, outPerMillion: 2_000_000, perCall: 50 },
+  concurrency: 4,
+} as const;

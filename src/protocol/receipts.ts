@@ -1,0 +1,67 @@
+import { z } from "zod";
+import { hex, hex16, limit, nano, timeMs } from "./scalars.ts";
+
+/** Receipts of the own API: one execution, its route with labels where they are known, and its opening for the payer. */
+const prices = z.object({ inPerMillion: z.number(), outPerMillion: z.number(), perCall: z.number() });
+
+export const legSchema = z.object({
+  role: z.string(),
+  payee: hex,
+  number: z.number().int(),
+  label: z.string().optional(),
+  weight: z.number(),
+  amount: nano,
+});
+
+export const receiptSchema = z.object({
+  id: hex,
+  seq: z.number().int(),
+  timeMs,
+  flags: z.object({ reported: z.boolean(), unaudited: z.boolean(), partial: z.boolean(), undeclared: z.boolean() }),
+  nesting: z.object({ depth: z.number(), parent: hex, root: hex, sibling: hex, childrenTotal: nano }),
+  payer: hex,
+  account: hex,
+  operator: z.object({ payee: hex, label: z.string().optional() }),
+  model: z.object({ asset: hex, name: z.string().optional() }),
+  policyHash: hex,
+  unit: z.enum(["nano", "microUsd"]),
+  rate: z.object({ nanoPerUsd: z.number(), source: z.string() }),
+  prices: z.object({ cost: prices, royalty: prices }),
+  usage: z.object({ tokensIn: z.number(), tokensOut: z.number(), calls: z.number() }),
+  fee: z.object({ cost: nano, royalty: nano, own: nano, amount: nano, earned: nano }),
+  hashes: z.object({ prompt: hex, answer: hex, evidence: hex, index: hex, methods: hex }),
+  unattributed: z.number(),
+  legs: z.array(legSchema),
+});
+export type ReceiptView = z.infer<typeof receiptSchema>;
+
+/** Salts, texts and evidence. Given to the key of the account that paid, and to admin keys. */
+export const openingSchema = z.object({
+  v: z.literal(1),
+  promptSalt: hex,
+  answerSalt: hex,
+  prompt: z.string(),
+  answer: z.string(),
+  evidence: z.array(
+    z.object({
+      kind: z.enum(["span", "passage", "influence", "lineage", "prior"]),
+      payee: hex,
+      weight: z.number(),
+      record: z.string().optional(),
+      title: z.string().optional(),
+      source: z.string().optional(),
+      author: z.string().optional(),
+      /** Byte or character range in the answer, [from, until). */
+      output: z.tuple([z.number(), z.number()]).optional(),
+      /** Range in the record, [from, until). */
+      position: z.tuple([z.number(), z.number()]).optional(),
+      text: z.string().optional(),
+    }),
+  ),
+});
+export type Opening = z.infer<typeof openingSchema>;
+
+export const receiptDetailSchema = receiptSchema.extend({ entry: hex, opening: openingSchema.optional() });
+export const receiptListSchema = z.object({ data: z.array(receiptSchema), nextBeforeSeq: z.number().optional() });
+export const receiptParam = z.object({ id: hex16 });
+export const receiptQuery = z.object({ limit, beforeSeq: z.coerce.number().int().min(0).optional() });

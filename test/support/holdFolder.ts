@@ -1,0 +1,7 @@
+import { openDataFolder } from "../../src/cli/dataFolder.ts";
+import { unwrap } from "../../src/core/result.ts";
+
+// Run as a process of its own: holds the data folder of argv[2] until it is killed, or fails if it is held.
+const folder = unwrap(await openDataFolder({ path: process.argv[2] ?? "" }));
+console.log(JSON.stringify(folder.notes));
+setInterval(() => undefined, 1000);

@@ -27,9 +27,9 @@ contract TreeReader {
 contract SettlementTreeTest is Test {
     TreeReader private reader = new TreeReader();
 
-    function testFuzz_everyLeafIsFoundAtItsOwnIndexOnly(uint8 size, uint256 at, uint256 elsewhere) public view {
+    function testFuzz_everyLeafIsFoundAtItsOwnIndexOnly(uint8 size, uint256 place, uint256 elsewhere) public view {
         bytes32[] memory hashes = randomLeaves(1 + size % 40);
-        uint256 index = at % hashes.length;
+        uint256 index = place % hashes.length;
         bytes32 root = Trees.root(hashes);
         bytes32[] memory path = Trees.path(hashes, index);
         uint64 count = uint64(hashes.length);
@@ -40,9 +40,9 @@ contract SettlementTreeTest is Test {
         vm.assertTrue(!reader.verify(root, count, other, hashes[index], path), "not at another index");
     }
 
-    function testFuzz_pathsOfTheWrongLengthAreRefused(uint8 size, uint256 at) public view {
+    function testFuzz_pathsOfTheWrongLengthAreRefused(uint8 size, uint256 place) public view {
         bytes32[] memory hashes = randomLeaves(2 + size % 40);
-        uint256 index = at % hashes.length;
+        uint256 index = place % hashes.length;
         bytes32 root = Trees.root(hashes);
         bytes32[] memory path = Trees.path(hashes, index);
         uint64 count = uint64(hashes.length);

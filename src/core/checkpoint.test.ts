@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fromUtf8, toHex, utf8 } from "./bytes.ts";
-import { checkpointText, openCheckpoint, parseCheckpointText, signCheckpoint } from "./checkpoint.ts";
+import { checkpointOrigin, checkpointText, openCheckpoint, parseCheckpointText, signCheckpoint } from "./checkpoint.ts";
 import { addressOf } from "./eip712.ts";
 import { ed25519PublicKey, encodeNote, parseNote } from "./note.ts";
 import { unwrap } from "./result.ts";
@@ -96,6 +96,18 @@ describe("signed", () => {
     expect(open(signatures[1]!, witness, signatures[0]!)).toBe(true);
     expect(open(signatures[0]!, witness)).toBe(false);
     expect(open(signatures[1]!, witness)).toBe(false);
+  });
+
+  test("what the same keys signed for another ledger is refused, under either name", () => {
+    const other = new Uint8Array(32).fill(0xcd);
+    const foreign = signCheckpoint({ ...statement, ledger: other }, keys);
+    expect(openCheckpoint(foreign, trust).ok).toBe(false);
+    // Both lines are true signatures over the other ledger's text, and bear this ledger's name.
+    const { text, signatures } = unwrap(parseNote(foreign));
+    const name = checkpointOrigin(ledger);
+    const keyIds = unwrap(parseNote(signed)).signatures.map(({ keyId }) => keyId);
+    const renamed = signatures.map(({ signature }, i) => ({ name, keyId: keyIds[i]!, signature }));
+    expect(openCheckpoint(encodeNote({ text, signatures: renamed }), trust).ok).toBe(false);
   });
 
   test("a signature does not carry over to another size", () => {

@@ -234,7 +234,10 @@ describe("proofs", () => {
     expect(verifyConsistency(rootFrom(named, from), from, rootFrom(named, to), to, path)).toBe(true);
   });
 
-  test("a node cannot pass for a leaf", () => {
+  test("a node cannot pass for a leaf, nor a wrong root for that of nothing", () => {
+    expect(verifyInclusion(rootAt(8), 8, 0, read(1, 0), inclusionProof(read, 0, 8).slice(1))).toBe(false);
+    expect(verifyConsistency(leaves[0]!, 0, leaves[0]!, 0, [])).toBe(false);
+    expect(verifyConsistency(EMPTY_ROOT, 0, EMPTY_ROOT, 0, [])).toBe(true);
     const pair = concat(leaves[0]!, leaves[1]!);
     expect(leafHash(pair)).not.toEqual(nodeHash(leaves[0]!, leaves[1]!));
   });

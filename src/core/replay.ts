@@ -1,36 +1,21 @@
 import { KnownParties } from "./books.ts";
-import { equalBytes, toHex } from "./bytes.ts";
+import { equalBytes, type Hex, toHex } from "./bytes.ts";
+import { addCharge, closeEpoch, type LifetimeTotals, noTotals } from "./closing.ts";
 import type { Correction } from "./correction.ts";
 import { type BatchRecord, decodeEntry, type Entry } from "./entry.ts";
+import type { EpochRecord } from "./epoch.ts";
 import type { PoolSplit } from "./pool.ts";
 import { splitPool } from "./pool.ts";
+import { Postings } from "./postings.ts";
 import { amountOf, ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
-import { ok, type Refusal, type Result, refuse } from "./result.ts";
+import { ok, type Result, refuse } from "./result.ts";
 import type { Leg } from "./route.ts";
 
 /**
  * The strict reading of a journal: entry by entry, from the first, believing nothing that can be recomputed.
  * It is what a verifier runs; it shares the laws with the writer, and none of its state.
  */
-export interface ReplayFault {
-  readonly seq: number;
-  readonly refusal: Refusal;
-}
-
-/** One signed posting of an entry, before the settlement trees give it its running totals. */
-export interface Posting {
-  readonly payee: number;
-  readonly seq: number;
-  readonly leg: number;
-  readonly amount: number;
-}
-
-export interface Charge {
-  readonly payer: Uint8Array;
-  readonly amount: number;
-  readonly seq: number;
-}
 
 /** What a replay needs from outside the journal. */
 export interface ReplayChecks {
@@ -44,6 +29,12 @@ export function earnedLeg(receipt: Pick<Receipt, "legs">): number {
   return receipt.legs.length;
 }
 
+interface Charge {
+  readonly seq: number;
+  readonly payer: Uint8Array;
+  readonly amount: number;
+}
+
 interface Family {
   readonly total: number;
   readonly last: Uint8Array;
@@ -51,14 +42,17 @@ interface Family {
 
 export class Replay {
   readonly parties: KnownParties;
-  /** Postings and charges since the last closed epoch's end, in journal order. */
-  postings: Posting[] = [];
-  charges: Charge[] = [];
   readonly #checks: ReplayChecks;
   readonly #unsigned: Uint8Array[] = [];
   readonly #receipts = new Map<string, { readonly seq: number; readonly receipt: Receipt }>();
   readonly #families = new Map<string, Family>();
   readonly #poolOpen = new Map<number, number>();
+  /** What every payee was credited, less what it spent, since the end of the last closed epoch. */
+  #open = new Map<number, number>();
+  readonly #postings = new Postings();
+  #charges: Charge[] = [];
+  #lifetime: LifetimeTotals = noTotals;
+  readonly #epochs: EpochRecord[] = [];
   #seq = 0;
   #timeMs = 0;
 
@@ -97,13 +91,14 @@ export class Replay {
     return ok(entry);
   }
 
-  /** Postings and charges of [.., end), taken out: what an epoch that ends there settles. */
-  cut(end: number): { readonly postings: Posting[]; readonly charges: Charge[] } {
-    const postings = this.postings.filter((posting) => posting.seq < end);
-    const charges = this.charges.filter((charge) => charge.seq < end);
-    this.postings = this.postings.filter((posting) => posting.seq >= end);
-    this.charges = this.charges.filter((charge) => charge.seq >= end);
-    return { postings, charges };
+  /** The epochs that were closed, each recomputed. */
+  get epochs(): readonly EpochRecord[] {
+    return this.#epochs;
+  }
+
+  /** Lifetime totals at the end of the last closed epoch. */
+  get settled(): LifetimeTotals {
+    return this.#lifetime;
   }
 
   /** Entries that no batch has signed yet. At the end of a published journal there are none. */
@@ -131,9 +126,10 @@ export class Replay {
         return this.#applyPoolSplit(entry.seq, entry.split);
       case "correction":
         return this.#applyCorrection(entry.seq, entry.correction);
-      case "reversal":
       case "epoch":
-        return ok(entry);
+        return this.#applyEpoch(entry.epoch);
+      case "reversal":
+        return wrong("a reversal follows a proven fault on chain, and none is known");
     }
   }
 
@@ -161,14 +157,9 @@ export class Replay {
     this.#receipts.set(id, { seq: head.seq, receipt });
     this.#post(head.seq, receipt.legs);
     if (receipt.earned > 0) {
-      this.postings.push({
-        payee: receipt.payerPayee,
-        seq: head.seq,
-        leg: earnedLeg(receipt),
-        amount: -receipt.earned,
-      });
+      this.#credit(receipt.payerPayee, head.seq, earnedLeg(receipt), -receipt.earned);
     }
-    this.charges.push({ payer: receipt.payer, amount: ownOf(receipt) - receipt.earned, seq: head.seq });
+    this.#charges.push({ payer: receipt.payer, amount: ownOf(receipt) - receipt.earned, seq: head.seq });
     return ok(receipt);
   }
 
@@ -205,7 +196,7 @@ export class Replay {
         return wrong(`pool ${leg.payee} was not published before it is credited`);
     }
     if (receipt.earned > 0) {
-      const open = this.#openOf(receipt.payerPayee);
+      const open = this.#open.get(receipt.payerPayee) ?? 0;
       if (open < receipt.earned)
         return wrong(`it spends ${receipt.earned} nano of earnings, payee ${receipt.payerPayee} has ${open}`);
     }
@@ -232,7 +223,7 @@ export class Replay {
     const sum = correction.legs.reduce((total, leg) => total + leg.amount, 0);
     if (sum !== -correction.refund) return wrong(`its legs sum to ${sum}, the refund is ${correction.refund}`);
     this.#post(seq, correction.legs);
-    this.charges.push({ payer: named.receipt.payer, amount: -correction.refund, seq });
+    this.#charges.push({ payer: named.receipt.payer, amount: -correction.refund, seq });
     return ok(correction);
   }
 
@@ -243,12 +234,50 @@ export class Replay {
   #credit(payee: number, seq: number, leg: number, amount: number): void {
     if (this.parties.payee(payee)?.type === "pool")
       this.#poolOpen.set(payee, (this.#poolOpen.get(payee) ?? 0) + amount);
-    else this.postings.push({ payee, seq, leg, amount });
+    else {
+      this.#postings.add(payee, seq, leg, amount);
+      this.#open.set(payee, (this.#open.get(payee) ?? 0) + amount);
+    }
   }
 
-  #openOf(payee: number): number {
-    return this.postings.reduce((sum, posting) => sum + (posting.payee === payee ? posting.amount : 0), 0);
+  #applyEpoch(record: EpochRecord): Result<unknown> {
+    const before = this.#epochs.at(-1);
+    const [epoch, first] = [(before?.epoch ?? 0) + 1, before?.end ?? 0];
+    if (record.epoch !== epoch || record.first !== first)
+      return wrong(`it closes epoch ${record.epoch} from ${record.first}, next is epoch ${epoch} from ${first}`);
+    if (record.end < first || record.end > this.#seq)
+      return wrong(`it ends at ${record.end}, outside the journal before it`);
+    const charges = new Map<Hex, bigint>();
+    for (const charge of this.#charges) if (charge.seq < record.end) addCharge(charges, charge.payer, charge.amount);
+    this.#charges = this.#charges.filter((charge) => charge.seq >= record.end);
+    const postings = this.#postings.takeBefore(record.end);
+    const idOf = (payee: number) => this.parties.payee(payee)!.id;
+    const closing = closeEpoch({ ...record, postings, charges, before: this.#lifetime, idOf });
+    const differing = differenceOf(record, closing.record);
+    if (differing !== undefined) return wrong(differing);
+    this.#lifetime = closing.after;
+    this.#epochs.push(record);
+    this.#open = new Map();
+    for (let at = 0; at < this.#postings.count; at++) {
+      const payee = this.#postings.payeeAt(at);
+      this.#open.set(payee, (this.#open.get(payee) ?? 0) + this.#postings.amountAt(at));
+    }
+    return ok(record);
   }
+}
+
+/** The first field in which two records of an epoch differ, in words. */
+export function differenceOf(said: EpochRecord, recomputed: EpochRecord): string | undefined {
+  const saidFields = new Map<string, unknown>(Object.entries(said));
+  for (const [field, value] of Object.entries(recomputed)) {
+    const [a, b] = [text(saidFields.get(field)), text(value)];
+    if (a !== b) return `its ${field} is ${a}, the journal makes it ${b}`;
+  }
+  return undefined;
+}
+
+function text(value: unknown): string {
+  return value instanceof Uint8Array ? toHex(value) : String(value);
 }
 
 function isZero(bytes: Uint8Array): boolean {

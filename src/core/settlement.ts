@@ -8,8 +8,8 @@ import { assert, ok, type Result, refuse } from "./result.ts";
  * Many leaves are packed into one flat buffer, ready for `SettlementTree.build`.
  */
 
-/** One leg of an entry of the epoch. */
-export interface Posting {
+/** One leg of an entry of the epoch, with its payee written as in the trees: by id, not by number. */
+export interface PostingById {
   /** 32-byte payee id. */
   readonly payee: Uint8Array;
   readonly seq: number;
@@ -19,7 +19,7 @@ export interface Posting {
 }
 
 /** u64 index ‖ bytes32 payee ‖ u64 seq ‖ u32 leg ‖ int128 amount ‖ u128 cumulative ‖ u128 grandTotal. */
-export interface PostingLeaf extends Posting {
+export interface PostingLeaf extends PostingById {
   readonly index: number;
   /** The payee's lifetime nano after this posting. */
   readonly cumulative: bigint;
@@ -40,7 +40,7 @@ export const POSTING_LEAF_BYTES = 100;
 export const TOTAL_LEAF_BYTES = 56;
 
 /** The order of the postings tree: payee id, then seq, then leg. */
-export function comparePostings(a: Posting, b: Posting): number {
+export function comparePostings(a: PostingById, b: PostingById): number {
   return compareBytes(a.payee, b.payee) || a.seq - b.seq || a.leg - b.leg;
 }
 
@@ -49,7 +49,7 @@ export function comparePostings(a: Posting, b: Posting): number {
  * ledger from `grandTotal`, both of the epoch before. Lazy: a million leaves are packed without being held.
  */
 export function* runningTotals(
-  postings: Iterable<Posting>,
+  postings: Iterable<PostingById>,
   lifetimeOf: (payee: Uint8Array) => bigint,
   grandTotal: bigint,
 ): Generator<PostingLeaf, void> {
@@ -72,13 +72,12 @@ export function* runningTotals(
   }
 }
 
-/** Gives lifetime totals, which must ascend strictly by party, their indices; the settlement trees have no leaf for zero. */
+/** Gives lifetime totals, which must ascend strictly by party, their indices; a total of zero has no leaf. */
 export function* indexTotals(totals: Iterable<Omit<TotalLeaf, "index">>): Generator<TotalLeaf, void> {
   let before: TotalLeaf | undefined;
   for (const { party, cumulative } of totals) {
-    if (cumulative === 0n) continue;
     const isAfter = before === undefined || compareBytes(before.party, party) < 0;
-    assert(isAfter, "lifetime totals ascend strictly by party");
+    assert(isAfter && cumulative > 0n, "lifetime totals are positive and ascend strictly by party");
     before = { index: before === undefined ? 0 : before.index + 1, party, cumulative };
     yield before;
   }

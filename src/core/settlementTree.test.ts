@@ -30,7 +30,9 @@ describe("the tree", () => {
   });
 
   test("a known root, for contracts to agree with", () => {
-    expect(toHex(treeOf(3).root)).toMatchInlineSnapshot(`"0x719f014fdfd37dc6f9854775730fcddc235cc907af0a97b37af37d297169c94d"`);
+    expect(toHex(treeOf(3).root)).toMatchInlineSnapshot(
+      `"0x719f014fdfd37dc6f9854775730fcddc235cc907af0a97b37af37d297169c94d"`,
+    );
   });
 
   test("refuses leaves that could pass for nodes, or are cut", () => {

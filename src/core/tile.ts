@@ -119,7 +119,6 @@ export function decodeBundle(bundle: Uint8Array, width: number): Result<Uint8Arr
   let at = 0;
   while (at + 2 <= bundle.length && entries.length < width) {
     const end = at + 2 + bundle[at]! * 256 + bundle[at + 1]!;
-    if (end > bundle.length) break;
     entries.push(bundle.subarray(at + 2, end));
     at = end;
   }

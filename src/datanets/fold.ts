@@ -16,8 +16,8 @@ export function mixedScriptWord(text: string): string | undefined {
 }
 
 /** Scripts written without spaces count every character as a word. */
-const words =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}]|[\p{L}\p{N}\p{M}_--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}]]+/gv;
+const spaceless = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}";
+const words = new RegExp(`[${spaceless}]|(?:(?![${spaceless}])[\\p{L}\\p{N}\\p{M}_])+`, "gu");
 
 /** Unicode TR 39 confusables, those of them that are one Latin letter to the eye in common fonts. */
 const lookAlikes = new Map<string, string>(

@@ -1,6 +1,44 @@
+import { z } from "zod";
+import { accountRoutes } from "./accountRoutes.ts";
+import { datanetRoutes } from "./datanetRoutes.ts";
+import { epochRoutes } from "./epochRoutes.ts";
 import type { Floor } from "./execution.ts";
-import type { GatewayParts } from "./gateway.ts";
-import type { Route } from "./routes.ts";
-export function apiRoutes(_floor: Floor, _parts: GatewayParts, _state: () => object): Route[] {
-  return [];
+import { openApiDocument } from "./openapi.ts";
+import type { ChainView, DatanetDirectory, EpochControl, JournalFiles } from "./ports.ts";
+import { receiptRoutes } from "./receiptRoutes.ts";
+import type { Rhythm } from "./rhythm.ts";
+import { json, plain, type Route, route } from "./routes.ts";
+import { serviceRoutes } from "./serviceRoutes.ts";
+
+export interface ApiParts {
+  readonly datanets: DatanetDirectory | undefined;
+  readonly journal: JournalFiles | undefined;
+  readonly chain: ChainView | undefined;
+  readonly epochs: EpochControl | undefined;
+  readonly version: string;
+  readonly rhythm: Rhythm;
+  state(): { readonly isDraining: boolean; readonly uptimeMs: number };
+}
+
+/** The own API. `openAi` are the routes that its document lists beside its own. */
+export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiParts): Route[] {
+  const routes: Route[] = [
+    ...serviceRoutes(floor, parts),
+    ...receiptRoutes(floor),
+    ...accountRoutes(floor),
+    ...epochRoutes(floor, parts),
+    ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
+  ];
+  let document: object | undefined;
+  const describe = route({
+    ...plain,
+    ...{ method: "GET", path: "/api/openapi.json", tag: "service", access: "open", response: z.looseObject({}) },
+    summary: "This document",
+    handle: () => {
+      document ??= openApiDocument([...openAi, ...routes], parts.version);
+      return json(document);
+    },
+  });
+  routes.push(describe);
+  return routes;
 }

@@ -14,6 +14,7 @@ import { SALT_BYTES, saltedHash, writeOpening } from "./opening.ts";
 import type { OperatorTable } from "./operators.ts";
 import type { Attribution, EngineMessage, EngineRequest, Passage, PayeeLabel, World } from "./ports.ts";
 import type { Refused } from "./refused.ts";
+import type { Rhythm } from "./rhythm.ts";
 import { settlementOf } from "./settlementView.ts";
 
 /** Everything that an execution touches. */
@@ -26,6 +27,7 @@ export interface Floor {
   readonly meters: KeyMeters;
   readonly leases: Leases;
   readonly metrics: GatewayMetrics;
+  readonly rhythm: Rhythm;
   readonly labels: PayeeLabel;
   readonly timeouts: Timeouts;
 }
@@ -282,6 +284,7 @@ async function post(
     });
     return posted;
   }
+  floor.rhythm.count(posted.value.timeMs, posted.value.receipt);
   return ok(answered(posted.value));
 }
 

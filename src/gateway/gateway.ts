@@ -12,6 +12,7 @@ import { KeyMeters } from "./limits.ts";
 import { GatewayMetrics } from "./metrics.ts";
 import { OperatorTable } from "./operators.ts";
 import type { ChainView, DatanetDirectory, EpochControl, JournalFiles, PayeeLabel, World } from "./ports.ts";
+import { Rhythm } from "./rhythm.ts";
 import { Router } from "./routes.ts";
 import { HttpDoor, type ServerOptions } from "./server.ts";
 
@@ -63,12 +64,24 @@ export class Gateway {
       ...{ world, ledger, admission, leases },
       ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters: new KeyMeters() },
       labels: parts.labels ?? (() => undefined),
+      rhythm: new Rhythm(),
       timeouts: { ...defaultOptions.timeouts, ...options.timeouts },
     };
     const live: LiveAnswers = new Set();
     const startedMs = world.elapsedMs();
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
-    const router = new Router([...completionRoutes(this.floor, live), ...apiRoutes(this.floor, parts, state)]);
+    const openAi = completionRoutes(this.floor, live);
+    const { datanets, journal, chain, epochs, version = "0.1.0" } = parts;
+    const api = apiRoutes(this.floor, openAi, {
+      datanets,
+      journal,
+      chain,
+      epochs,
+      version,
+      rhythm: this.floor.rhythm,
+      state,
+    });
+    const router = new Router([...openAi, ...api]);
     const server = { ...defaultOptions.server, ...options.server };
     this.#door = new HttpDoor({ world, ledger, metrics: this.metrics, router, live }, server);
     this.#housekeeping = setInterval(
@@ -79,6 +92,12 @@ export class Gateway {
       Math.min(1_000, leases.leaseMs / 4),
     );
     this.#housekeeping.unref();
+  }
+
+  /** Reads the recent journal back into the rhythm. For a composition root to call once, after the ledger is open. */
+  seedRhythm(): Promise<void> {
+    const { ledger, rhythm } = this.floor;
+    return rhythm.seed(ledger.books, ledger.books.size());
   }
 
   /** Binds; port 0 takes a free one. Refuses with `port_in_use`. */

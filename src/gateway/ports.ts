@@ -8,7 +8,6 @@ import type {
   DatanetView,
   RecordView,
 } from "../protocol/datanets.ts";
-import type { InclusionView } from "../protocol/epochs.ts";
 import type { Opening } from "../protocol/receipts.ts";
 
 /** What the gateway needs from the world, passed in by the composition root. */
@@ -122,8 +121,6 @@ export interface DatanetDirectory {
 /** The published journal. `path` was checked: it is `checkpoint` or a tile's path. */
 export interface JournalFiles {
   read(path: string): Promise<Uint8Array | undefined>;
-  /** RFC 6962 audit path of an entry, in the tree of `size` entries, by default the newest published one. */
-  inclusion(seq: number, size?: number): Promise<Result<InclusionView>>;
 }
 
 /** The settlement chain, as far as a claim's view needs it. */

@@ -34,6 +34,7 @@ export const keySchema = z.object({
   createdMs: timeMs,
   revokedMs: timeMs.optional(),
 });
+export const keyListSchema = z.object({ data: z.array(keySchema) });
 export const newKeySchema = z.object({ key: keySchema, secret: z.string() });
 
 export const openAccountSchema = z.object({ name: z.string().min(1).max(120) });

@@ -64,4 +64,8 @@ export type Opening = z.infer<typeof openingSchema>;
 export const receiptDetailSchema = receiptSchema.extend({ entry: hex, opening: openingSchema.optional() });
 export const receiptListSchema = z.object({ data: z.array(receiptSchema), nextBeforeSeq: z.number().optional() });
 export const receiptParam = z.object({ id: hex16 });
-export const receiptQuery = z.object({ limit, beforeSeq: z.coerce.number().int().min(0).optional() });
+export const receiptQuery = z.object({
+  limit,
+  beforeSeq: z.coerce.number().int().min(0).optional(),
+  mine: z.stringbool().default(false),
+});

@@ -12,7 +12,7 @@ export const healthSchema = z.object({
 });
 
 const prices = z.object({ inPerMillion: z.number(), outPerMillion: z.number(), perCall: z.number() });
-const operator = z.object({
+export const operatorSchema = z.object({
   name: z.string(),
   payee: z.string(),
   models: z.array(z.string()),
@@ -25,8 +25,8 @@ const operator = z.object({
   failed: z.number().int(),
   retryAtMs: z.number().optional(),
 });
-export type OperatorView = z.infer<typeof operator>;
-export const operatorListSchema = z.object({ data: z.array(operator) });
+export type OperatorView = z.infer<typeof operatorSchema>;
+export const operatorListSchema = z.object({ data: z.array(operatorSchema) });
 export const operatorParam = z.object({ name: z.string().min(1).max(128) });
 export const drainSchema = z.object({ draining: z.boolean() });
 
@@ -69,7 +69,7 @@ export const pressureSchema = z.object({
     z.object({ account: z.string(), waiting: z.number().int(), inFlight: z.number().int(), served: z.number() }),
   ),
   refusals: z.record(z.string(), z.number().int()),
-  operators: z.array(operator),
+  operators: z.array(operatorSchema),
 });
 export type PressureView = z.infer<typeof pressureSchema>;
 
@@ -81,3 +81,5 @@ export const totalsSchema = z.object({
   held: total,
   receipts: nano,
 });
+
+export const journalParam = z.object({ path: z.string().max(200) });

@@ -46,6 +46,8 @@ test.each([
   ["src/cli/a.ts", "../../test/b.ts", false],
   ["src/store/a.test.ts", "../../test/b.ts", true],
   ["src/elsewhere/a.ts", "./b.ts", false],
+  ["src/gateway/a.ts", "./testing/b.ts", false],
+  ["src/gateway/a.test.ts", "./testing/b.ts", true],
 ])("layers: %s imports %s: %s", (path, specifier, allowed) => {
   const broken = rules.breaksLayers([at(path, `import type { B } from "${specifier}"; export type A = B;`)]);
   expect(broken.length === 0).toBe(allowed);
@@ -99,6 +101,8 @@ test.each([
   ["src/datanets/review.ts", "node:fs", false],
   ["src/datanets/importGit.ts", "node:child_process", true],
   ["src/store/a.ts", "node:fs", true],
+  ["src/models/a.ts", "node:fs", false],
+  ["src/models/indexFile.ts", "node:fs", true],
 ])("machine: %s imports %s: %s", (path, module, allowed) => {
   expect(rules.touchesMachine([at(path, `import "${module}";`)]).length === 0).toBe(allowed);
 });

@@ -1,0 +1,252 @@
+import { assert } from "../core/result.ts";
+import { type Concept, conceptsOf, stem, stopWords, termsOf } from "./tokens.ts";
+
+/**
+ * BM25 (Robertson and Zaragoza 2009, with k1 = 1.2 and b = 0.75) over records, as BM25F: a term in the title counts three times, in a heading twice.
+ * What a posting adds to a score is computed once, as a whole number of 1/1024, with a logarithm made of + − × ÷ only: scores are exact sums of
+ * integers, the same on every machine, and a third party that rebuilds the index ranks as we did.
+ */
+export interface IndexedText {
+  readonly title: string;
+  readonly headingPath: readonly string[];
+  readonly text: string;
+}
+
+export interface Hit {
+  /** Position in the list that the index was built from. */
+  readonly record: number;
+  readonly score: number;
+  /** Words of the query that this record holds, as written but folded. */
+  readonly matched: readonly string[];
+}
+
+export interface Retrieval {
+  /** Best first; equal scores by record. */
+  readonly hits: readonly Hit[];
+  /** From 0 to 1: how much of what the question asks, by weight of its words, the best hit holds. */
+  readonly confidence: number;
+  /** False where the records very likely hold no answer. */
+  readonly isAnswerable: boolean;
+}
+
+/** Below this confidence a question is told that it cannot be answered from these records. */
+export const ANSWERABLE_MIN = 0.55;
+
+const K1 = 1.2;
+const B = 0.75;
+const UNIT = 1024;
+const TITLE_WEIGHT = 3;
+const HEADING_WEIGHT = 2;
+/** A name that is there only in pieces counts this much of being there. */
+const PARTS_WORTH = 0.8;
+const QUERY_TERMS_MAX = 64;
+
+export class Bm25Index {
+  readonly recordCount: number;
+  readonly #terms: ReadonlyMap<string, number>;
+  /** Postings of term t are [starts[t], starts[t + 1]): records ascending, with their impacts. */
+  readonly #starts: Uint32Array;
+  readonly #records: Uint32Array;
+  readonly #impacts: Uint32Array;
+  readonly #scores: Uint32Array;
+
+  constructor(texts: readonly IndexedText[]) {
+    const counted = countTerms(texts);
+    this.recordCount = texts.length;
+    this.#terms = counted.terms;
+    this.#starts = counted.starts;
+    this.#records = counted.records;
+    this.#impacts = impactsOf(counted, texts.length);
+    this.#scores = new Uint32Array(texts.length);
+  }
+
+  /** Bytes of postings, without the dictionary of terms. */
+  get postingBytes(): number {
+    return this.#starts.byteLength + this.#records.byteLength + this.#impacts.byteLength + this.#scores.byteLength;
+  }
+
+  get termCount(): number {
+    return this.#terms.size;
+  }
+
+  search(query: string, limit = 10): Retrieval {
+    assert(Number.isInteger(limit) && limit >= 1, "a search returns at least one hit");
+    const concepts = queryConcepts(query);
+    const touched = this.#accumulate(concepts);
+    const best = this.#best(touched, limit);
+    const hits = best.map((record) => ({
+      record,
+      score: this.#scores[record]! / UNIT,
+      matched: concepts.filter((concept) => this.#share(concept, record) > 0).map(({ whole }) => whole),
+    }));
+    const confidence = best.slice(0, 3).reduce((most, record) => Math.max(most, this.#coverage(concepts, record)), 0);
+    for (const record of touched) this.#scores[record] = 0;
+    return { hits, confidence, isAnswerable: confidence >= ANSWERABLE_MIN };
+  }
+
+  /** Adds each term's impacts up in `#scores`; returns the records that got any. */
+  #accumulate(concepts: readonly Concept[]): number[] {
+    const touched: number[] = [];
+    const scores = this.#scores;
+    for (const term of new Set(concepts.flatMap(({ whole, parts }) => [whole, ...parts]))) {
+      const t = this.#terms.get(term);
+      if (t === undefined) continue;
+      for (let p = this.#starts[t]!; p < this.#starts[t + 1]!; p++) {
+        const record = this.#records[p]!;
+        if (scores[record] === 0) touched.push(record);
+        scores[record] = scores[record]! + this.#impacts[p]!;
+      }
+    }
+    return touched;
+  }
+
+  #best(touched: readonly number[], limit: number): number[] {
+    const scores = this.#scores;
+    const best: number[] = [];
+    for (const record of touched) {
+      const worst = best[limit - 1];
+      if (worst !== undefined && !ranksBefore(scores, record, worst)) continue;
+      let at = Math.min(best.length, limit - 1);
+      while (at > 0 && ranksBefore(scores, record, best[at - 1]!)) {
+        best[at] = best[at - 1]!;
+        at--;
+      }
+      best[at] = record;
+    }
+    return best;
+  }
+
+  #coverage(concepts: readonly Concept[], record: number): number {
+    let [asked, held] = [0, 0];
+    for (const concept of concepts) {
+      const weight = this.#weight(concept);
+      asked += weight;
+      held += weight * this.#share(concept, record);
+    }
+    return asked === 0 ? 0 : held / asked;
+  }
+
+  /** 1 where a record holds a concept whole, less where it holds some of its parts. */
+  #share({ whole, parts }: Concept, record: number): number {
+    if (this.#holds(whole, record)) return 1;
+    const held = parts.filter((part) => this.#holds(part, record)).length;
+    return parts.length === 0 ? 0 : (held / parts.length) * PARTS_WORTH;
+  }
+
+  /** The rarity of a concept: a word that no record holds weighs most, since it may be what the question is about. */
+  #weight({ whole, parts }: Concept): number {
+    const frequency = Math.max(...[whole, ...parts].map((term) => this.#frequency(term)));
+    return rarity(frequency, this.recordCount);
+  }
+
+  #frequency(term: string): number {
+    const t = this.#terms.get(term);
+    return t === undefined ? 0 : this.#starts[t + 1]! - this.#starts[t]!;
+  }
+
+  #holds(term: string, record: number): boolean {
+    const t = this.#terms.get(term);
+    if (t === undefined) return false;
+    let [low, high] = [this.#starts[t]!, this.#starts[t + 1]!];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#records[middle]! < record) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.#starts[t + 1]! && this.#records[low] === record;
+  }
+}
+
+/** The words of a query that ask for something: without stop words, unless there is nothing else. */
+function queryConcepts(query: string): Concept[] {
+  const all = new Map(conceptsOf(query.slice(0, 10_000)).map((concept) => [concept.whole, concept]));
+  const content = [...all.values()].filter(({ whole }) => !stopWords.has(stem(whole)));
+  return (content.length > 0 ? content : [...all.values()]).slice(0, QUERY_TERMS_MAX);
+}
+
+function ranksBefore(scores: Uint32Array, a: number, b: number): boolean {
+  return scores[a]! > scores[b]! || (scores[a] === scores[b] && a < b);
+}
+
+interface Counted {
+  readonly terms: Map<string, number>;
+  readonly starts: Uint32Array;
+  readonly records: Uint32Array;
+  /** Weighted frequency of the term in the record. */
+  readonly frequencies: Uint32Array;
+  /** Weighted length of each record. */
+  readonly lengths: Uint32Array;
+}
+
+function countTerms(texts: readonly IndexedText[]): Counted {
+  const terms = new Map<string, number>();
+  const [postingTerms, postingRecords, postingCounts]: [number[], number[], number[]] = [[], [], []];
+  const lengths = new Uint32Array(texts.length);
+  for (const [record, text] of texts.entries()) {
+    const counts = new Map<number, number>();
+    const add = (field: string, weight: number) => {
+      for (const term of termsOf(field)) {
+        let t = terms.get(term);
+        if (t === undefined) terms.set(term, (t = terms.size));
+        counts.set(t, (counts.get(t) ?? 0) + weight);
+        lengths[record] = lengths[record]! + weight;
+      }
+    };
+    add(text.title, TITLE_WEIGHT);
+    for (const heading of text.headingPath) add(heading, HEADING_WEIGHT);
+    add(text.text, 1);
+    for (const [t, count] of counts) {
+      postingTerms.push(t);
+      postingRecords.push(record);
+      postingCounts.push(count);
+    }
+  }
+  const starts = new Uint32Array(terms.size + 1);
+  for (const t of postingTerms) starts[t + 1] = starts[t + 1]! + 1;
+  for (let t = 0; t < terms.size; t++) starts[t + 1] = starts[t + 1]! + starts[t]!;
+  const next = starts.slice();
+  const [records, frequencies] = [new Uint32Array(postingTerms.length), new Uint32Array(postingTerms.length)];
+  for (const [p, t] of postingTerms.entries()) {
+    const at = next[t]!;
+    next[t] = at + 1;
+    records[at] = postingRecords[p]!;
+    frequencies[at] = postingCounts[p]!;
+  }
+  return { terms, starts, records, frequencies, lengths };
+}
+
+/** Each posting's part of a score, in 1/1024; at least 1, so that a match is never nothing. */
+function impactsOf({ starts, records, frequencies, lengths }: Counted, count: number): Uint32Array {
+  const mean = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, count);
+  const impacts = new Uint32Array(records.length);
+  for (let t = 0; t + 1 < starts.length; t++) {
+    const weight = rarity(starts[t + 1]! - starts[t]!, count);
+    for (let p = starts[t]!; p < starts[t + 1]!; p++) {
+      const frequency = frequencies[p]!;
+      const norm = K1 * (1 - B + (B * lengths[records[p]!]!) / mean);
+      impacts[p] = Math.max(1, Math.round((UNIT * weight * frequency * (K1 + 1)) / (frequency + norm)));
+    }
+  }
+  return impacts;
+}
+
+/** ln(1 + (N − n + ½) / (n + ½)): positive for every n. */
+function rarity(frequency: number, count: number): number {
+  return exactLog(1 + (count - frequency + 0.5) / (frequency + 0.5));
+}
+
+/** ln x for x ≥ 1 from the four operations, which IEEE 754 rounds the same everywhere; `Math.log` may differ in its last bit. Error below 1e-12. */
+function exactLog(x: number): number {
+  let [mantissa, halvings] = [x, 0];
+  while (mantissa > 1.5) {
+    mantissa /= 2;
+    halvings++;
+  }
+  const z = (mantissa - 1) / (mantissa + 1);
+  let [sum, power] = [0, z];
+  for (let k = 1; k <= 33; k += 2) {
+    sum += power / k;
+    power *= z * z;
+  }
+  return 2 * sum + halvings * 0.6931471805599453;
+}

@@ -1,0 +1,89 @@
+import type { Hex } from "../core/bytes.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { structuringContext } from "./context.ts";
+import { type Contribution, type ContributionDraft, prepareContribution } from "./contribution.ts";
+import type { Import, LeftOut, Progress } from "./importing.ts";
+import type { DatanetStore } from "./store.ts";
+import { type BuiltVersion, buildVersion } from "./version.ts";
+
+/** From documents to a version, over the store: what a command or a request asks for in one go. */
+export interface Submitted {
+  readonly contribution: Contribution;
+  readonly leftOut: readonly LeftOut[];
+}
+
+export async function submitContribution(
+  store: DatanetStore,
+  datanetName: string,
+  draft: ContributionDraft,
+  timeMs: number,
+): Promise<Result<Submitted>> {
+  const datanet = await store.datanet(datanetName);
+  if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
+  const prepared = prepareContribution(datanet, draft, timeMs);
+  if (!prepared.ok) return prepared;
+  const added = await store.addContribution(prepared.value);
+  return added.ok ? ok({ contribution: added.value, leftOut: prepared.value.leftOut }) : added;
+}
+
+export interface ImportedInto {
+  readonly contributions: readonly Contribution[];
+  readonly records: number;
+  /** Groups that the datanet has from before, unchanged. */
+  readonly known: number;
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** Each group of an import becomes a contribution by `by`. Running the same import again adds only what is new. */
+export async function importInto(
+  store: DatanetStore,
+  datanetName: string,
+  events: Import,
+  by: string,
+  now: () => number,
+  onProgress: Progress = () => undefined,
+): Promise<Result<ImportedInto>> {
+  const [contributions, leftOut] = [[] as Contribution[], [] as LeftOut[]];
+  let known = 0;
+  for await (const event of events) {
+    if (event.kind === "refused") return { ok: false, error: event.refusal };
+    if (event.kind === "progress") onProgress(event.done, event.total, event.label);
+    if (event.kind === "leftOut") leftOut.push({ what: event.what, reason: event.reason });
+    if (event.kind !== "group") continue;
+    const { label, licence, records } = event.group;
+    const submitted = await submitContribution(store, datanetName, { by, label, licence, records }, now());
+    if (submitted.ok) {
+      contributions.push(submitted.value.contribution);
+      leftOut.push(...submitted.value.leftOut);
+    } else if (submitted.error.code === "already_exists") known++;
+    else if (submitted.error.code === "rule_violated") leftOut.push({ what: label, reason: whyNone(submitted.error) });
+    else return submitted;
+  }
+  return ok({ contributions, records: contributions.reduce((sum, { records }) => sum + records, 0), known, leftOut });
+}
+
+/** Freezes what is approved now as the next version. `structuredBy`: 32-byte party id of the context's owner. */
+export async function publishVersion(
+  store: DatanetStore,
+  datanetName: string,
+  structuredBy: Hex,
+  timeMs: number,
+): Promise<Result<BuiltVersion>> {
+  const datanet = await store.datanet(datanetName);
+  if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
+  const context = structuringContext(structuredBy);
+  if (!context.ok) return context;
+  const approved = [];
+  for (const contribution of await store.contributions(datanetName, "approved")) {
+    approved.push({ contribution, records: await store.contributionRecords(datanetName, contribution.id) });
+  }
+  const previous = await store.version(datanetName);
+  const built = buildVersion({ datanet, previous, context: context.value.id, approved, timeMs });
+  if (!built.ok) return built;
+  const added = await store.addVersion(built.value, context.value);
+  return added.ok ? built : added;
+}
+
+function whyNone(refusal: { readonly message: string; readonly hint?: string }): string {
+  return refusal.hint === undefined ? refusal.message : `${refusal.message} (${refusal.hint})`;
+}

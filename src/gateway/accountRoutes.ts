@@ -1,0 +1,164 @@
+import { fromHex, toHex } from "../core/bytes.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import type { Account, ApiKey, Balance, Statement } from "../ledger/ledger.ts";
+import {
+  accountParam,
+  accountSchema,
+  balanceSchema,
+  createKeySchema,
+  creditSchema,
+  keyListSchema,
+  keyParam,
+  keySchema,
+  newKeySchema,
+  openAccountSchema,
+  statementQuery,
+  statementSchema,
+} from "../protocol/accounts.ts";
+import { payeeParam } from "../protocol/epochs.ts";
+import type { Floor } from "./execution.ts";
+import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+
+/** Accounts, keys and statements. A key sees its own account; an admin key sees and makes all. */
+export function accountRoutes({ ledger }: Floor): Route[] {
+  const { accounts } = ledger;
+  const view = (account: Account) => accountView(account, accounts.balance(account.id));
+  const own = (id: string, key: ApiKey | undefined): Result<Account> => {
+    const wanted = id === "me" ? (key?.account ?? "") : id;
+    if (key === undefined || (!key.admin && key.account !== wanted))
+      return refuse("forbidden", "this is not the key's own account");
+    const account = accounts.get(wanted);
+    return account === undefined ? refuse("not_found", `there is no account ${wanted}`, { field: "id" }) : ok(account);
+  };
+  return [
+    route({
+      ...plain,
+      ...{ method: "GET", path: "/api/accounts/{id}", tag: "accounts", access: "key", response: accountSchema },
+      summary: "An account and its balance; `me` is the key's own",
+      params: accountParam,
+      handle: ({ params, key }) => jsonOf(own(params.id, key), view),
+    }),
+    route({
+      ...plain,
+      ...{
+        method: "GET",
+        path: "/api/accounts/{id}/statement",
+        tag: "accounts",
+        access: "key",
+        response: statementSchema,
+      },
+      summary: "Every credit and debit of an account, each explained by its receipt",
+      ...{ params: accountParam, query: statementQuery },
+      handle: async ({ params, query, key }) => {
+        const account = own(params.id, key);
+        if (!account.ok) return account;
+        return json(statementView(await accounts.statement({ account: account.value.id, ...present(query) })));
+      },
+    }),
+    route({
+      ...plain,
+      ...{
+        method: "GET",
+        path: "/api/payees/{payee}/statement",
+        tag: "accounts",
+        access: "open",
+        response: statementSchema,
+      },
+      summary: "What a payee was credited, each line explained by its receipt; public, as the journal is",
+      ...{ params: payeeParam, query: statementQuery },
+      handle: async ({ params, query }) =>
+        json(statementView(await accounts.statement({ payee: fromHex(params.payee), ...present(query) }))),
+    }),
+    route({
+      ...plain,
+      ...{ method: "POST", path: "/api/accounts", tag: "accounts", access: "admin", response: accountSchema },
+      summary: "Open an account",
+      body: openAccountSchema,
+      handle: async ({ body }) => jsonOf(await accounts.open(body), view),
+    }),
+    route({
+      ...plain,
+      ...{
+        method: "POST",
+        path: "/api/accounts/{id}/credit",
+        tag: "accounts",
+        access: "admin",
+        response: balanceSchema,
+      },
+      summary: "Grant credit from the node's own deposit; idempotent by `key`",
+      ...{ params: accountParam, body: creditSchema },
+      handle: async ({ params, body, key }) => {
+        const account = own(params.id, key);
+        if (!account.ok) return account;
+        return jsonOf(await accounts.credit({ account: account.value.id, ...body }), balanceView);
+      },
+    }),
+    route({
+      ...plain,
+      ...{ method: "GET", path: "/api/keys", tag: "keys", access: "key", response: keyListSchema },
+      summary: "The account's keys; an admin sees all",
+      handle: ({ key }) => json({ data: accounts.keys(key?.admin ? undefined : key?.account) }),
+    }),
+    route({
+      ...plain,
+      ...{ method: "POST", path: "/api/keys", tag: "keys", access: "admin", response: newKeySchema },
+      summary: "Create a key; its secret is shown this once",
+      body: createKeySchema,
+      handle: async ({ body }) => {
+        const { account, name, limits, admin } = body;
+        const made = await accounts.createKey({
+          ...{ account, name },
+          ...(limits === undefined ? {} : { limits: present(limits) }),
+          ...(admin === undefined ? {} : { admin }),
+        });
+        return jsonOf(made);
+      },
+    }),
+    route({
+      ...plain,
+      ...{ method: "DELETE", path: "/api/keys/{id}", tag: "keys", access: "key", response: keySchema },
+      summary: "Revoke a key of the own account",
+      params: keyParam,
+      handle: async ({ params, key }) => {
+        const found = accounts.keys(key?.admin ? undefined : key?.account).find((one) => one.id === params.id);
+        if (found === undefined) return refuse("not_found", `there is no key ${params.id}`, { field: "id" });
+        return jsonOf(await accounts.revokeKey(params.id));
+      },
+    }),
+  ];
+}
+
+/** Without the fields that are undefined: what `exactOptionalPropertyTypes` asks for. */
+function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const kept: { [K in keyof T]?: Exclude<T[K], undefined> } = {};
+  for (const name in fields) {
+    const value = fields[name];
+    if (isPresent(value)) kept[name] = value;
+  }
+  return kept;
+}
+
+function isPresent<T>(value: T): value is Exclude<T, undefined> {
+  return value !== undefined;
+}
+
+function accountView(account: Account, balance: Balance | undefined): object {
+  const { id, name, payer, pseudonym, payee, createdMs } = account;
+  const zero = { credited: 0n, spent: 0n, held: 0n, available: 0n, earnedAvailable: 0n };
+  return {
+    ...{ id, name, payer: toHex(payer), pseudonym: toHex(pseudonym), createdMs },
+    ...(payee === undefined ? {} : { payee: toHex(payee) }),
+    balance: balanceView(balance ?? zero),
+  };
+}
+
+function balanceView(balance: Balance): Record<string, string> {
+  const { credited, spent, held, available, earnedAvailable } = balance;
+  return Object.fromEntries(
+    Object.entries({ credited, spent, held, available, earnedAvailable }).map(([name, value]) => [name, String(value)]),
+  );
+}
+
+function statementView({ lines, total, truncated }: Statement): object {
+  return { lines, total: String(total), truncated };
+}

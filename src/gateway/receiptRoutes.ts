@@ -1,0 +1,86 @@
+import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
+import { type Result, refuse } from "../core/result.ts";
+import type { ApiKey } from "../ledger/ledger.ts";
+import { promiseSchema } from "../protocol/completions.ts";
+import {
+  type Opening,
+  receiptDetailSchema,
+  receiptListSchema,
+  receiptParam,
+  receiptQuery,
+} from "../protocol/receipts.ts";
+import type { Floor } from "./execution.ts";
+import { readOpening } from "./opening.ts";
+import { receiptView } from "./receiptView.ts";
+import { json, plain, type Reply, type Route, route } from "./routes.ts";
+import { wirePromise } from "./settlementView.ts";
+
+/** Receipts are public, as the journal is; who paid for one may also open it. */
+export function receiptRoutes(floor: Floor): Route[] {
+  const { ledger, labels, catalog } = floor;
+  const view = (stored: Parameters<typeof receiptView>[0]) => receiptView(stored, ledger.books, labels, catalog);
+  const one = (path: string, tag: string): Route =>
+    route({
+      ...plain,
+      ...{ method: "GET", path, tag, access: "optional", response: receiptDetailSchema },
+      summary: "One receipt with its route; the payer's key also opens it",
+      params: receiptParam,
+      handle: async ({ params, key }) => {
+        const stored = await ledger.books.receipt(fromHex(params.id));
+        if (stored === undefined) return unknown(params.id);
+        const opening = mayOpen(floor, key, stored.receipt.account) ? openingOf(stored.opening) : undefined;
+        const detail = { ...view(stored), entry: toHex(stored.entry) };
+        return json(opening === undefined ? detail : { ...detail, opening });
+      },
+    });
+  const promise = (path: string, tag: string): Route =>
+    route({
+      ...plain,
+      ...{ method: "GET", path, tag, access: "open", response: promiseSchema },
+      summary: "The signed promise that the receipt will be in the journal",
+      params: receiptParam,
+      handle: async ({ params }) => {
+        const found = await ledger.books.promise(fromHex(params.id));
+        return found === undefined ? unknown(params.id) : json(wirePromise(found));
+      },
+    });
+  return [
+    one("/v1/receipts/{id}", "openai"),
+    promise("/v1/receipts/{id}/promise", "openai"),
+    one("/api/receipts/{id}", "receipts"),
+    promise("/api/receipts/{id}/promise", "receipts"),
+    route({
+      ...plain,
+      ...{ method: "GET", path: "/api/receipts", tag: "receipts", access: "optional", response: receiptListSchema },
+      summary: "Receipts, newest first; `mine=true` only those of the key's account",
+      query: receiptQuery,
+      handle: async ({ query, key }) => {
+        const { limit, beforeSeq, mine } = query;
+        if (mine && key === undefined) return refuse("unauthenticated", "mine=true needs an API key");
+        const found = await ledger.books.recent({
+          limit,
+          ...(beforeSeq === undefined ? {} : { beforeSeq }),
+          ...(mine && key !== undefined ? { account: key.account } : {}),
+        });
+        const last = found.length < limit ? undefined : found.at(-1);
+        return json({ data: found.map(view), ...(last === undefined ? {} : { nextBeforeSeq: last.seq }) });
+      },
+    }),
+  ];
+}
+
+function unknown(id: string): Result<Reply> {
+  return refuse("not_found", `there is no receipt ${id}`, { field: "id" });
+}
+
+/** The key of the paying account, or an admin's. */
+function mayOpen({ ledger }: Floor, key: ApiKey | undefined, pseudonym: Uint8Array): boolean {
+  if (key === undefined) return false;
+  const account = ledger.accounts.get(key.account);
+  return key.admin || (account !== undefined && equalBytes(account.pseudonym, pseudonym));
+}
+
+function openingOf(text: string | undefined): Opening | undefined {
+  const opening = text === undefined ? undefined : readOpening(text);
+  return opening?.ok ? opening.value : undefined;
+}

@@ -1,0 +1,134 @@
+import { toHex } from "../core/bytes.ts";
+import { ok, refuse } from "../core/result.ts";
+import {
+  drainSchema,
+  healthSchema,
+  journalParam,
+  modelParam,
+  operatorListSchema,
+  operatorParam,
+  operatorSchema,
+  pressureSchema,
+  rhythmSchema,
+  type ServedModelView,
+  servedModelListSchema,
+  servedModelSchema,
+  totalsSchema,
+} from "../protocol/service.ts";
+import type { ServedModel } from "./catalog.ts";
+import type { Floor } from "./execution.ts";
+import { publishedFile } from "./journal.ts";
+import type { JournalFiles } from "./ports.ts";
+import type { Rhythm } from "./rhythm.ts";
+import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+
+export interface ServiceParts {
+  readonly version: string;
+  readonly journal: JournalFiles | undefined;
+  readonly rhythm: Rhythm;
+  state(): { readonly isDraining: boolean; readonly uptimeMs: number };
+}
+
+/** How the node is: health, models, operators, rhythm, pressure, totals, metrics, and the published journal. */
+export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
+  const { ledger, world, catalog, operators, admission, metrics } = floor;
+  const shared = { ...plain, method: "GET", access: "open", tag: "service" } as const;
+  return [
+    route({
+      ...{ ...shared, path: "/api/health", response: healthSchema },
+      summary: "Whether the node takes requests",
+      handle: () => {
+        const { isDraining, uptimeMs } = parts.state();
+        return json({
+          ...{ status: isDraining ? "draining" : "ok", version: parts.version, ledger: toHex(ledger.id) },
+          ...{
+            journalSize: ledger.books.size(),
+            uptimeSeconds: Math.floor(uptimeMs / 1_000),
+            inFlight: admission.inFlight,
+          },
+        });
+      },
+    }),
+    route({
+      ...{ ...shared, path: "/api/models", response: servedModelListSchema },
+      summary: "The served models, their terms, datanets and operators",
+      handle: () => json({ data: catalog.list().map((model) => modelView(floor, model)) }),
+    }),
+    route({
+      ...{ ...shared, path: "/api/models/{name}", params: modelParam, response: servedModelSchema },
+      summary: "One served model",
+      handle: ({ params }) => jsonOf(catalog.find(params.name), (model) => modelView(floor, model)),
+    }),
+    route({
+      ...{ ...shared, path: "/api/operators", response: operatorListSchema },
+      summary: "Operators: quote, health, load",
+      handle: () => json({ data: operators.views(world.nowMs()) }),
+    }),
+    route({
+      ...{ ...shared, method: "POST", path: "/api/operators/{name}/drain", access: "admin" },
+      ...{ params: operatorParam, body: drainSchema, response: operatorSchema },
+      summary: "Give an operator no new requests, or take that back",
+      handle: ({ params, body }) => {
+        const drained = operators.drain(params.name, body.draining);
+        if (drained.ok) admission.pump();
+        return jsonOf(drained);
+      },
+    }),
+    route({
+      ...{ ...shared, path: "/api/rhythm", response: rhythmSchema },
+      summary: "Executions, compensations and distributions by the minute, hour and day",
+      handle: () => json(parts.rhythm.view(world.nowMs())),
+    }),
+    route({
+      ...{ ...shared, path: "/api/pressure", response: pressureSchema },
+      summary: "Queues, limits, waits and refusals",
+      handle: () =>
+        json({
+          ...admission.pressure(),
+          holds: { count: ledger.holds.count(), total: String(ledger.holds.totalHeld()) },
+          ...{ refusals: metrics.refusals(), operators: operators.views(world.nowMs()) },
+        }),
+    }),
+    route({
+      ...{ ...shared, path: "/api/totals", response: totalsSchema },
+      summary: "The sums of the books",
+      handle: () => {
+        const { receipts, ...sums } = ledger.books.totals();
+        const text = Object.entries(sums).map(([name, value]) => [name, String(value)]);
+        return json({ ...Object.fromEntries(text), receipts });
+      },
+    }),
+    route({
+      ...{ ...shared, path: "/metrics", response: "text" },
+      summary: "Prometheus metrics",
+      handle: async () => {
+        const { registry } = metrics;
+        return ok({ kind: "bytes", body: await registry.metrics(), headers: { "content-type": registry.contentType } });
+      },
+    }),
+    route({
+      ...{ ...shared, path: "/journal/{path*}", params: journalParam, response: "bytes" },
+      summary: "The published journal: checkpoint and tiles (C2SP tlog-tiles)",
+      handle: async ({ params }) => {
+        if (parts.journal === undefined) return refuse("not_found", "this node publishes no journal");
+        const file = await publishedFile(parts.journal, params.path);
+        if (!file.ok) return file;
+        const { bytes, type, cache } = file.value;
+        return ok({ kind: "bytes", body: bytes, headers: { "content-type": type, "cache-control": cache } });
+      },
+    }),
+  ];
+}
+
+function modelView({ operators, world }: Floor, model: ServedModel): ServedModelView {
+  const states = new Map(operators.views(world.nowMs()).map((view) => [view.name, view.state]));
+  const { grounding } = model;
+  const none = new Uint8Array(32);
+  return {
+    ...{ name: model.name, asset: toHex(model.asset), owner: model.ownedBy, contextTokens: model.contextTokens },
+    ...{ unit: model.unit, royalty: model.royalty, datanets: [...(grounding?.datanets ?? [])] },
+    indexId: toHex(grounding?.indexId ?? none),
+    methodsHash: toHex(grounding?.methodsHash ?? none),
+    operators: operators.quoting(model).map(({ name, cost }) => ({ name, cost, state: states.get(name) ?? "up" })),
+  };
+}

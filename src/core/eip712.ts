@@ -47,7 +47,7 @@ const VOUCHER_TYPE = typeHash("Voucher(bytes32 ledger,address payer,uint128 cumu
 const NAME = keccak256(utf8("OpenLedger"));
 const VERSION = keccak256(utf8("1"));
 
-export const SIGNATURE_BYTES = 65;
+const SIGNATURE_BYTES = 65;
 
 export function domainSeparator({ chainId, verifyingContract }: Domain): Uint8Array {
   return keccak256(DOMAIN_TYPE, NAME, VERSION, word(chainId), padAddress(verifyingContract));

@@ -27,7 +27,7 @@ export interface NoteVerifier {
   verify(text: string, signature: Uint8Array): boolean;
 }
 
-export const ED25519_ALGORITHM: Uint8Array = Uint8Array.of(1);
+const ED25519_ALGORITHM = Uint8Array.of(1);
 /** 0xff is for algorithms that the specification does not number; the name after it keeps them apart. */
 export const EIP712_ALGORITHM: Uint8Array = concat(Uint8Array.of(0xff), utf8("openledger-eip712-checkpoint-v1"));
 

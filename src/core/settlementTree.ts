@@ -65,7 +65,7 @@ export class SettlementTree {
 }
 
 /** keccak256(left ‖ right). */
-export function settlementNode(left: Uint8Array, right: Uint8Array): Uint8Array {
+function settlementNode(left: Uint8Array, right: Uint8Array): Uint8Array {
   return keccak256(left, right);
 }
 

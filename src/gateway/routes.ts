@@ -21,7 +21,7 @@ export interface RouteSpec<P, Q, B> {
   readonly params: z.ZodType<P>;
   readonly query: z.ZodType<Q>;
   readonly body: z.ZodType<B>;
-  readonly response: z.ZodType | "stream" | "bytes" | "text";
+  readonly response: z.ZodType | "bytes" | "text";
   handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
 }
 

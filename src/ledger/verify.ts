@@ -1,0 +1,172 @@
+import { equalBytes, toHex } from "../core/bytes.ts";
+import { type CheckpointTrust, openCheckpoint } from "../core/checkpoint.ts";
+import { batchDigest, recoverSigner } from "../core/eip712.ts";
+import type { BatchRecord, EntryKind } from "../core/entry.ts";
+import type { EpochRecord } from "../core/epoch.ts";
+import { EMPTY_ROOT, type HashReader, hashReader, leafHash, rootFrom, rootOf } from "../core/merkle.ts";
+import { Replay } from "../core/replay.ts";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import { decodeBundle, TILE_WIDTH, tileAt, tileBytes, tilePath, tilesBetween } from "../core/tile.ts";
+import type { ChainEpoch } from "./chain.ts";
+
+/**
+ * The verifier: from the published files and, where there is one, the chain. It trusts the ledger's keys and nothing else: it recomputes the tree,
+ * every tile, every batch signature, every fee, split, pool, payout and root, and names the first entry that differs.
+ */
+export interface VerifyInput {
+  /** A file of the journal by its path; undefined where it is missing. */
+  readonly read: (path: string) => Promise<Uint8Array | undefined>;
+  readonly trust: CheckpointTrust;
+  /** What the contract says of an epoch; omitted for a ledger without a chain. */
+  readonly chainEpoch?: (epoch: number) => Promise<Result<ChainEpoch | undefined>>;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Verdict {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly kinds: Readonly<Partial<Record<EntryKind, number>>>;
+  readonly payees: number;
+  readonly epochs: readonly VerifiedEpoch[];
+  readonly credits: bigint;
+  readonly debits: bigint;
+}
+
+export interface VerifiedEpoch {
+  readonly record: EpochRecord;
+  readonly chain: "proposed" | "final" | "voided" | "absent" | "not asked";
+}
+
+/** Why a journal does not verify, and at which entry, where one can be named. */
+export interface Fault extends Refusal {
+  readonly seq?: number;
+}
+
+export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict, Fault>> {
+  const note = await input.read("checkpoint");
+  if (note === undefined)
+    return refuse("not_found", "there is no checkpoint here", {
+      hint: "point at a folder or URL that holds a published journal",
+    });
+  const checkpoint = openCheckpoint(note, input.trust);
+  if (!checkpoint.ok) return checkpoint;
+  const { size, root } = checkpoint.value;
+  const replay = new Replay({
+    ledger: input.trust.ledger,
+    batch: (batch, entries) => checkBatch(input.trust, batch, entries),
+  });
+  const kinds: Partial<Record<EntryKind, number>> = {};
+  const hashes: Uint8Array[] = [];
+  for (let index = 0; index * TILE_WIDTH < size; index++) {
+    const entries = await readBundle(input, index, size);
+    if (!entries.ok) return entries;
+    for (const bytes of entries.value) {
+      const seq = hashes.length;
+      hashes.push(leafHash(bytes));
+      const taken = replay.take(bytes);
+      if (!taken.ok)
+        return { ok: false, error: { ...taken.error, message: `entry ${seq}: ${taken.error.message}`, seq } };
+      kinds[taken.value.kind] = (kinds[taken.value.kind] ?? 0) + 1;
+    }
+    input.onProgress?.(hashes.length, size);
+  }
+  if (replay.unsignedCount > 0) return failed(`the last ${replay.unsignedCount} entries are signed by no batch`);
+  const read = hashReader(hashes);
+  const tree = size === 0 ? EMPTY_ROOT : rootFrom(read, size);
+  if (!equalBytes(tree, root))
+    return failed(`the entries make root ${toHex(tree)}, the checkpoint says ${toHex(root)}`);
+  const tiles = await checkTiles(input, size, read);
+  if (!tiles.ok) return tiles;
+  const epochs = await checkEpochs(input, replay.epochs, size, read);
+  if (!epochs.ok) return epochs;
+  const last = replay.epochs.at(-1);
+  const totals = { credits: last?.credits ?? 0n, debits: last?.debits ?? 0n };
+  return ok({ size, root, kinds, payees: replay.parties.payeeCount, epochs: epochs.value, ...totals });
+}
+
+/** The batch's root is that of its entries, and the ledger's signer signed it. */
+export function checkBatch(
+  trust: CheckpointTrust,
+  batch: BatchRecord,
+  entries: readonly Uint8Array[],
+): Result<BatchRecord> {
+  const root = rootOf(entries.map(leafHash));
+  if (!equalBytes(root, batch.root))
+    return failed(`its entries make root ${toHex(root)}, it says ${toHex(batch.root)}`);
+  const signer = recoverSigner(batchDigest(trust.domain, { ledger: trust.ledger, ...batch }), batch.signature);
+  if (signer === undefined || !equalBytes(signer, trust.signer)) return failed("its signature is not the ledger's");
+  return ok(batch);
+}
+
+async function readBundle(input: VerifyInput, index: number, size: number): Promise<Result<Uint8Array[]>> {
+  const tile = tileAt("entries", index, size)!;
+  const path = tilePath(tile);
+  const bytes = await input.read(path);
+  if (bytes === undefined) return failed(`${path} is missing`);
+  const entries = decodeBundle(bytes, tile.width);
+  return entries.ok ? entries : failed(`${path}: ${entries.error.message}`);
+}
+
+/** The tiles are what proofs are made of: each must hold exactly the hashes that its entries make. */
+async function checkTiles(input: VerifyInput, size: number, read: HashReader): Promise<Result<void>> {
+  for (const tile of tilesBetween(0, size)) {
+    if (tile.level === "entries") continue;
+    const path = tilePath(tile);
+    const bytes = await input.read(path);
+    if (bytes === undefined) return failed(`${path} is missing`);
+    if (!equalBytes(bytes, tileBytes(tile, read)))
+      return failed(`${path} does not hold the hashes that its entries make`);
+  }
+  return ok(undefined);
+}
+
+async function checkEpochs(
+  input: VerifyInput,
+  records: readonly EpochRecord[],
+  size: number,
+  read: HashReader,
+): Promise<Result<VerifiedEpoch[]>> {
+  const verified: VerifiedEpoch[] = [];
+  for (const record of records) {
+    if (input.chainEpoch === undefined) {
+      verified.push({ record, chain: "not asked" });
+      continue;
+    }
+    const chain = await input.chainEpoch(record.epoch);
+    if (!chain.ok) return chain;
+    if (chain.value !== undefined) {
+      const agrees = checkOnChain(record, chain.value, size, read);
+      if (!agrees.ok) return agrees;
+    }
+    verified.push({ record, chain: chain.value?.status ?? "absent" });
+  }
+  return ok(verified);
+}
+
+function checkOnChain(record: EpochRecord, chain: ChainEpoch, size: number, read: HashReader): Result<void> {
+  const where = `epoch ${record.epoch} on chain`;
+  if (chain.journalSize > size || chain.journalSize < record.end)
+    return failed(`${where}: its journal size ${chain.journalSize} does not contain it`);
+  const root = rootFrom(read, chain.journalSize);
+  const pairs: readonly (readonly [string, unknown, unknown])[] = [
+    ["journal root", toHex(chain.journalRoot), toHex(root)],
+    ["postings root", toHex(chain.postingsRoot), toHex(record.postingsRoot)],
+    ["postings count", chain.postingsCount, record.postingsCount],
+    ["payout root", toHex(chain.payoutRoot), toHex(record.payoutRoot)],
+    ["payout count", chain.payoutCount, record.payoutCount],
+    ["debit root", toHex(chain.debitRoot), toHex(record.debitRoot)],
+    ["debit count", chain.debitCount, record.debitCount],
+    ["credits", chain.credits, record.credits],
+    ["debits", chain.debits, record.debits],
+    ["registry block", chain.registryBlock, record.registryBlock],
+    ["policy", toHex(chain.policyHash), toHex(record.policyHash)],
+  ];
+  const wrong = pairs.find(([, said, due]) => said !== due);
+  return wrong === undefined
+    ? ok(undefined)
+    : failed(`${where}: its ${wrong[0]} is ${wrong[1]}, the journal makes it ${wrong[2]}`);
+}
+
+function failed(message: string): Result<never> {
+  return refuse("verification_failed", message);
+}

@@ -1,0 +1,47 @@
+import type { Refusal } from "../core/result.ts";
+
+/**
+ * An inference engine. Expected failures are events, not exceptions; the last event is `end` or `failed`, and `usage`, where the engine
+ * counts, comes before it. Leaving the iteration early, or aborting the signal, stops the work behind it; an aborted run ends without a last event.
+ */
+export interface Engine {
+  complete(request: EngineRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+}
+
+export interface EngineRequest {
+  /** The model's name at this engine. */
+  readonly model: string;
+  /** `chat` has messages; `text` continues the one message's content. */
+  readonly mode: "chat" | "text";
+  readonly messages: readonly EngineMessage[];
+  /** Records retrieved into the context. */
+  readonly passages: readonly Passage[];
+  readonly maxTokens: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+}
+
+export interface EngineMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+export interface Passage {
+  /** Record id. */
+  readonly record: string;
+  readonly title: string;
+  readonly text: string;
+  readonly source: string;
+}
+
+export type EngineEvent =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "usage"; readonly tokensIn: number; readonly tokensOut: number }
+  | { readonly type: "end"; readonly reason: "stop" | "length" }
+  | { readonly type: "failed"; readonly refusal: Refusal };
+
+export function failed(code: Refusal["code"], message: string): EngineEvent {
+  return { type: "failed", refusal: { code, message } };
+}

@@ -1,0 +1,240 @@
+import { type Dispatcher, Pool } from "undici";
+import { assert, type Refusal } from "../core/result.ts";
+import { type Engine, type EngineEvent, type EngineRequest, failed } from "./engine.ts";
+import { SseParser } from "./sse.ts";
+
+/** An OpenAI-compatible server: vLLM, llama.cpp, a provider, another node. */
+export interface OpenAiEngineOptions {
+  /** With its path, for example `http://127.0.0.1:8000/v1`. The only address that is ever called: callers have no say in it. */
+  readonly baseUrl: string;
+  readonly apiKey?: string;
+  /** Connections kept open at most. */
+  readonly connections?: number;
+  readonly connectTimeoutMs?: number;
+  /** Until the response's head. */
+  readonly headersTimeoutMs?: number;
+  /** Between two parts of the response's body. */
+  readonly bodyTimeoutMs?: number;
+  /** An answer larger than this is cut off as a failure. */
+  readonly bytesMax?: number;
+}
+
+/**
+ * Calls the server's streaming endpoints and turns chunks into events. Redirects are not followed: a server that we trust must not be able to
+ * send us, and the credentials, anywhere else. The API key is sent, and never logged or repeated in a message.
+ */
+export class OpenAiEngine implements Engine {
+  readonly #pool: Pool;
+  readonly #path: string;
+  readonly #headers: Record<string, string>;
+  readonly #bytesMax: number;
+
+  constructor(options: OpenAiEngineOptions) {
+    const url = new URL(options.baseUrl);
+    assert(url.protocol === "http:" || url.protocol === "https:", "an engine's base URL is http or https");
+    assert(url.username === "" && url.password === "", "an engine's base URL carries no credentials");
+    this.#path = url.pathname.replace(/\/+$/, "");
+    this.#bytesMax = options.bytesMax ?? 64 * 1024 * 1024;
+    this.#headers = {
+      ...{ "content-type": "application/json", accept: "text/event-stream" },
+      ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }),
+    };
+    this.#pool = new Pool(url.origin, {
+      connections: options.connections ?? 64,
+      connect: { timeout: options.connectTimeoutMs ?? 5_000 },
+      headersTimeout: options.headersTimeoutMs ?? 60_000,
+      bodyTimeout: options.bodyTimeoutMs ?? 60_000,
+    });
+  }
+
+  async *complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await this.#pool.request({
+        method: "POST",
+        path: `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`,
+        headers: this.#headers,
+        body: JSON.stringify(wireRequest(request)),
+        signal,
+      });
+    } catch (error) {
+      if (!signal.aborted) yield { type: "failed", refusal: refusalOfError(error) };
+      return;
+    }
+    try {
+      if (response.statusCode !== 200) {
+        yield { type: "failed", refusal: await refusalOfStatus(response) };
+        return;
+      }
+      const type = String(response.headers["content-type"] ?? "");
+      if (type.startsWith("text/event-stream")) yield* this.#streamed(response);
+      else yield* this.#whole(response);
+    } catch (error) {
+      if (!signal.aborted) yield { type: "failed", refusal: refusalOfError(error) };
+    } finally {
+      if (!response.body.readableEnded) response.body.destroy();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async *#streamed(response: Dispatcher.ResponseData): AsyncGenerator<EngineEvent> {
+    const parser = new SseParser();
+    let bytes = 0;
+    let finish: "stop" | "length" | undefined;
+    for await (const part of response.body) {
+      const chunk: Uint8Array = part;
+      bytes += chunk.length;
+      if (bytes > this.#bytesMax) {
+        yield failed("upstream_failed", `the answer is larger than ${this.#bytesMax} bytes`);
+        return;
+      }
+      for (const data of parser.push(chunk)) {
+        if (data === "[DONE]") {
+          yield finish === undefined ? unfinished() : { type: "end", reason: finish };
+          return;
+        }
+        const read = readChunk(data);
+        if (read.failure !== undefined) {
+          yield { type: "failed", refusal: read.failure };
+          return;
+        }
+        if (read.text !== "") yield { type: "text", text: read.text };
+        if (read.usage !== undefined) yield { type: "usage", ...read.usage };
+        finish = read.finish ?? finish;
+      }
+    }
+    yield finish === undefined ? unfinished() : { type: "end", reason: finish };
+  }
+
+  /** A server that does not stream answers with one object. */
+  async *#whole(response: Dispatcher.ResponseData): AsyncGenerator<EngineEvent> {
+    const text = await boundedText(response, this.#bytesMax);
+    const read = text === undefined ? undefined : readChunk(text);
+    if (read === undefined || read.failure !== undefined) {
+      yield read === undefined
+        ? failed("upstream_failed", `the answer is larger than ${this.#bytesMax} bytes`)
+        : { type: "failed", refusal: read.failure! };
+      return;
+    }
+    if (read.text !== "") yield { type: "text", text: read.text };
+    if (read.usage !== undefined) yield { type: "usage", ...read.usage };
+    yield read.finish === undefined ? unfinished() : { type: "end", reason: read.finish };
+  }
+}
+
+/** Servers that know nothing of records see the passages in a system message of their own. */
+function wireRequest(request: EngineRequest): object {
+  const { messages, passages, mode, maxTokens, temperature, topP, seed, stop } = request;
+  const context = passages.map((passage) => `[${passage.title}] (${passage.source})\n${passage.text}`).join("\n\n");
+  const grounded = `Answer from these records where they help, and say so where they do not:\n\n${context}`;
+  const system = passages.length === 0 ? [] : [{ role: "system", content: grounded }];
+  return {
+    model: request.model,
+    ...(mode === "chat" ? { messages: [...system, ...messages] } : { prompt: messages[0]?.content ?? "" }),
+    ...{ max_tokens: maxTokens, stream: true, stream_options: { include_usage: true } },
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stop === undefined ? {} : { stop }),
+  };
+}
+
+interface ChunkRead {
+  readonly text: string;
+  readonly finish: "stop" | "length" | undefined;
+  readonly usage: { readonly tokensIn: number; readonly tokensOut: number } | undefined;
+  readonly failure: Refusal | undefined;
+}
+
+/** A chunk or a whole answer, read field by field: it comes from outside and may be anything. */
+function readChunk(data: string): ChunkRead {
+  const none = { text: "", finish: undefined, usage: undefined };
+  let chunk: unknown;
+  try {
+    chunk = JSON.parse(data);
+  } catch {
+    return { ...none, failure: { code: "upstream_failed", message: "the operator sent what is not JSON" } };
+  }
+  const error = field(chunk, "error");
+  if (error !== undefined && error !== null) {
+    return { ...none, failure: { code: "upstream_failed", message: `the operator broke off: ${messageOf(error)}` } };
+  }
+  const choices = field(chunk, "choices");
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const holder = field(choice, "delta") ?? field(choice, "message");
+  const text = holder === undefined ? field(choice, "text") : field(holder, "content");
+  const reason = field(choice, "finish_reason");
+  return {
+    text: typeof text === "string" ? text : "",
+    finish: typeof reason === "string" ? (reason === "length" ? "length" : "stop") : undefined,
+    usage: readUsage(field(chunk, "usage")),
+    failure: undefined,
+  };
+}
+
+function readUsage(usage: unknown): ChunkRead["usage"] {
+  const [tokensIn, tokensOut] = [field(usage, "prompt_tokens"), field(usage, "completion_tokens")];
+  return isCount(tokensIn) && isCount(tokensOut) ? { tokensIn, tokensOut } : undefined;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function messageOf(error: unknown): string {
+  const message = typeof error === "string" ? error : field(error, "message");
+  return typeof message === "string" ? message.slice(0, 200) : "without a reason";
+}
+
+function unfinished(): EngineEvent {
+  return failed("upstream_failed", "the operator's answer ended without a finish");
+}
+
+/** What the server's status means for a caller. Only a bad request is the caller's own; a refused key or an unknown model is between us and the operator. */
+async function refusalOfStatus(response: Dispatcher.ResponseData): Promise<Refusal> {
+  const { statusCode } = response;
+  const text = (await boundedText(response, 65_536)) ?? "";
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    parsed = undefined;
+  }
+  const error = field(parsed, "error");
+  const said = error === undefined ? "" : `: ${messageOf(error)}`;
+  if (field(error, "code") === "context_length_exceeded")
+    return { code: "context_too_long", message: messageOf(error) };
+  if (statusCode === 400 || statusCode === 422)
+    return { code: "invalid_request", message: `the operator refused the request${said}` };
+  if (statusCode === 429) return { code: "rate_limited", message: "the operator is at its limit" };
+  if (statusCode === 408 || statusCode === 504) return { code: "upstream_timeout", message: "the operator timed out" };
+  if (statusCode >= 300 && statusCode < 400)
+    return { code: "upstream_failed", message: "the operator redirected, which is not followed" };
+  return { code: "upstream_failed", message: `the operator answered ${statusCode}` };
+}
+
+function refusalOfError(error: unknown): Refusal {
+  const code = String(field(error, "code") ?? "");
+  if (code.endsWith("_TIMEOUT")) return { code: "upstream_timeout", message: "the operator did not answer in time" };
+  return { code: "upstream_failed", message: `the operator cannot be reached${code === "" ? "" : ` (${code})`}` };
+}
+
+/** The whole body as text; undefined when it is larger than `bytesMax`. */
+async function boundedText(response: Dispatcher.ResponseData, bytesMax: number): Promise<string | undefined> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body) {
+    const chunk: Uint8Array = part;
+    bytes += chunk.length;
+    if (bytes > bytesMax) return undefined;
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

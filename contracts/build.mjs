@@ -49,8 +49,9 @@ function load(path) {
 }
 
 function artifact(made) {
-  // EIP-170: a contract larger than this cannot be deployed.
+  // EIP-170 and EIP-3860: larger contracts cannot be deployed.
   if (made.evm.deployedBytecode.object.length / 2 > 24_576) throw new Error("a contract exceeds 24,576 bytes");
+  if (made.evm.bytecode.object.length / 2 > 49_152) throw new Error("a contract's creation code exceeds 49,152 bytes");
   return { abi: made.abi, bytecode: `0x${made.evm.bytecode.object}` };
 }
 

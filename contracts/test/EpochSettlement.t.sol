@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {Epoch, EpochCommitment, IEpochSettlement, Progress} from "../src/interfaces/IEpochSettlement.sol";
 import {ILedgerBook, Roles} from "../src/interfaces/ILedgerBook.sol";
 import {IPayerEscrow} from "../src/interfaces/IPayerEscrow.sol";
-import {IProposerBonds} from "../src/interfaces/IProposerBonds.sol";
 import {World} from "./support/World.sol";
 
 contract EpochSettlementTest is World {

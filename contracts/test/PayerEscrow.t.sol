@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {EpochCommitment} from "../src/interfaces/IEpochSettlement.sol";
-import {ILedgerBook} from "../src/interfaces/ILedgerBook.sol";
-import {IPayerEscrow, PayerAccount, Withdrawal} from "../src/interfaces/IPayerEscrow.sol";
+import {IPayerEscrow} from "../src/interfaces/IPayerEscrow.sol";
 import {SettlementTree} from "../src/libraries/SettlementTree.sol";
-import {Trees} from "./support/Trees.sol";
 import {World} from "./support/World.sol";
 
 contract PayerEscrowTest is World {
@@ -90,14 +87,6 @@ contract PayerEscrowTest is World {
         vm.prank(payer);
         refuses(IPayerEscrow.ExceedsBalance.selector);
         escrow.requestWithdrawal(otherLedger, NANO);
-        vm.prank(payer);
-        refuses(ILedgerBook.UnknownLedger.selector);
-        this.requestAnything("nowhere");
-    }
-
-    /// @dev A ledger nobody opened has no balances, so the amount is what is refused first; zero never passes.
-    function requestAnything(bytes32 book) external view {
-        settlement.thawSeconds(book);
     }
 
     function test_whatWasSpentBeforeTheRequestIsFinalBeforeItIsPaid() public {

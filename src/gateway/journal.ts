@@ -1,4 +1,5 @@
 import { toHex } from "../core/bytes.ts";
+import { parseCheckpointText } from "../core/checkpoint.ts";
 import { inclusionProof, leafHash, rootFrom } from "../core/merkle.ts";
 import { parseNote } from "../core/note.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
@@ -59,12 +60,12 @@ export async function inclusion(files: JournalFiles, seq: number, size?: number)
   });
 }
 
-/** A checkpoint's second line is the size of its tree (C2SP tlog-checkpoint). */
+/** The size that the newest checkpoint signs. */
 async function publishedSize(files: JournalFiles): Promise<Result<number>> {
   const bytes = await files.read("checkpoint");
   const note = bytes === undefined ? undefined : parseNote(bytes);
-  const size = note?.ok ? Number(note.value.text.split("\n")[1]) : Number.NaN;
-  if (Number.isSafeInteger(size)) return ok(size);
+  const statement = note?.ok ? parseCheckpointText(note.value.text) : undefined;
+  if (statement?.ok) return ok(statement.value.size);
   return refuse("not_found", "the journal has no checkpoint yet");
 }
 

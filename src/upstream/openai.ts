@@ -112,11 +112,13 @@ export class OpenAiEngine implements Engine {
   /** A server that does not stream answers with one object. */
   async *#whole(response: Dispatcher.ResponseData): AsyncGenerator<EngineEvent> {
     const text = await boundedText(response, this.#bytesMax);
-    const read = text === undefined ? undefined : readChunk(text);
-    if (read === undefined || read.failure !== undefined) {
-      yield read === undefined
-        ? failed("upstream_failed", `the answer is larger than ${this.#bytesMax} bytes`)
-        : { type: "failed", refusal: read.failure! };
+    if (text === undefined) {
+      yield failed("upstream_failed", `the answer is larger than ${this.#bytesMax} bytes`);
+      return;
+    }
+    const read = readChunk(text);
+    if (read.failure !== undefined) {
+      yield { type: "failed", refusal: read.failure };
       return;
     }
     if (read.text !== "") yield { type: "text", text: read.text };

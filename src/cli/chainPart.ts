@@ -1,0 +1,164 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type LocalAccount, mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
+import { type Anvil, startAnvil } from "../chain/anvil.ts";
+import { deployContracts } from "../chain/deploy.ts";
+import { openEvmChain } from "../chain/evmChain.ts";
+import { Sender } from "../chain/sender.ts";
+import { fromHex, padAddress, parseHex, toHex, utf8 } from "../core/bytes.ts";
+import { addressOf } from "../core/eip712.ts";
+import { keccak256 } from "../core/hash.ts";
+import { defaultPolicyBps, type FeePolicy } from "../core/policy.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { readIfThere, writeAtomically } from "../host/files.ts";
+import type { ChildEvent } from "../host/supervisor.ts";
+import type { Chain, ContractAddresses } from "../ledger/chain.ts";
+import type { Children } from "./children.ts";
+import type { Secrets } from "./secrets.ts";
+
+/** The chain as this node uses it: the contracts, its own account, and accounts that the demonstration may act as. */
+export interface ChainPart {
+  readonly chain: Chain;
+  readonly policy: FeePolicy;
+  /** The node's account. */
+  readonly account: LocalAccount;
+  /** Accounts of the development chain's own mnemonic; undefined on a chain that is not ours. */
+  readonly actor: ((index: number) => LocalAccount) | undefined;
+  readonly sender: Sender;
+  readonly rpcUrl: string;
+  /** Makes the development chain's state outlive a crash of it. */
+  readonly snapshot: () => Promise<void>;
+}
+
+export interface ChainPartOptions {
+  readonly data: string;
+  readonly secrets: Secrets;
+  readonly children: Children;
+  readonly randomBytes: (size: number) => Uint8Array;
+  readonly onEvent: (event: ChildEvent) => void;
+  readonly say: (text: string) => void;
+  /** A chain of the user's: its endpoint, the node's private key, and the contracts' addresses if they are deployed. */
+  readonly external?: { readonly rpcUrl: string; readonly privateKey: string };
+}
+
+/** Seconds on the development chain; an hour, a day and more on a real one. */
+const developmentPeriods = { epochSeconds: 2, windowSeconds: 2, thawSeconds: 10, noticeSeconds: 2, expirySeconds: 60 };
+const realPeriods = {
+  epochSeconds: 3_600,
+  windowSeconds: 86_400,
+  thawSeconds: 172_800,
+  noticeSeconds: 604_800,
+  expirySeconds: 31_536_000,
+};
+const BOND_NANO = 1_000_000_000_000n;
+
+export async function openChainPart(options: ChainPartOptions): Promise<Result<ChainPart>> {
+  const place =
+    options.external === undefined ? await openDevelopmentChain(options) : await openExternalChain(options.external);
+  if (!place.ok) return place;
+  const { rpcUrl, account, anvil } = place.value;
+  const sender = new Sender({ url: rpcUrl, mines: anvil !== undefined });
+  const chainId = await sender.read((client) => client.getChainId());
+  if (!chainId.ok) return chainId;
+  const policy = standardPolicy(fromHex(account.address));
+  const periods = anvil === undefined ? realPeriods : developmentPeriods;
+  const contracts = await findContracts(options, sender, account, policy, chainId.value, periods);
+  if (!contracts.ok) return contracts;
+  const snapshot = async (): Promise<void> => {
+    await anvil?.snapshot();
+  };
+  await snapshot();
+  const setup = {
+    ...periods,
+    salt: new Uint8Array(32),
+    bondNano: BOND_NANO,
+    signer: addressOf(options.secrets.signer),
+  };
+  const chain = openEvmChain({ sender, chainId: chainId.value, contracts: contracts.value, account, setup });
+  const actor =
+    anvil === undefined ? undefined : (index: number) => mnemonicToAccount(anvil.mnemonic, { addressIndex: index });
+  return ok({ chain, policy, account, actor, sender, rpcUrl, snapshot });
+}
+
+/** The node's treasury is its own account; reserves are purses that governance pays from. */
+export function standardPolicy(owner: Uint8Array): FeePolicy {
+  return {
+    ...defaultPolicyBps,
+    treasuryPayee: padAddress(owner),
+    reservePayee: keccak256(utf8("openledger purse: validation, disputes and refunds")),
+    datanetReservePayee: keccak256(utf8("openledger purse: reserved for datanets")),
+  };
+}
+
+interface Place {
+  readonly rpcUrl: string;
+  readonly account: LocalAccount;
+  readonly anvil: Anvil | undefined;
+}
+
+async function openDevelopmentChain(options: ChainPartOptions): Promise<Result<Place>> {
+  const { data, randomBytes, onEvent } = options;
+  const anvil = await startAnvil({ data, randomBytes, onEvent });
+  if (!anvil.ok) return anvil;
+  options.children.add({ name: "anvil", ...anvil.value });
+  const account = mnemonicToAccount(anvil.value.mnemonic, { addressIndex: 0 });
+  return ok({ rpcUrl: anvil.value.rpcUrl, account, anvil: anvil.value });
+}
+
+async function openExternalChain(external: {
+  readonly rpcUrl: string;
+  readonly privateKey: string;
+}): Promise<Result<Place>> {
+  const key = parseHex(external.privateKey);
+  if (key?.length !== 32) {
+    return refuse("invalid_request", "OPENLEDGER_PRIVATE_KEY is not a private key of 32 bytes in hex", {
+      hint: "with CHAIN_RPC_URL the node needs a key of its own that holds gas",
+    });
+  }
+  return ok({ rpcUrl: external.rpcUrl, account: privateKeyToAccount(toHex(key)), anvil: undefined });
+}
+
+async function findContracts(
+  options: ChainPartOptions,
+  sender: Sender,
+  account: LocalAccount,
+  policy: FeePolicy,
+  chainId: number,
+  periods: typeof developmentPeriods,
+): Promise<Result<ContractAddresses>> {
+  const path = join(options.data, "contracts", `${chainId}.json`);
+  const known = parseAddresses(await readIfThere(path));
+  if (known !== undefined) {
+    const code = await sender.read((client) => client.getCode({ address: toHex(known.settlement) }));
+    if (!code.ok) return code;
+    if (code.value !== undefined) return ok(known);
+    return refuse("data_folder_damaged", `the chain does not hold the contracts that ${path} names`, {
+      hint: "restore the chain's state, or start with another data folder",
+    });
+  }
+  options.say("deploying the contracts");
+  const { windowSeconds, noticeSeconds, expirySeconds } = periods;
+  const floors = { windowSeconds, noticeSeconds, expirySeconds, bondNano: BOND_NANO };
+  const deployed = await deployContracts(sender, account, policy, floors);
+  if (!deployed.ok) return deployed;
+  await mkdir(join(options.data, "contracts"), { recursive: true });
+  const addresses = Object.entries(deployed.value).map(([name, address]) => [name, toHex(address)]);
+  await writeAtomically(path, `${JSON.stringify(Object.fromEntries(addresses), undefined, 2)}\n`);
+  return deployed;
+}
+
+function parseAddresses(text: string | undefined): ContractAddresses | undefined {
+  if (text === undefined) return undefined;
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed !== "object" || parsed === null) return undefined;
+  const fields = new Map<string, unknown>(Object.entries(parsed));
+  const [token, registry, policy, escrow, settlement] = ["token", "registry", "policy", "escrow", "settlement"].map(
+    (name) => {
+      const text = fields.get(name);
+      const bytes = typeof text === "string" ? parseHex(text) : undefined;
+      return bytes?.length === 20 ? bytes : undefined;
+    },
+  );
+  if (token === undefined || registry === undefined || policy === undefined) return undefined;
+  return escrow === undefined || settlement === undefined ? undefined : { token, registry, policy, escrow, settlement };
+}

@@ -14,10 +14,14 @@ const require = createRequire(import.meta.url);
 const [flag, file] = process.argv.slice(2);
 if (flag === "--print") {
   const contracts = compile([file]).contracts[file];
-  console.log(JSON.stringify(Object.fromEntries(Object.entries(contracts).map(([name, made]) => [name, artifact(made)]))));
+  console.log(
+    JSON.stringify(Object.fromEntries(Object.entries(contracts).map(([name, made]) => [name, artifact(made)]))),
+  );
 } else {
   const { contracts } = compile(shipped.map((name) => `src/${name}.sol`));
-  const stale = shipped.filter((name) => !settle(name, artifact(contracts[`src/${name}.sol`][name]), flag === "--check"));
+  const stale = shipped.filter(
+    (name) => !settle(name, artifact(contracts[`src/${name}.sol`][name]), flag === "--check"),
+  );
   if (stale.length > 0) {
     console.error(`stale artifacts: ${stale.join(", ")}; run: npm run build:contracts`);
     process.exit(1);

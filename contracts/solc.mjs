@@ -4,7 +4,9 @@ import { readFileSync, writeSync } from "node:fs";
 import solc from "solc";
 
 if (process.argv.includes("--version")) {
-  console.log(`solc, the solidity compiler commandline interface\nVersion: ${solc.version().replace(".Emscripten.clang", ".Linux.g++")}`);
+  console.log(
+    `solc, the solidity compiler commandline interface\nVersion: ${solc.version().replace(".Emscripten.clang", ".Linux.g++")}`,
+  );
 } else {
   const output = Buffer.from(solc.compile(readFileSync(0, "utf8")));
   for (let at = 0; at < output.length; ) at += writeSync(1, output, at);

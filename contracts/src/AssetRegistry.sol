@@ -33,7 +33,9 @@ contract AssetRegistry is ERC721, IAssetRegistry {
         stored.termsHash = termsHash(registration.terms);
         stored.vectorRoot = registration.vectorRoot;
         stored.terms = registration.terms;
-        for (uint256 i; i < registration.parents.length; ++i) stored.parents.push(registration.parents[i]);
+        for (uint256 i; i < registration.parents.length; ++i) {
+            stored.parents.push(registration.parents[i]);
+        }
         _uris[asset] = registration.uri;
 
         emit AssetRegistered(

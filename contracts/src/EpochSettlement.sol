@@ -205,10 +205,10 @@ contract EpochSettlement is ProposerBonds, IdentityBindings, EIP712, IEpochSettl
 
     function _checkCommitment(EpochCommitment calldata next, Epoch storage before) private view {
         require(
-            next.credits >= before.credits && next.debits >= before.debits
-                && next.registryBlock >= before.registryBlock
+            next.credits >= before.credits && next.debits >= before.debits && next.registryBlock >= before.registryBlock
                 && (next.journalSize > before.journalSize
-                    || next.journalSize == before.journalSize && next.journalRoot == before.journalRoot),
+                    || next.journalSize == before.journalSize
+                    && next.journalRoot == before.journalRoot),
             NotMonotone()
         );
         require(next.credits <= next.debits, CreditsExceedDebits());

@@ -87,8 +87,6 @@ contract FeePolicy is Ownable2Step, IFeePolicy {
                 && policy.priorCapBps <= PRIOR_CAP_BPS_MAX,
             PolicyOutOfLimits()
         );
-        require(
-            policy.treasuryPayee != 0 && policy.reservePayee != 0 && policy.datanetReservePayee != 0, EmptyPayee()
-        );
+        require(policy.treasuryPayee != 0 && policy.reservePayee != 0 && policy.datanetReservePayee != 0, EmptyPayee());
     }
 }

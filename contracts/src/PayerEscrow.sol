@@ -131,12 +131,9 @@ contract PayerEscrow is IPayerEscrow {
         uint256 amount = nano * WEI_PER_NANO;
         uint256 paid = purse.paid + amount;
         // The second half follows from the solvency gate; it stands here so that no error elsewhere can reach another purse.
-        require(
-            paid <= credits * WEI_PER_NANO && paid + purse.withdrawn <= purse.deposited, ExceedsCredits()
-        );
+        require(paid <= credits * WEI_PER_NANO && paid + purse.withdrawn <= purse.deposited, ExceedsCredits());
+        // The settlement's Claimed and the token's Transfer tell the rest.
         purse.paid = uint128(paid);
-
-        emit Paid(ledger, to, uint128(amount), uint128(paid));
 
         OPEN.safeTransfer(to, amount);
     }

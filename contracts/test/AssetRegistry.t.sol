@@ -15,8 +15,14 @@ contract AssetRegistryTest is World {
             keccak256(abi.encode(uint8(0), uint64(5), uint64(6), uint64(7), uint16(3_000), keccak256("CC-BY-4.0")));
         bytes32 expected = keccak256(
             abi.encode(
-                uint256(31_337), address(registry), uint8(2), bytes32("weights"), keccak256(abi.encode(model.parents)),
-                termsHash, creator, bytes32("salt")
+                uint256(31_337),
+                address(registry),
+                uint8(2),
+                bytes32("weights"),
+                keccak256(abi.encode(model.parents)),
+                termsHash,
+                creator,
+                bytes32("salt")
             )
         );
         vm.assertEq(asset, expected, "content-addressed");
@@ -76,14 +82,20 @@ contract AssetRegistryTest is World {
 
     function test_sixteenParentsAreTheMost() public {
         bytes32[] memory ids = new bytes32[](17);
-        for (uint256 i; i < 17; ++i) ids[i] = register(datanetOf(bytes32(i + 1)));
+        for (uint256 i; i < 17; ++i) {
+            ids[i] = register(datanetOf(bytes32(i + 1)));
+        }
         sort(ids);
         Registration memory model = modelOf(ids[0]);
         model.parents = new Parent[](17);
-        for (uint256 i; i < 17; ++i) model.parents[i] = Parent(ids[i], 1);
+        for (uint256 i; i < 17; ++i) {
+            model.parents[i] = Parent(ids[i], 1);
+        }
         refusesRegistration(model, IAssetRegistry.TooManyParents.selector);
         model.parents = new Parent[](16);
-        for (uint256 i; i < 16; ++i) model.parents[i] = Parent(ids[i], 2 ** 28);
+        for (uint256 i; i < 16; ++i) {
+            model.parents[i] = Parent(ids[i], 2 ** 28);
+        }
         vm.assertEq(registry.assetOf(register(model)).parents.length, 16, "sixteen, weights summing to 2^32");
         model.parents[0].weight += 1;
         refusesRegistration(model, IAssetRegistry.InvalidParentShare.selector);
@@ -134,7 +146,9 @@ contract AssetRegistryTest is World {
 
     function sort(bytes32[] memory ids) private pure {
         for (uint256 i = 1; i < ids.length; ++i) {
-            for (uint256 j = i; j > 0 && ids[j - 1] > ids[j]; --j) (ids[j - 1], ids[j]) = (ids[j], ids[j - 1]);
+            for (uint256 j = i; j > 0 && ids[j - 1] > ids[j]; --j) {
+                (ids[j - 1], ids[j]) = (ids[j], ids[j - 1]);
+            }
         }
     }
 }

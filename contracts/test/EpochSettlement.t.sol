@@ -31,13 +31,32 @@ contract EpochSettlementTest is World {
         propose(c);
         Epoch memory epoch = settlement.epochOf(ledger, 1);
         bytes memory stored = abi.encode(
-            epoch.journalSize, epoch.journalRoot, epoch.postingsRoot, epoch.postingsCount, epoch.payoutRoot,
-            epoch.payoutCount, epoch.debitRoot, epoch.debitCount, epoch.credits, epoch.debits, epoch.registryBlock,
+            epoch.journalSize,
+            epoch.journalRoot,
+            epoch.postingsRoot,
+            epoch.postingsCount,
+            epoch.payoutRoot,
+            epoch.payoutCount,
+            epoch.debitRoot,
+            epoch.debitCount,
+            epoch.credits,
+            epoch.debits,
+            epoch.registryBlock,
             epoch.policyHash
         );
         bytes memory committed = abi.encode(
-            c.journalSize, c.journalRoot, c.postingsRoot, c.postingsCount, c.payoutRoot, c.payoutCount, c.debitRoot,
-            c.debitCount, c.credits, c.debits, c.registryBlock, c.policyHash
+            c.journalSize,
+            c.journalRoot,
+            c.postingsRoot,
+            c.postingsCount,
+            c.payoutRoot,
+            c.payoutCount,
+            c.debitRoot,
+            c.debitCount,
+            c.credits,
+            c.debits,
+            c.registryBlock,
+            c.policyHash
         );
         vm.assertEq(keccak256(stored), keccak256(committed), "all of it");
         vm.assertEq(uint256(epoch.status), 1, "proposed");

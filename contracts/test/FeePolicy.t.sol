@@ -7,9 +7,8 @@ import {World} from "./support/World.sol";
 
 contract FeePolicyTest is World {
     function test_theHashIsOverTheNineFieldsInOrder() public view {
-        bytes32 expected = keccak256(
-            abi.encode(2_500, 1_000, 5_000, 1_000, 500, 2_000, uint256(1), uint256(2), uint256(3))
-        );
+        bytes32 expected =
+            keccak256(abi.encode(2_500, 1_000, 5_000, 1_000, 500, 2_000, uint256(1), uint256(2), uint256(3)));
         vm.assertEq(policy.current(), expected, "keccak256 of nine words");
         vm.assertEq(keccak256(abi.encode(policy.policyOf(expected))), expected, "and back");
     }

@@ -59,8 +59,9 @@ contract OpenTokenTest is World {
     }
 
     function test_aCancelledAuthorisationIsUsedUp() public {
-        bytes32 message =
-            keccak256(abi.encode(keccak256("CancelAuthorization(address authorizer,bytes32 nonce)"), holder, bytes32("nonce")));
+        bytes32 message = keccak256(
+            abi.encode(keccak256("CancelAuthorization(address authorizer,bytes32 nonce)"), holder, bytes32("nonce"))
+        );
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(KEY, typed(message));
         open.cancelAuthorization(holder, "nonce", v, r, s);
         (v, r, s) = vm.sign(KEY, digestOf("TransferWithAuthorization", earner, 30, "nonce"));
@@ -72,9 +73,10 @@ contract OpenTokenTest is World {
         bytes memory typeName = abi.encodePacked(
             action, "(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
         );
-        return typed(
-            keccak256(abi.encode(keccak256(typeName), holder, to, value, uint256(0), block.timestamp + 10, nonce))
-        );
+        return
+            typed(
+                keccak256(abi.encode(keccak256(typeName), holder, to, value, uint256(0), block.timestamp + 10, nonce))
+            );
     }
 
     function typed(bytes32 message) private view returns (bytes32) {

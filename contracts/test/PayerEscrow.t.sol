@@ -134,12 +134,16 @@ contract PayerEscrowTest is World {
         vm.prank(otherPayer);
         escrow.requestWithdrawal(ledger, 100 * NANO);
         pass(periods().thawSeconds);
-        vm.assertEq(uint256(escrow.withdraw(ledger, otherPayer, soleDebit(payer, 30))), 80 * NANO, "what there is room for");
+        vm.assertEq(
+            uint256(escrow.withdraw(ledger, otherPayer, soleDebit(payer, 30))), 80 * NANO, "what there is room for"
+        );
         refuses(IPayerEscrow.NothingToWithdraw.selector);
         escrow.withdraw(ledger, otherPayer, soleDebit(payer, 30));
         settlement.claimFor(ledger, 1, 0, idOf(earner), 30, none());
         deposit(ledger, payer, 20);
-        vm.assertEq(uint256(escrow.withdraw(ledger, otherPayer, soleDebit(payer, 30))), 20 * NANO, "the rest, still asked for");
+        vm.assertEq(
+            uint256(escrow.withdraw(ledger, otherPayer, soleDebit(payer, 30))), 20 * NANO, "the rest, still asked for"
+        );
     }
 
     function test_withoutAProofAPayerWaitsForTheExit() public {

@@ -52,12 +52,16 @@ contract SettlementTreeTest is Test {
             ? keccak256(bytes.concat(hashes[index], path[0]))
             : keccak256(bytes.concat(path[0], hashes[index]));
         bytes32[] memory shorter = new bytes32[](path.length - 1);
-        for (uint256 i; i < shorter.length; ++i) shorter[i] = path[i + 1];
+        for (uint256 i; i < shorter.length; ++i) {
+            shorter[i] = path[i + 1];
+        }
         vm.assertTrue(!reader.verify(root, count, uint64(index / 2), parent, shorter), "one level too few");
         vm.assertTrue(!reader.verify(root, count, 0, root, new bytes32[](0)), "the root as a leaf");
 
         bytes32[] memory longer = new bytes32[](path.length + 1);
-        for (uint256 i; i < path.length; ++i) longer[i] = path[i];
+        for (uint256 i; i < path.length; ++i) {
+            longer[i] = path[i];
+        }
         vm.assertTrue(!reader.verify(root, count, uint64(index), hashes[index], longer), "one level too many");
     }
 
@@ -75,9 +79,9 @@ contract SettlementTreeTest is Test {
 
     function test_leavesArePackedAsWritten() public pure {
         bytes memory posting = hex"0000000000000005"
-            hex"1111111111111111111111111111111111111111111111111111111111111111"
-            hex"0000000000000102" hex"00000003" hex"fffffffffffffffffffffffffffffffe"
-            hex"00000000000000000000000000000004" hex"00000000000000000000000000000006";
+            hex"1111111111111111111111111111111111111111111111111111111111111111" hex"0000000000000102" hex"00000003"
+            hex"fffffffffffffffffffffffffffffffe" hex"00000000000000000000000000000004"
+            hex"00000000000000000000000000000006";
         vm.assertEq(posting.length, 100, "a posting has 100 bytes");
         bytes32 payee = 0x1111111111111111111111111111111111111111111111111111111111111111;
         vm.assertEq(SettlementTree.postingLeaf(5, payee, 0x102, 3, -2, 4, 6), keccak256(posting), "posting");
@@ -109,7 +113,16 @@ contract SettlementTreeTest is Test {
     function test_absenceCannotBeClaimedByPresentPayersOrWithTheWrongNeighbours() public {
         (bytes32[] memory payers, uint128[] memory debits) = tens(4);
         bytes32 root = Trees.root(Trees.leaves(payers, debits));
-        uint256[2][5] memory shownLeaves = [[uint256(0), 2], [uint256(1), 1], [uint256(0), 1], [uint256(2), 1], [uint256(0), 0]];
+        // [1, 3]: the leaves 20 and 40 surround the asked 30, but they are not adjacent.
+        uint256[2][7] memory shownLeaves = [
+            [uint256(1), 3],
+            [uint256(3), 1],
+            [uint256(0), 2],
+            [uint256(1), 1],
+            [uint256(0), 1],
+            [uint256(2), 1],
+            [uint256(0), 0]
+        ];
         for (uint256 i; i < shownLeaves.length; ++i) {
             SettlementTree.DebitLeaf[] memory leaves = shown(payers, debits, shownLeaves[i][0], shownLeaves[i][1]);
             refuses(SettlementTree.InvalidDebitProof.selector);
@@ -148,6 +161,8 @@ contract SettlementTreeTest is Test {
 
     function randomLeaves(uint256 count) private pure returns (bytes32[] memory hashes) {
         hashes = new bytes32[](count);
-        for (uint256 i; i < count; ++i) hashes[i] = keccak256(abi.encode("leaf", i));
+        for (uint256 i; i < count; ++i) {
+            hashes[i] = keccak256(abi.encode("leaf", i));
+        }
     }
 }

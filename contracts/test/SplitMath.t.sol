@@ -34,9 +34,13 @@ contract SplitMathTest is Test {
         int256[4] memory paid;
         for (uint256 offset; offset < 10; ++offset) {
             int128[] memory split = SplitMath.parts(7, weights, offset);
-            for (uint256 i; i < 4; ++i) paid[i] += split[i];
+            for (uint256 i; i < 4; ++i) {
+                paid[i] += split[i];
+            }
         }
-        for (uint256 i; i < 4; ++i) vm.assertEq(paid[i], int256(7 * weights[i]), "quota times ten");
+        for (uint256 i; i < 4; ++i) {
+            vm.assertEq(paid[i], int256(7 * weights[i]), "quota times ten");
+        }
     }
 
     function test_handWorkedRow() public pure {

@@ -2,8 +2,8 @@ import type { CorpusIndex } from "../models/corpusIndex.ts";
 
 /**
  * The maximal matching spans of an output: stretches of it that occur in the corpus and that are part of no longer stretch which
- * does (as in OLMoTrace, Liu et al. 2025, section 3). Every position is looked up with one binary search that carries the
- * common prefixes of its two bounds (Manber and Myers 1993), and only where a span that reaches further can begin.
+ * does (as in OLMoTrace, Liu et al. 2025, section 3). Each look-up is one binary search that carries the common
+ * prefixes of its two bounds (Manber and Myers 1993).
  */
 export interface MaximalSpan {
   /** Tokens [from, until) of the output. */
@@ -18,21 +18,34 @@ export interface MaximalSpan {
 export function findMaximalSpans(index: CorpusIndex, output: ArrayLike<number>, tokensMin = 1): MaximalSpan[] {
   const query = Uint16Array.from(output);
   const spans: MaximalSpan[] = [];
-  let reached = 0;
-  let from = 0;
-  while (from < query.length) {
-    // A span that begins here and is worth reporting ends past `reached` and has `tokensMin` tokens.
-    const needed = Math.max(reached + 1 - from, tokensMin);
-    if (from + needed > query.length) break;
-    const match = longestMatch(index, query, from);
+  for (let from = 0; from + tokensMin <= query.length; ) {
+    const match = longestMatch(index, query, from, query.length - from);
     const until = from + match.length;
-    if (match.length >= needed) {
-      spans.push({ from, until, ...widen(index, match.at, match.length) });
-      reached = until;
-    } else if (until > reached) reached = until;
-    from++;
+    if (match.length >= tokensMin) spans.push({ from, until, ...widen(index, match.at, match.length) });
+    from = until === query.length ? until : nextStart(index, query, from, until);
   }
   return spans;
+}
+
+/**
+ * Where the maximal span after [from, until) begins: the first start from which the corpus also has token `until`. Whether it
+ * has is monotone in the start, so it is found by galloping back from `until`: long spans cost few searches.
+ */
+function nextStart(index: CorpusIndex, query: Uint16Array, from: number, until: number): number {
+  let absent = from;
+  let present = until + 1;
+  for (let step = 1; present - absent > 1; ) {
+    const start = Math.max(absent + 1, present - step);
+    const length = until + 1 - start;
+    if (longestMatch(index, query, start, length).length === length) {
+      present = start;
+      step *= 2;
+    } else {
+      absent = start;
+      step = Math.max(1, (present - absent) >> 1);
+    }
+  }
+  return present;
 }
 
 interface Match {
@@ -41,27 +54,26 @@ interface Match {
   readonly at: number;
 }
 
-/** The longest prefix of query[from…] that occurs in the corpus. */
-function longestMatch(index: CorpusIndex, query: Uint16Array, from: number): Match {
+/** The longest prefix of query[from…], of at most `lengthMax` tokens, that occurs in the corpus. */
+function longestMatch(index: CorpusIndex, query: Uint16Array, from: number, lengthMax: number): Match {
   const { tokens, suffixes, buckets } = index;
   const first = query[from]!;
   let low = buckets[first]! - 1;
   let high = buckets[first + 1]!;
   if (high - low === 1) return { length: 0, at: 0 };
-  const rest = query.length - from;
   let lowPrefix = 1;
   let highPrefix = 1;
   const [before, after] = [low, high];
   while (high - low > 1) {
     const middle = (low + high) >>> 1;
-    let prefix = lowPrefix < highPrefix ? lowPrefix : highPrefix;
+    let prefix = Math.min(lowPrefix, highPrefix);
     let position = suffixes[middle]! + prefix;
     // A separator matches no token of an output, so this stops within the record.
-    while (prefix < rest && tokens[position] === query[from + prefix]) {
+    while (prefix < lengthMax && tokens[position] === query[from + prefix]) {
       prefix++;
       position++;
     }
-    if (prefix === rest) return { length: rest, at: middle };
+    if (prefix === lengthMax) return { length: lengthMax, at: middle };
     if (tokens[position]! < query[from + prefix]!) {
       low = middle;
       lowPrefix = prefix;

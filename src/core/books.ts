@@ -17,6 +17,7 @@ export class KnownParties {
   readonly #policies = new Map<string, RoutePolicy>();
   readonly #assets = new Map<string, { readonly record: AssetRecord; readonly vector: readonly VectorShare[] }>();
   readonly #pools = new Map<number, Pool>();
+  readonly #subjects = new Map<number, Uint8Array>();
   readonly #openChunks = new Map<number, PoolChunk[]>();
   readonly #bindings = new Map<number, BindingRecord>();
 
@@ -42,6 +43,27 @@ export class KnownParties {
 
   pool(number: number): Pool | undefined {
     return this.#pools.get(number);
+  }
+
+  /** What a pool was published for: see {@link PoolChunk}. */
+  poolSubject(number: number): Uint8Array | undefined {
+    return this.#subjects.get(number);
+  }
+
+  /** Everything that an asset was made from, each once. */
+  ancestors(id: Uint8Array): readonly AssetRecord[] {
+    const found = new Map<string, AssetRecord>();
+    const visit = (record: AssetRecord | undefined): void => {
+      for (const parent of record?.parents ?? []) {
+        const key = toHex(parent.id);
+        const known = this.#assets.get(key)?.record;
+        if (known === undefined || found.has(key)) continue;
+        found.set(key, known);
+        visit(known);
+      }
+    };
+    visit(this.asset(id));
+    return [...found.values()];
   }
 
   binding(identity: number): BindingRecord | undefined {
@@ -104,6 +126,7 @@ export class KnownParties {
     if (stranger !== undefined) return wrong(`pool ${chunk.pool} has an unknown member, payee ${stranger.payee}`);
     this.#openChunks.delete(chunk.pool);
     this.#pools.set(chunk.pool, pool);
+    this.#subjects.set(chunk.pool, chunk.subject);
     return ok(chunk);
   }
 

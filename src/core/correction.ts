@@ -8,6 +8,9 @@ export interface Correction {
   readonly id: Uint8Array;
   readonly receipt: Uint8Array;
   readonly receiptSeq: number;
+  /** The receipt's payer (32 bytes) and account pseudonym (16 bytes): whom the refund reaches. */
+  readonly payer: Uint8Array;
+  readonly account: Uint8Array;
   readonly reason: CorrectionReason;
   /** Given back to the payer's debit; negative where a late meter charges more. */
   readonly refund: number;
@@ -31,13 +34,15 @@ export interface Reversal {
 export const REVERSAL_BYTES = 3 * 8 + 32;
 
 export function correctionBytes(correction: Correction): number {
-  return 16 + 16 + 8 + 1 + 8 + 32 + 1 + correction.legs.length * LEG_BYTES;
+  return 16 + 16 + 8 + 32 + 16 + 1 + 8 + 32 + 1 + correction.legs.length * LEG_BYTES;
 }
 
 export function writeCorrection(to: PackedWriter, correction: Correction): void {
   to.raw(correction.id, 16)
     .raw(correction.receipt, 16)
     .u64(correction.receiptSeq)
+    .raw(correction.payer, 32)
+    .raw(correction.account, 16)
     .u8(correctionReasons.indexOf(correction.reason))
     .i64(correction.refund)
     .raw(correction.noteHash, 32);
@@ -45,11 +50,17 @@ export function writeCorrection(to: PackedWriter, correction: Correction): void 
 }
 
 export function readCorrection(from: PackedReader): Correction {
-  const [id, receipt, receiptSeq] = [from.raw(16), from.raw(16), from.u64()];
+  const [id, receipt, receiptSeq, payer, account] = [
+    from.raw(16),
+    from.raw(16),
+    from.u64(),
+    from.raw(32),
+    from.raw(16),
+  ];
   const reason = correctionReasons[from.u8()];
   if (reason === undefined) from.fail();
   return {
-    ...{ id, receipt, receiptSeq, reason: reason ?? "refund" },
+    ...{ id, receipt, receiptSeq, payer, account, reason: reason ?? "refund" },
     refund: from.i64(),
     noteHash: from.raw(32),
     legs: readLegs(from),

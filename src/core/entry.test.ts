@@ -111,7 +111,14 @@ const bodies: Record<EntryBody["kind"], fc.Arbitrary<EntryBody>> = {
   correction: fc.record({
     kind: fc.constant("correction" as const),
     correction: fc.record({
-      ...{ id: bytes(16), receipt: bytes(16), receiptSeq: nano, reason: fc.constantFrom(...correctionReasons) },
+      ...{
+        id: bytes(16),
+        receipt: bytes(16),
+        receiptSeq: nano,
+        payer: bytes(32),
+        account: bytes(16),
+        reason: fc.constantFrom(...correctionReasons),
+      },
       ...{ refund: fc.maxSafeInteger(), noteHash: bytes(32), legs },
     }),
   }),

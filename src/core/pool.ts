@@ -20,7 +20,7 @@ export interface Pool {
 /** A pool stands in the journal once, in chunks; each member with its prefix weight, so that one chunk proves one member's part. */
 export interface PoolChunk {
   readonly pool: number;
-  /** The asset (32 bytes) that the pool belongs to. */
+  /** What the pool belongs to, 32 bytes: an asset's id for its royalty, {@link priorSubject} for a datanet's prior. */
   readonly subject: Uint8Array;
   readonly total: number;
   readonly memberCount: number;
@@ -61,6 +61,11 @@ export function poolId(ledger: Uint8Array, subject: Uint8Array, shares: readonly
   const packed = new PackedWriter(members.length * 8);
   for (const { payee, weight } of members) packed.u32(payee).u32(weight % 2 ** 32);
   return keccak256(poolTag, ledger, subject, packed.finish());
+}
+
+/** The subject of a datanet's prior pool: keccak256("openledger prior" ‖ asset id). The asset's own id is the subject of its royalty pool. */
+export function priorSubject(datanet: Uint8Array): Uint8Array {
+  return keccak256(priorTag, datanet);
 }
 
 /** The members' parts of `amount`, in the pool's order. They sum to it exactly. */
@@ -147,3 +152,4 @@ export function readPoolSplit(from: PackedReader): PoolSplit {
 }
 
 const poolTag = utf8("openledger pool");
+const priorTag = utf8("openledger prior");

@@ -1,3 +1,4 @@
+import type { AssetRecord } from "./asset.ts";
 import { KnownParties } from "./books.ts";
 import { equalBytes, type Hex, toHex } from "./bytes.ts";
 import { addCharge, closeEpoch, type LifetimeTotals, noTotals } from "./closing.ts";
@@ -5,7 +6,7 @@ import type { Correction } from "./correction.ts";
 import { type BatchRecord, decodeEntry, type Entry } from "./entry.ts";
 import type { EpochRecord } from "./epoch.ts";
 import type { PoolSplit } from "./pool.ts";
-import { splitPool } from "./pool.ts";
+import { priorSubject, splitPool } from "./pool.ts";
 import { Postings } from "./postings.ts";
 import { amountOf, ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
@@ -195,12 +196,36 @@ export class Replay {
       if (isPool && this.parties.pool(leg.payee) === undefined)
         return wrong(`pool ${leg.payee} was not published before it is credited`);
     }
+    const misled = this.#misledLeg(receipt);
+    if (misled !== undefined) return wrong(misled);
     if (receipt.earned > 0) {
       const open = this.#open.get(receipt.payerPayee) ?? 0;
       if (open < receipt.earned)
         return wrong(`it spends ${receipt.earned} nano of earnings, payee ${receipt.payerPayee} has ${open}`);
     }
     return ok(receipt);
+  }
+
+  /** A role's legs must lead to what the assets say: the model's royalty, its contexts, its datanets' priors. */
+  #misledLeg(receipt: Receipt): string | undefined {
+    const model = this.parties.asset(receipt.model);
+    if (model === undefined) return "its model is not registered";
+    const family = this.parties.ancestors(receipt.model);
+    const contexts = family.filter((asset) => asset.assetKind === "context");
+    const priors = family.filter((asset) => asset.assetKind === "datanet").map((asset) => priorSubject(asset.id));
+    const isRoyaltyOf = (leg: Leg, asset: AssetRecord): boolean => {
+      const subject = this.parties.poolSubject(leg.payee);
+      return subject === undefined ? leg.payee === asset.owner : equalBytes(subject, asset.id);
+    };
+    for (const leg of receipt.legs) {
+      const subject = this.parties.poolSubject(leg.payee);
+      if (leg.role === "model" && !isRoyaltyOf(leg, model)) return `the model's part is paid to payee ${leg.payee}`;
+      if (leg.role === "context" && !contexts.some((asset) => isRoyaltyOf(leg, asset)))
+        return `the context's part is paid to payee ${leg.payee}`;
+      const isPrior = subject !== undefined && priors.some((prior) => equalBytes(prior, subject));
+      if (leg.role === "prior" && !isPrior) return `a prior's part is paid to payee ${leg.payee}`;
+    }
+    return undefined;
   }
 
   #applyPoolSplit(seq: number, split: PoolSplit): Result<unknown> {
@@ -220,10 +245,14 @@ export class Replay {
     const named = this.#receipts.get(toHex(correction.receipt));
     if (named === undefined || named.seq !== correction.receiptSeq)
       return wrong("it names a receipt that is not in the journal");
+    const { payer, account } = named.receipt;
+    if (!equalBytes(correction.payer, payer) || !equalBytes(correction.account, account)) {
+      return wrong("it refunds somebody other than its receipt's payer");
+    }
     const sum = correction.legs.reduce((total, leg) => total + leg.amount, 0);
     if (sum !== -correction.refund) return wrong(`its legs sum to ${sum}, the refund is ${correction.refund}`);
     this.#post(seq, correction.legs);
-    this.#charges.push({ payer: named.receipt.payer, amount: -correction.refund, seq });
+    this.#charges.push({ payer, amount: -correction.refund, seq });
     return ok(correction);
   }
 

@@ -43,12 +43,22 @@ export function applyProof(
   const { noticeMs, timeMs } = terms;
   assert(Number.isSafeInteger(noticeMs) && noticeMs >= 0, "a notice lasts a whole number of milliseconds");
   if (current !== undefined) {
-    assert(current.datanet === proof.datanet && current.identity === proof.identity, "a proof is applied to its own identity");
-    if (current.proofHash === proof.hash) return refuse("conflict", "this proof was used before", { hint: "make a new one" });
+    assert(
+      current.datanet === proof.datanet && current.identity === proof.identity,
+      "a proof is applied to its own identity",
+    );
+    if (current.proofHash === proof.hash)
+      return refuse("conflict", "this proof was used before", { hint: "make a new one" });
   }
   const settled = current === undefined ? undefined : settleNotice(current, timeMs);
   const state = settled?.state;
-  const base = { datanet: proof.datanet, ledger: proof.ledger, identity: proof.identity, proofHash: proof.hash, changedMs: timeMs };
+  const base = {
+    datanet: proof.datanet,
+    ledger: proof.ledger,
+    identity: proof.identity,
+    proofHash: proof.hash,
+    changedMs: timeMs,
+  };
   const none = { ...base, to: null, noticedMs: 0, noticeEndsMs: 0 };
   switch (proof.action) {
     case "bind":
@@ -56,13 +66,17 @@ export function applyProof(
       if (state === "noticed" && settled!.to === proof.address) return already(settled!, "its notice is running");
       return ok({ ...base, state: "noticed", to: proof.address, noticedMs: timeMs, noticeEndsMs: timeMs + noticeMs });
     case "refuse":
-      return state === undefined || state === "noticed" ? ok({ ...none, state: "refused" }) : already(settled!, "it is too late to refuse");
+      return state === undefined || state === "noticed"
+        ? ok({ ...none, state: "refused" })
+        : already(settled!, "it is too late to refuse");
     case "redirect":
       return state === "bound" || state === "redirected"
         ? ok({ ...base, state: "redirected", to: proof.address, noticedMs: timeMs, noticeEndsMs: timeMs + noticeMs })
         : already(settled, "only a bound identity is redirected");
     case "leave":
-      return state === "bound" || state === "redirected" ? ok({ ...none, state: "left" }) : already(settled, "only a bound identity leaves");
+      return state === "bound" || state === "redirected"
+        ? ok({ ...none, state: "left" })
+        : already(settled, "only a bound identity leaves");
   }
 }
 
@@ -78,9 +92,11 @@ export function expire(
   identity: { readonly datanet: Hex; readonly ledger: Hex; readonly identity: string },
   term: { readonly firstCreditMs: number; readonly termMs: number; readonly timeMs: number },
 ): Result<Binding> {
-  if (current !== undefined) return already(settleNotice(current, term.timeMs), "only an identity that never answered expires");
+  if (current !== undefined)
+    return already(settleNotice(current, term.timeMs), "only an identity that never answered expires");
   const ends = term.firstCreditMs + term.termMs;
-  if (term.timeMs < ends) return refuse("binding_refused", `${identity.identity} has until ${new Date(ends).toISOString()} to answer`);
+  if (term.timeMs < ends)
+    return refuse("binding_refused", `${identity.identity} has until ${new Date(ends).toISOString()} to answer`);
   return ok({
     datanet: identity.datanet,
     ledger: identity.ledger,
@@ -103,6 +119,9 @@ export function boundAddress(binding: Binding | undefined, timeMs: number): Hex 
 }
 
 function already(binding: Binding | undefined, why: string): Result<never> {
-  const found = binding === undefined ? "nobody has answered for it yet" : `it is ${binding.state} since ${new Date(binding.changedMs).toISOString()}`;
+  const found =
+    binding === undefined
+      ? "nobody has answered for it yet"
+      : `it is ${binding.state} since ${new Date(binding.changedMs).toISOString()}`;
   return refuse("binding_refused", `${why}: ${found}`);
 }

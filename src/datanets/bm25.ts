@@ -1,5 +1,5 @@
 import { assert } from "../core/result.ts";
-import { type Concept, conceptsOf, stem, stopWords, termsOf } from "./tokens.ts";
+import { type Concept, conceptsOf, rawTokens, stopWords, tokenTerms } from "./tokens.ts";
 
 /**
  * BM25 (Robertson and Zaragoza 2009, with k1 = 1.2 and b = 0.75) over records, as BM25F: a term in the title counts three times, in a heading twice.
@@ -16,7 +16,7 @@ export interface Hit {
   /** Position in the list that the index was built from. */
   readonly record: number;
   readonly score: number;
-  /** Words of the query that this record holds, as written but folded. */
+  /** Words of the query that this record holds, as written, in lower case. */
   readonly matched: readonly string[];
 }
 
@@ -77,7 +77,7 @@ export class Bm25Index {
     const hits = best.map((record) => ({
       record,
       score: this.#scores[record]! / UNIT,
-      matched: concepts.filter((concept) => this.#share(concept, record) > 0).map(({ whole }) => whole),
+      matched: concepts.filter((concept) => this.#share(concept, record) > 0).map(({ written }) => written),
     }));
     const confidence = best.slice(0, 3).reduce((most, record) => Math.max(most, this.#coverage(concepts, record)), 0);
     for (const record of touched) this.#scores[record] = 0;
@@ -160,7 +160,7 @@ export class Bm25Index {
 /** The words of a query that ask for something: without stop words, unless there is nothing else. */
 function queryConcepts(query: string): Concept[] {
   const all = new Map(conceptsOf(query.slice(0, 10_000)).map((concept) => [concept.whole, concept]));
-  const content = [...all.values()].filter(({ whole }) => !stopWords.has(stem(whole)));
+  const content = [...all.values()].filter(({ whole }) => !stopWords.has(whole));
   return (content.length > 0 ? content : [...all.values()]).slice(0, QUERY_TERMS_MAX);
 }
 
@@ -180,16 +180,16 @@ interface Counted {
 
 function countTerms(texts: readonly IndexedText[]): Counted {
   const terms = new Map<string, number>();
+  const idsOf = termNumbers(terms);
   const [postingTerms, postingRecords, postingCounts]: [number[], number[], number[]] = [[], [], []];
   const lengths = new Uint32Array(texts.length);
   for (const [record, text] of texts.entries()) {
     const counts = new Map<number, number>();
     const add = (field: string, weight: number) => {
-      for (const term of termsOf(field)) {
-        let t = terms.get(term);
-        if (t === undefined) terms.set(term, (t = terms.size));
-        counts.set(t, (counts.get(t) ?? 0) + weight);
-        lengths[record] = lengths[record]! + weight;
+      for (const token of rawTokens(field)) {
+        const ids = idsOf(token);
+        for (const t of ids) counts.set(t, (counts.get(t) ?? 0) + weight);
+        lengths[record] = lengths[record]! + weight * ids.length;
       }
     };
     add(text.title, TITLE_WEIGHT);
@@ -213,6 +213,22 @@ function countTerms(texts: readonly IndexedText[]): Counted {
     frequencies[at] = postingCounts[p]!;
   }
   return { terms, starts, records, frequencies, lengths };
+}
+
+/** Numbers of a token's terms, given in order of appearance. Few distinct tokens make up most of any text, so each is taken apart once. */
+function termNumbers(terms: Map<string, number>): (token: string) => readonly number[] {
+  const known = new Map<string, readonly number[]>();
+  return (token) => {
+    const found = known.get(token);
+    if (found !== undefined) return found;
+    const ids = tokenTerms(token).map((term) => {
+      const number = terms.get(term) ?? terms.size;
+      terms.set(term, number);
+      return number;
+    });
+    known.set(token, ids);
+    return ids;
+  };
 }
 
 /** Each posting's part of a score, in 1/1024; at least 1, so that a match is never nothing. */
@@ -248,5 +264,5 @@ function exactLog(x: number): number {
     sum += power / k;
     power *= z * z;
   }
-  return 2 * sum + halvings * 0.6931471805599453;
+  return 2 * sum + halvings * Math.LN2;
 }

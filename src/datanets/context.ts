@@ -35,7 +35,8 @@ export function contextAsset(draft: Omit<ContextAsset, "id">): Result<ContextAss
   if (!/^[\w.-]{1,64}$/.test(method) || !/^[\w.-]{1,32}$/.test(methodVersion)) {
     return refuse("invalid_request", "a structuring method and its version are words of letters, digits and . _ -");
   }
-  if (parseHex(owner)?.length !== 32) return refuse("invalid_request", "a context's owner is a 32-byte party id", { field: "owner" });
+  if (parseHex(owner)?.length !== 32)
+    return refuse("invalid_request", "a context's owner is a 32-byte party id", { field: "owner" });
   const parameters = [...draft.parameters].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   const id = toHex(sha256(packFields(["openledger.context.1", method, methodVersion, owner, ...parameters.flat()])));
   return ok({ id, method, methodVersion, parameters, owner });

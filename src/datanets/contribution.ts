@@ -68,11 +68,19 @@ export function contributionId(datanet: Hex, by: string, licence: string, record
  * Checks a draft against the datanet's rules. Records that fail are left out with their reasons; a draft of which nothing remains is refused.
  * In a datanet with open review the rest is approved at once.
  */
-export function prepareContribution(datanet: Datanet, draft: ContributionDraft, timeMs: number): Result<PreparedContribution> {
+export function prepareContribution(
+  datanet: Datanet,
+  draft: ContributionDraft,
+  timeMs: number,
+): Result<PreparedContribution> {
   const { rules } = datanet;
-  if (draft.by.trim() === "" || draft.by.length > 300) return refuse("invalid_request", "a contribution says who put it in", { field: "by" });
+  if (draft.by.trim() === "" || draft.by.length > 300)
+    return refuse("invalid_request", "a contribution says who put it in", { field: "by" });
   if (draft.records.length > rules.recordsMax) {
-    return refuse("rule_violated", `a contribution here holds at most ${rules.recordsMax} records, got ${draft.records.length}`);
+    return refuse(
+      "rule_violated",
+      `a contribution here holds at most ${rules.recordsMax} records, got ${draft.records.length}`,
+    );
   }
   const [taken, leftOut, notes] = [new Map<Hex, RecordContent>(), [] as LeftOut[], [] as Note[]];
   for (const content of draft.records.map(cleanContent)) {
@@ -89,7 +97,10 @@ export function prepareContribution(datanet: Datanet, draft: ContributionDraft, 
   }
   if (taken.size === 0) {
     return refuse("rule_violated", `none of the ${draft.records.length} records keeps the datanet's rules`, {
-      hint: leftOut[0] === undefined ? "a contribution holds at least one record" : `${leftOut[0].what}: ${leftOut[0].reason}`,
+      hint:
+        leftOut[0] === undefined
+          ? "a contribution holds at least one record"
+          : `${leftOut[0].what}: ${leftOut[0].reason}`,
     });
   }
   const id = contributionId(datanet.id, draft.by, draft.licence, [...taken.keys()]);

@@ -48,7 +48,10 @@ export const PRIOR_TOTAL = 1_000_000_000;
  * Never from record counts, which anybody can raise. Only identities of this version count. Without any evidence the list is empty: there is no
  * prior pool yet, and what cannot be attributed goes to the reserve.
  */
-export function priorWeights(contributors: readonly Contributor[], evidenceNano: ReadonlyMap<string, bigint>): PriorWeight[] {
+export function priorWeights(
+  contributors: readonly Contributor[],
+  evidenceNano: ReadonlyMap<string, bigint>,
+): PriorWeight[] {
   const measured = contributors
     .map(({ identity }) => ({ identity, nano: evidenceNano.get(identity) ?? 0n }))
     .filter(({ nano }) => nano > 0n);

@@ -60,7 +60,9 @@ export function croissantMetadata(facts: CroissantFacts): Record<string, unknown
       sha256,
     })),
     recordSet: [recordSet],
-    "prov:wasDerivedFrom": facts.origins.slice(0, ORIGINS_MAX).map((origin) => ({ "@id": `urn:openledger:origin:${encodeURIComponent(origin)}` })),
+    "prov:wasDerivedFrom": facts.origins
+      .slice(0, ORIGINS_MAX)
+      .map((origin) => ({ "@id": `urn:openledger:origin:${encodeURIComponent(origin)}` })),
     "prov:wasGeneratedBy": {
       "@type": "prov:Activity",
       "prov:label": `${latest?.method ?? "structure"} ${latest?.methodVersion ?? ""}`.trim(),
@@ -129,22 +131,31 @@ const recordSet = {
     column("id", "SHA-256 over content and context", "sc:Text"),
     column("contributionId", "The contribution that brought the record", "sc:Text"),
     column("title", "What the document is called", "sc:Text"),
-    column("headingPath", "The headings above the record, outermost first", "sc:Text", { isArray: true, arrayShape: "-1" }),
+    column("headingPath", "The headings above the record, outermost first", "sc:Text", {
+      isArray: true,
+      arrayShape: "-1",
+    }),
     column("text", "The record itself", "sc:Text"),
     column("source", "Where it comes from", "sc:Text", { equivalentProperty: "prov:wasDerivedFrom" }),
     column("licence", "SPDX expression", "sc:Text", { equivalentProperty: "sc:license" }),
     column("date", "ISO 8601, where the source gives one", "sc:Text"),
     {
-      ...column("authors", "Who wrote it", "prov:Person", { isArray: true, arrayShape: "-1", equivalentProperty: "prov:wasAttributedTo" }),
-      subField: [
-        subColumn("authors", "identity", "External identity"),
-        subColumn("authors", "name", "Name"),
-      ],
+      ...column("authors", "Who wrote it", "prov:Person", {
+        isArray: true,
+        arrayShape: "-1",
+        equivalentProperty: "prov:wasAttributedTo",
+      }),
+      subField: [subColumn("authors", "identity", "External identity"), subColumn("authors", "name", "Name")],
     },
   ],
 };
 
-function column(name: string, description: string, dataType: string, more: Record<string, unknown> = {}): Record<string, unknown> {
+function column(
+  name: string,
+  description: string,
+  dataType: string,
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
   return {
     "@type": "cr:Field",
     "@id": `records/${name}`,

@@ -1,5 +1,5 @@
 import { markdownTitle, splitMarkdown } from "./markdown.ts";
-import { roffToText, splitCode, splitPlainText } from "./plainText.ts";
+import { splitCode, splitPlainText, splitRoff } from "./plainText.ts";
 import { type Author, cleanContent, type RecordContent } from "./record.ts";
 import { type Section, type SectionSizes, sectionSizes } from "./section.ts";
 
@@ -26,7 +26,8 @@ export function documentFormat(path: string): DocumentFormat | undefined {
   if (/\.(?:md|markdown|mdown|mkd|mdx)$/.test(name)) return "markdown";
   if (/\.(?:txt|text|rst|adoc|asciidoc)$/.test(name)) return "plain";
   if (/^[\w.+-]+\.[1-8]$/.test(name)) return "roff";
-  if (/\.(?:[cm]?[jt]sx?|py|rb|go|rs|c|h|cc|cpp|hpp|java|kt|swift|sol|sh|lua|php|cs|scala|zig|sql)$/.test(name)) return "code";
+  if (/\.(?:[cm]?[jt]sx?|py|rb|go|rs|c|h|cc|cpp|hpp|java|kt|swift|sol|sh|lua|php|cs|scala|zig|sql)$/.test(name))
+    return "code";
   if (/^(?:readme|changelog|contributing|authors|faq|guide|tutorial)$/.test(name)) return "markdown";
   return undefined;
 }
@@ -38,7 +39,7 @@ export function splitDocument(text: string, format: DocumentFormat, sizes: Secti
     case "plain":
       return splitPlainText(text, sizes);
     case "roff":
-      return splitPlainText(roffToText(text), sizes);
+      return splitRoff(text, sizes);
     case "code":
       return splitCode(text, sizes);
   }

@@ -4,10 +4,10 @@ import { type ContextAsset, contextAsset } from "./context.ts";
 import { type Contribution, contributionId, type Decision, type Note } from "./contribution.ts";
 import { CONTEXTS_KEY, DATANET_KEY } from "./croissant.ts";
 import { createDatanet, type Datanet, datanetId } from "./datanet.ts";
-import { isObject, parseId, type RecordRef, strings } from "./record.ts";
+import { type DatanetRecord, isObject, parseId, type RecordRef, strings } from "./record.ts";
 import { contentRoot, type DatanetVersion, type DuplicateRef, versionId } from "./version.ts";
 
-/** Reading back what an export wrote. Nothing is believed: every id is computed again from what it stands for. */
+/** The lines of an export, and reading them back. Nothing is believed: every id is computed again from what it stands for. */
 export function parseDatanetMetadata(metadata: unknown): Result<{ datanet: Datanet; contexts: ContextAsset[] }> {
   if (!isObject(metadata)) return wrong("metadata.json", "it does not hold an object");
   const datanet = parseDatanet(metadata[DATANET_KEY]);
@@ -28,52 +28,123 @@ function parseDatanet(value: unknown): Result<Datanet> {
   if (!isObject(value)) return wrong(file, `${DATANET_KEY} is missing`);
   const { name, summary, description, licence, createdMs, rules } = value;
   const [owner, tags] = [parseId(value["owner"]), strings(value["tags"])];
-  if (typeof name !== "string" || typeof summary !== "string" || typeof description !== "string") return wrong(file, "its texts are not texts");
-  if (typeof licence !== "string" || owner === undefined || tags === undefined) return wrong(file, "licence, owner or tags are not well formed");
+  if (typeof name !== "string" || typeof summary !== "string" || typeof description !== "string")
+    return wrong(file, "its texts are not texts");
+  if (typeof licence !== "string" || owner === undefined || tags === undefined)
+    return wrong(file, "licence, owner or tags are not well formed");
   if (typeof createdMs !== "number" || !Number.isSafeInteger(createdMs)) return wrong(file, "createdMs is not a time");
   if (!isObject(rules)) return wrong(file, "the contribution rules are missing");
   const { charactersMin, charactersMax, recordsMax, review } = rules;
   const licences = strings(rules["licences"]);
-  if (licences === undefined || typeof charactersMin !== "number" || typeof charactersMax !== "number") return wrong(file, "the contribution rules are not well formed");
-  if (typeof recordsMax !== "number" || (review !== "required" && review !== "open")) return wrong(file, "the contribution rules are not well formed");
+  if (licences === undefined || typeof charactersMin !== "number" || typeof charactersMax !== "number")
+    return wrong(file, "the contribution rules are not well formed");
+  if (typeof recordsMax !== "number" || (review !== "required" && review !== "open"))
+    return wrong(file, "the contribution rules are not well formed");
   const parsedRules = { licences, charactersMin, charactersMax, recordsMax, review } as const;
   const created = createDatanet({ name, summary, description, tags, licence, rules: parsedRules }, owner, createdMs);
-  if (created.ok && value["id"] !== datanetId(owner, name)) return wrong(file, "the datanet's id is not that of its owner and name");
+  if (created.ok && value["id"] !== datanetId(owner, name))
+    return wrong(file, "the datanet's id is not that of its owner and name");
   return created;
 }
 
 function parseContext(value: unknown): Result<ContextAsset> {
   const owner = isObject(value) ? parseId(value["owner"]) : undefined;
-  if (!isObject(value) || owner === undefined || !Array.isArray(value["parameters"])) return wrong("metadata.json", "a context is not well formed");
+  if (!isObject(value) || owner === undefined || !Array.isArray(value["parameters"]))
+    return wrong("metadata.json", "a context is not well formed");
   const { method, methodVersion } = value;
   const parameters = value["parameters"].map(strings);
-  if (typeof method !== "string" || typeof methodVersion !== "string") return wrong("metadata.json", "a context is not well formed");
+  if (typeof method !== "string" || typeof methodVersion !== "string")
+    return wrong("metadata.json", "a context is not well formed");
   const pairs: [string, string][] = [];
   for (const pair of parameters) {
     const [name, text] = pair ?? [];
-    if (name === undefined || text === undefined) return wrong("metadata.json", "a context's parameters are not well formed");
+    if (name === undefined || text === undefined)
+      return wrong("metadata.json", "a context's parameters are not well formed");
     pairs.push([name, text]);
   }
   const context = contextAsset({ method, methodVersion, parameters: pairs, owner });
-  return context.ok && context.value.id !== value["id"] ? wrong("metadata.json", "a context's id is not the hash of its fields") : context;
+  return context.ok && context.value.id !== value["id"]
+    ? wrong("metadata.json", "a context's id is not the hash of its fields")
+    : context;
 }
 
-/** `recordIds`: of the records that the export holds for this contribution, in order. */
-export function parseContribution(value: unknown, datanet: Datanet, recordIdsOf: (id: Hex) => readonly Hex[]): Result<Contribution> {
+/** Fields in one order, whatever store they come from: the same datanet makes the same files. */
+export function recordLine(record: DatanetRecord): unknown {
+  const { id, contributionId, title, headingPath, text, source, licence, date } = record;
+  const authors = record.authors.map(({ identity, name }) => ({ identity, name }));
+  return { id, contributionId, title, headingPath, text, source, licence, date, authors };
+}
+
+export function contributionLine(contribution: Contribution): unknown {
+  const { id, datanet, number, by, label, licence, records, status, submittedMs } = contribution;
+  const { decision } = contribution;
+  const decided = decision && {
+    decision: decision.decision,
+    reason: decision.reason,
+    by: decision.by,
+    timeMs: decision.timeMs,
+  };
+  const notes = contribution.notes.map(({ record, check, reason }) => ({ record, check, reason }));
+  return { id, datanet, number, by, label, licence, records, status, decision: decided, notes, submittedMs };
+}
+
+export function versionLine(version: DatanetVersion): unknown {
+  const { id, datanet, datanetId, number, parent, contentRoot, context, contributions, createdMs } = version;
+  const records = version.records.map(({ id, contributionId }) => ({ id, contributionId }));
+  const duplicates = version.duplicates.map(({ id, contributionId, of }) => ({ id, contributionId, of }));
+  return {
+    id,
+    datanet,
+    datanetId,
+    number,
+    parent,
+    contentRoot,
+    context,
+    records,
+    duplicates,
+    contributions,
+    createdMs,
+  };
+}
+
+/** `recordIdsOf`: the records that the export holds for this contribution, in order. */
+export function parseContribution(
+  value: unknown,
+  datanet: Datanet,
+  recordIdsOf: (id: Hex) => readonly Hex[],
+): Result<Contribution> {
   const file = "contributions.jsonl";
   const id = isObject(value) ? parseId(value["id"]) : undefined;
   if (!isObject(value) || id === undefined) return wrong(file, "a contribution has no id");
   const { number, by, label, licence, submittedMs, status } = value;
   const decision = parseDecision(value["decision"]);
-  if (typeof by !== "string" || typeof label !== "string" || typeof licence !== "string") return wrong(file, `contribution ${id} has a text missing`);
-  if (typeof number !== "number" || typeof submittedMs !== "number") return wrong(file, `contribution ${id} has a number missing`);
-  if (status !== "approved" || decision?.decision !== "approve") return wrong(file, `contribution ${id} is not approved`);
+  if (typeof by !== "string" || typeof label !== "string" || typeof licence !== "string")
+    return wrong(file, `contribution ${id} has a text missing`);
+  if (typeof number !== "number" || typeof submittedMs !== "number")
+    return wrong(file, `contribution ${id} has a number missing`);
+  if (status !== "approved" || decision?.decision !== "approve")
+    return wrong(file, `contribution ${id} is not approved`);
   const recordIds = recordIdsOf(id);
   if (contributionId(datanet.id, by, licence, recordIds) !== id) {
-    return refuse("verification_failed", `contribution ${id} is not the one that its records, its party and its licence make`);
+    return refuse(
+      "verification_failed",
+      `contribution ${id} is not the one that its records, its party and its licence make`,
+    );
   }
   const notes = parseNotes(value["notes"]);
-  return ok({ id, datanet: datanet.name, number, by, label, licence, records: recordIds.length, status, decision, notes, submittedMs });
+  return ok({
+    id,
+    datanet: datanet.name,
+    number,
+    by,
+    label,
+    licence,
+    records: recordIds.length,
+    status,
+    decision,
+    notes,
+    submittedMs,
+  });
 }
 
 /** Content root and id must follow from the records listed. */
@@ -85,11 +156,23 @@ export function parseVersion(value: unknown, datanet: Datanet): Result<DatanetVe
   const parentId = parent === null ? null : parseId(parent);
   const [records, duplicates] = [parseRefs(value["records"]), parseDuplicates(value["duplicates"])];
   const contributions = strings(value["contributions"])?.map(parseId);
-  if (typeof number !== "number" || !Number.isSafeInteger(number) || typeof createdMs !== "number") return wrong(file, "a version has a number missing");
-  if (id === undefined || context === undefined || parentId === undefined) return wrong(file, `version ${number} has an id missing`);
-  if (records === undefined || duplicates === undefined || contributions === undefined) return wrong(file, `version ${number} does not list its records`);
+  if (typeof number !== "number" || !Number.isSafeInteger(number) || typeof createdMs !== "number")
+    return wrong(file, "a version has a number missing");
+  if (id === undefined || context === undefined || parentId === undefined)
+    return wrong(file, `version ${number} has an id missing`);
+  if (records === undefined || duplicates === undefined || contributions === undefined)
+    return wrong(file, `version ${number} does not list its records`);
   const known = contributions.filter((contribution) => contribution !== undefined);
-  const body = { datanet: datanet.name, datanetId: datanet.id, number, parent: parentId, contentRoot: contentRoot(records), context, records, duplicates };
+  const body = {
+    datanet: datanet.name,
+    datanetId: datanet.id,
+    number,
+    parent: parentId,
+    contentRoot: contentRoot(records),
+    context,
+    records,
+    duplicates,
+  };
   const version = { ...body, contributions: known, createdMs };
   if (body.contentRoot !== value["contentRoot"] || versionId(version) !== id) {
     return refuse("verification_failed", `version ${number} of ${datanet.name} does not follow from its records`);

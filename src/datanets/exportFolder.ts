@@ -6,6 +6,7 @@ import type { ContextAsset } from "./context.ts";
 import { contributorsOf } from "./contributors.ts";
 import { croissantMetadata, type ExportedFile } from "./croissant.ts";
 import type { Datanet } from "./datanet.ts";
+import { contributionLine, recordLine, versionLine } from "./exchange.ts";
 import type { DatanetStore } from "./store.ts";
 
 /**
@@ -26,11 +27,17 @@ export interface Exported {
   readonly files: readonly ExportedFile[];
 }
 
-export async function exportDatanet(store: DatanetStore, datanetName: string, folder: string, url: string): Promise<Result<Exported>> {
+export async function exportDatanet(
+  store: DatanetStore,
+  datanetName: string,
+  folder: string,
+  url: string,
+): Promise<Result<Exported>> {
   const datanet = await store.datanet(datanetName);
   if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
   const latest = await store.version(datanetName);
-  if (latest === undefined) return refuse("conflict", `datanet ${datanetName} has no version yet`, { hint: "publish one first" });
+  if (latest === undefined)
+    return refuse("conflict", `datanet ${datanetName} has no version yet`, { hint: "publish one first" });
   const parent = path.dirname(path.resolve(folder));
   await mkdir(parent, { recursive: true });
   const draft = await mkdtemp(path.join(parent, ".export-"));
@@ -39,14 +46,20 @@ export async function exportDatanet(store: DatanetStore, datanetName: string, fo
     await rename(draft, folder);
     return ok({ ...exported, folder });
   } catch (error) {
-    if (isTaken(error)) return refuse("already_exists", `${folder} is there already`, { hint: "name a folder that does not exist" });
+    if (isTaken(error))
+      return refuse("already_exists", `${folder} is there already`, { hint: "name a folder that does not exist" });
     throw error;
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
 }
 
-async function writeExport(store: DatanetStore, datanet: Datanet, folder: string, url: string): Promise<Omit<Exported, "folder">> {
+async function writeExport(
+  store: DatanetStore,
+  datanet: Datanet,
+  folder: string,
+  url: string,
+): Promise<Omit<Exported, "folder">> {
   const approved = await store.contributions(datanet.name, "approved");
   const versions = await store.versions(datanet.name);
   const origins = new Set<string>();
@@ -56,14 +69,19 @@ async function writeExport(store: DatanetStore, datanet: Datanet, folder: string
       for (const record of await store.contributionRecords(datanet.name, contribution.id)) {
         origins.add(record.source.split(" ", 1)[0]!);
         records++;
-        yield record;
+        yield recordLine(record);
       }
     }
   }
   const files = [
     await writeLines(folder, "records.jsonl", "Every approved record, in order of registration", recordLines()),
-    await writeLines(folder, "contributions.jsonl", "Who put records in, and who approved them", approved),
-    await writeLines(folder, "versions.jsonl", "Every version, by the ids of its records", versions),
+    await writeLines(
+      folder,
+      "contributions.jsonl",
+      "Who put records in, and who approved them",
+      approved.map(contributionLine),
+    ),
+    await writeLines(folder, "versions.jsonl", "Every version, by the ids of its records", versions.map(versionLine)),
   ];
   const contexts: ContextAsset[] = [];
   for (const id of new Set(versions.map(({ context }) => context))) {
@@ -72,7 +90,15 @@ async function writeExport(store: DatanetStore, datanet: Datanet, folder: string
   }
   const version = versions.at(-1)!;
   const contributors = contributorsOf(await store.versionRecords(datanet.name, version.number));
-  const metadata = croissantMetadata({ datanet, version, contexts, contributors, origins: [...origins].sort(), files, url });
+  const metadata = croissantMetadata({
+    datanet,
+    version,
+    contexts,
+    contributors,
+    origins: [...origins].sort(),
+    files,
+    url,
+  });
   await writeFile(path.join(folder, "metadata.json"), `${JSON.stringify(metadata, null, 2)}\n`);
   return { records, contributions: approved.length, versions: versions.length, files };
 }

@@ -12,18 +12,49 @@ export function foldedWords(text: string): string[] {
 export function mixedScriptWord(text: string): string | undefined {
   if (isAscii(text)) return undefined;
   const suspects = text.match(/[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+/gu) ?? [];
-  return suspects.find((word) => /\p{Script=Latin}{2}/u.test(word) && [...word].some((char) => lookAlikes.has(char.toLowerCase())));
+  return suspects.find(
+    (word) => /\p{Script=Latin}{2}/u.test(word) && [...word].some((char) => lookAlikes.has(char.toLowerCase())),
+  );
 }
 
 /** Scripts written without spaces count every character as a word. */
-const spaceless = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}";
+const spaceless =
+  "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}";
 const words = new RegExp(`[${spaceless}]|(?:(?![${spaceless}])[\\p{L}\\p{N}\\p{M}_])+`, "gu");
 
 /** Unicode TR 39 confusables, those of them that are one Latin letter to the eye in common fonts. */
 const lookAlikes = new Map<string, string>(
   Object.entries({
-    а: "a", е: "e", о: "o", р: "p", с: "c", у: "y", х: "x", і: "i", ј: "j", ѕ: "s", һ: "h", ԁ: "d", ԛ: "q", ԝ: "w", к: "k", м: "m", т: "t", в: "b", н: "h",
-    α: "a", ο: "o", ρ: "p", ν: "v", υ: "u", ι: "i", κ: "k", τ: "t", χ: "x", ε: "e", η: "n",
+    а: "a",
+    е: "e",
+    о: "o",
+    р: "p",
+    с: "c",
+    у: "y",
+    х: "x",
+    і: "i",
+    ј: "j",
+    ѕ: "s",
+    һ: "h",
+    ԁ: "d",
+    ԛ: "q",
+    ԝ: "w",
+    к: "k",
+    м: "m",
+    т: "t",
+    в: "b",
+    н: "h",
+    α: "a",
+    ο: "o",
+    ρ: "p",
+    ν: "v",
+    υ: "u",
+    ι: "i",
+    κ: "k",
+    τ: "t",
+    χ: "x",
+    ε: "e",
+    η: "n",
   }),
 );
 
@@ -31,10 +62,10 @@ function foldUnicode(text: string): string {
   return text
     .normalize("NFKC")
     .toLowerCase()
-    .replace(/[\p{Cf}\ufe00-\ufe0f]/gu, "")
+    .replace(/\p{Cf}|\p{Variation_Selector}/gu, "")
     .replace(/[\p{Script=Cyrillic}\p{Script=Greek}]/gu, (char) => lookAlikes.get(char) ?? char);
 }
 
 function isAscii(text: string): boolean {
-  return !/[^\0-\x7f]/.test(text);
+  return !/\P{ASCII}/u.test(text);
 }

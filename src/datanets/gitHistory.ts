@@ -32,7 +32,10 @@ export function parseLog(output: string): RawCommit[] {
 }
 
 /** `mapped`: what `git check-mailmap` made of each distinct co-author. */
-export function commitFacts(commits: readonly RawCommit[], mapped: ReadonlyMap<string, string>): Map<string, CommitFacts> {
+export function commitFacts(
+  commits: readonly RawCommit[],
+  mapped: ReadonlyMap<string, string>,
+): Map<string, CommitFacts> {
   return new Map(
     commits.map(({ id, name, email, date, coAuthors }) => {
       const people = new Map<string, Author>();
@@ -92,14 +95,23 @@ export function survivors(
       people.set(author.identity, entry);
     }
   }
-  const ranked = [...people.values()].sort((a, b) => b.lines - a.lines || (a.author.identity < b.author.identity ? -1 : 1));
-  return { authors: ranked.slice(0, AUTHORS_MAX).map(({ author }) => author), commit: newest?.commit, date: newest?.date ?? null };
+  const ranked = [...people.values()].sort(
+    (a, b) => b.lines - a.lines || (a.author.identity < b.author.identity ? -1 : 1),
+  );
+  return {
+    authors: ranked.slice(0, AUTHORS_MAX).map(({ author }) => author),
+    commit: newest?.commit,
+    date: newest?.date ?? null,
+  };
 }
 
 function parsePerson(person: string): Author | undefined {
   const match = /^([^<>]*)<([^<>]+)>$/.exec(person.trim());
   const identity = match === null ? undefined : emailIdentity(match[2]!);
   if (identity === undefined) return undefined;
-  const name = match![1]!.replace(/[\p{Cc}\p{Cf}]/gu, "").trim().slice(0, 200);
+  const name = match![1]!
+    .replace(/[\p{Cc}\p{Cf}]/gu, "")
+    .trim()
+    .slice(0, 200);
   return { identity, name: name === "" ? "unnamed" : name };
 }

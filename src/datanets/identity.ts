@@ -45,7 +45,8 @@ export function parseIdentity(text: string): Result<ExternalIdentity> {
   const at = text.indexOf(":");
   const kind = identityKinds.find((name) => name === text.slice(0, at));
   const rest = text.slice(at + 1);
-  if (kind === undefined) return wrong(text, `it must start with ${identityKinds.map((name) => `${name}:`).join(", ")}`);
+  if (kind === undefined)
+    return wrong(text, `it must start with ${identityKinds.map((name) => `${name}:`).join(", ")}`);
   switch (kind) {
     case "repo": {
       const path = normaliseRepository(/^[a-z+]+:\/\//i.test(rest) ? rest : `https://${rest}`);
@@ -97,7 +98,9 @@ function normaliseRepository(location: string): string | undefined {
   const scp = /^(?:[\w.-]+@)?([a-z0-9.-]+\.[a-z]+):(?!\/\/)(?!\d+\/)([^\s]+)$/i.exec(text);
   if (scp !== null) return hostPath(scp[1]!, scp[2]!);
   const url =
-    /^(?:git\+)?(?:https?|ssh|git|git\+ssh):\/\/(?:[^\s/@]*@)?([a-z0-9.-]+)(?::\d+)?[/:]([^\s?]+?)(?:\?.*)?$/i.exec(text);
+    /^(?:git\+)?(?:https?|ssh|git|git\+ssh):\/\/(?:[^\s/@]*@)?([a-z0-9.-]+)(?::\d+)?[/:]([^\s?]+?)(?:\?.*)?$/i.exec(
+      text,
+    );
   return url === null ? undefined : hostPath(url[1]!, url[2]!);
 }
 
@@ -119,7 +122,9 @@ function hostPath(hostName: string, path: string): string | undefined {
 
 function gitIdentity(email: string): Result<ExternalIdentity> | undefined {
   const folded = email.trim().toLowerCase();
-  return folded.length <= 254 && /^[^\s@<>\p{Cc}]+@[^\s@<>\p{Cc}]+$/u.test(folded) ? ok(identity("git", folded)) : undefined;
+  return folded.length <= 254 && /^[^\s@<>\p{Cc}]+@[^\s@<>\p{Cc}]+$/u.test(folded)
+    ? ok(identity("git", folded))
+    : undefined;
 }
 
 function namedIdentity(rest: string): Result<ExternalIdentity> | undefined {

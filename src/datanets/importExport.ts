@@ -25,7 +25,11 @@ const LINE_BYTES_MAX = 512 * 1024 * 1024;
 const METADATA_BYTES_MAX = 64 * 1024 * 1024;
 
 /** `secret`: a new one of this node. Payee ids are keyed by it, so they are this ledger's own; identities stay the same. */
-export async function importExport(store: DatanetStore, folder: string, secret: Uint8Array): Promise<Result<ImportedDatanet>> {
+export async function importExport(
+  store: DatanetStore,
+  folder: string,
+  secret: Uint8Array,
+): Promise<Result<ImportedDatanet>> {
   const read = await readExport(folder);
   if (!read.ok) return read;
   const { datanet, contexts, records, contributions, versions } = read.value;
@@ -58,7 +62,12 @@ export interface ReadExport {
 export async function readExport(folder: string): Promise<Result<ReadExport>> {
   const root = await openFolder(folder);
   if (!root.ok) return root;
-  const found = await readText(root.value, "metadata.json", { fileBytesMax: METADATA_BYTES_MAX }, new ByteBudget(METADATA_BYTES_MAX));
+  const found = await readText(
+    root.value,
+    "metadata.json",
+    { fileBytesMax: METADATA_BYTES_MAX },
+    new ByteBudget(METADATA_BYTES_MAX),
+  );
   if (isLeftOut(found)) return refuse("not_found", `${folder} holds no export: metadata.json is ${found.reason}`);
   const metadata = parseLine(found.text);
   const parsed = parseDatanetMetadata(metadata);
@@ -76,10 +85,18 @@ export async function readExport(folder: string): Promise<Result<ReadExport>> {
   const idsOf = (id: Hex) => (records.get(id) ?? []).map((record) => record.id);
   const contributions: Contribution[] = [];
   const parse = (value: unknown) => parseContribution(value, datanet, idsOf);
-  const readContributions = await readLines(root.value, "contributions.jsonl", sums, parse, (one) => contributions.push(one));
+  const readContributions = await readLines(root.value, "contributions.jsonl", sums, parse, (one) =>
+    contributions.push(one),
+  );
   if (!readContributions.ok) return readContributions;
   const versions: DatanetVersion[] = [];
-  const readVersions = await readLines(root.value, "versions.jsonl", sums, (value) => parseVersion(value, datanet), (one) => versions.push(one));
+  const readVersions = await readLines(
+    root.value,
+    "versions.jsonl",
+    sums,
+    (value) => parseVersion(value, datanet),
+    (one) => versions.push(one),
+  );
   if (!readVersions.ok) return readVersions;
   return checkWhole({ datanet, contexts, records, contributions, versions });
 }
@@ -87,22 +104,33 @@ export async function readExport(folder: string): Promise<Result<ReadExport>> {
 /** Every part is there that another part names. */
 function checkWhole(read: ReadExport): Result<ReadExport> {
   const known = new Set(read.contributions.map(({ id }) => id));
-  for (const id of read.records.keys()) if (!known.has(id)) return broken(`a record names contribution ${id}, which is not there`);
+  for (const id of read.records.keys())
+    if (!known.has(id)) return broken(`a record names contribution ${id}, which is not there`);
   if (known.size < read.contributions.length) return broken("a contribution stands there twice");
   for (const [i, version] of read.versions.entries()) {
     if (version.number !== i + 1) return broken(`version ${i + 1} is missing`);
-    if (version.parent !== (read.versions[i - 1]?.id ?? null)) return broken(`version ${i + 1} does not follow the one before`);
-    if (!read.contexts.some(({ id }) => id === version.context)) return broken(`the context of version ${i + 1} is missing`);
-    if (recordsOf(version, read.records) === undefined) return broken(`version ${i + 1} names a record that is not there`);
-    if (!version.contributions.every((id) => known.has(id))) return broken(`version ${i + 1} names a contribution that is not there`);
+    if (version.parent !== (read.versions[i - 1]?.id ?? null))
+      return broken(`version ${i + 1} does not follow the one before`);
+    if (!read.contexts.some(({ id }) => id === version.context))
+      return broken(`the context of version ${i + 1} is missing`);
+    if (recordsOf(version, read.records) === undefined)
+      return broken(`version ${i + 1} names a record that is not there`);
+    if (!version.contributions.every((id) => known.has(id)))
+      return broken(`version ${i + 1} names a contribution that is not there`);
   }
   return ok(read);
 }
 
-function recordsOf(version: DatanetVersion, records: ReadonlyMap<Hex, readonly DatanetRecord[]>): DatanetRecord[] | undefined {
+function recordsOf(
+  version: DatanetVersion,
+  records: ReadonlyMap<Hex, readonly DatanetRecord[]>,
+): DatanetRecord[] | undefined {
   const byRef = new Map<string, DatanetRecord>();
-  for (const own of records.values()) for (const record of own) byRef.set(`${record.contributionId}${record.id}`, record);
-  const own = version.records.map(({ id, contributionId }) => byRef.get(`${contributionId}${id}`)).filter((record) => record !== undefined);
+  for (const own of records.values())
+    for (const record of own) byRef.set(`${record.contributionId}${record.id}`, record);
+  const own = version.records
+    .map(({ id, contributionId }) => byRef.get(`${contributionId}${id}`))
+    .filter((record) => record !== undefined);
   return own.length === version.records.length ? own : undefined;
 }
 
@@ -122,17 +150,20 @@ async function readLines<T>(
   }
   try {
     for await (const line of linesIn(chunks(), LINE_BYTES_MAX)) {
-      if (isLongLine(line) || line.text === undefined) return broken(`${name}, line ${line.number} is not UTF-8 text, or too long`);
+      if (isLongLine(line) || line.text === undefined)
+        return broken(`${name}, line ${line.number} is not UTF-8 text, or too long`);
       if (line.text.trim() === "") continue;
       const parsed = parse(parseLine(line.text));
       if (!parsed.ok) return refuse(parsed.error.code, `${name}, line ${line.number}: ${parsed.error.message}`);
       take(parsed.value);
     }
   } catch (error) {
-    if (error instanceof Error && "code" in error) return refuse("not_found", `${name} cannot be read: ${String(error.code)}`);
+    if (error instanceof Error && "code" in error)
+      return refuse("not_found", `${name} cannot be read: ${String(error.code)}`);
     throw error;
   }
-  if (sums.get(name) !== hash.digest("hex")) return broken(`${name} does not have the checksum that metadata.json gives`);
+  if (sums.get(name) !== hash.digest("hex"))
+    return broken(`${name} does not have the checksum that metadata.json gives`);
   return ok(null);
 }
 
@@ -140,7 +171,8 @@ function fileSums(metadata: unknown): Map<string, string> {
   const distribution: unknown = isObject(metadata) ? metadata["distribution"] : undefined;
   const sums = new Map<string, string>();
   for (const file of Array.isArray(distribution) ? distribution : []) {
-    if (isObject(file) && typeof file["name"] === "string" && typeof file["sha256"] === "string") sums.set(file["name"], file["sha256"]);
+    if (isObject(file) && typeof file["name"] === "string" && typeof file["sha256"] === "string")
+      sums.set(file["name"], file["sha256"]);
   }
   return sums;
 }

@@ -83,7 +83,10 @@ export async function readText(
   const leftOut = (reason: string): LeftOut => ({ what: relative, reason });
   let bytes: Buffer;
   try {
-    const file = await open(path.join(root, relative), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const file = await open(
+      path.join(root, relative),
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    );
     try {
       const { size } = await file.stat().then((found) => (found.isFile() ? found : { size: -1 }));
       if (size < 0) return leftOut("not a regular file");

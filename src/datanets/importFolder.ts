@@ -32,7 +32,8 @@ export async function* importFolder(options: FolderImport): Import {
     return format !== undefined && (format !== "code" || options.withCode === true);
   };
   const { paths, isCut } = await listFiles(root.value, accept, limits.filesMax);
-  if (isCut) yield { kind: "leftOut", what: options.label, reason: `the import is limited to ${limits.filesMax} files` };
+  if (isCut)
+    yield { kind: "leftOut", what: options.label, reason: `the import is limited to ${limits.filesMax} files` };
   const budget = new ByteBudget(limits.totalBytesMax);
   const records: RecordContent[] = [];
   for (const [done, path] of paths.entries()) {
@@ -44,7 +45,9 @@ export async function* importFolder(options: FolderImport): Import {
     }
     const source = `${options.source ?? options.label} ${path}`;
     const date = options.date ?? null;
-    records.push(...documentRecords({ path, text: found.text, source, licence: licence.value, date, authors: options.authors }));
+    records.push(
+      ...documentRecords({ path, text: found.text, source, licence: licence.value, date, authors: options.authors }),
+    );
   }
   if (records.length > 0) yield { kind: "group", group: { label: options.label, licence: licence.value, records } };
   yield { kind: "progress", done: paths.length, total: paths.length, label: "" };

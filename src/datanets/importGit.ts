@@ -4,8 +4,8 @@ import { documentFormat, documentTitle, splitDocument } from "./document.ts";
 import { type CommitFacts, commitFacts, LOG_FORMAT, parseBlame, parseLog, survivors } from "./gitHistory.ts";
 import { repositoryIdentity } from "./identity.ts";
 import { decodeText } from "./importFiles.ts";
+import { type GitRepository, gitLimits, openRepository, readCommitted, runGit } from "./importGitRun.ts";
 import { type Import, type ImportLimits, importLimits, type LeftOut } from "./importing.ts";
-import { gitLimits, type GitRepository, openRepository, readCommitted, runGit } from "./importGitRun.ts";
 import { electLicence, permissiveLicences, recogniseLicence } from "./licence.ts";
 import { statedLicence } from "./packageJson.ts";
 import { cleanContent, isObject, type RecordContent } from "./record.ts";
@@ -74,10 +74,21 @@ async function openHistory(options: GitImport, limits: ImportLimits): Promise<Re
   const leftOut = [...listed.value.leftOut];
   const shallow = await gitText(repository, ["rev-parse", "--is-shallow-repository"]);
   if (shallow.ok && shallow.value.trim() === "true") {
-    leftOut.push({ what: "history", reason: "the clone is shallow: lines older than its first commit count as that commit's author's" });
+    leftOut.push({
+      what: "history",
+      reason: "the clone is shallow: lines older than its first commit count as that commit's author's",
+    });
   }
-  const name = await repositoryName(repository, options.folder);
-  return ok({ repository, head: commit, name, licence: licence.value, facts: facts.value, files: listed.value.files, leftOut });
+  const name = await repositoryName(repository);
+  return ok({
+    repository,
+    head: commit,
+    name,
+    licence: licence.value,
+    facts: facts.value,
+    files: listed.value.files,
+    leftOut,
+  });
 }
 
 async function fileRecords(opened: Opened, file: string): Promise<Result<RecordContent[]>> {
@@ -95,13 +106,24 @@ async function fileRecords(opened: Opened, file: string): Promise<Result<RecordC
       const { authors, commit, date } = survivors(blame.value, section.first, section.last, facts);
       if (authors.length === 0 || commit === undefined) return [];
       const source = `${name}@${commit.slice(0, 12)} ${file}`;
-      return [cleanContent({ title, headingPath: section.headingPath, text: section.text, source, licence, date, authors })];
+      return [
+        cleanContent({ title, headingPath: section.headingPath, text: section.text, source, licence, date, authors }),
+      ];
     }),
   );
 }
 
 async function readHistory(repository: GitRepository, head: string): Promise<Result<ReadonlyMap<string, CommitFacts>>> {
-  const log = await gitText(repository, ["log", "-z", "--no-show-signature", "--use-mailmap", `--format=${LOG_FORMAT}`, "--end-of-options", head, "--"]);
+  const log = await gitText(repository, [
+    "log",
+    "-z",
+    "--no-show-signature",
+    "--use-mailmap",
+    `--format=${LOG_FORMAT}`,
+    "--end-of-options",
+    head,
+    "--",
+  ]);
   if (!log.ok) return log;
   const commits = parseLog(log.value);
   const named = [...new Set(commits.flatMap(({ coAuthors }) => coAuthors))];
@@ -127,14 +149,16 @@ async function listFiles(
   const [files, leftOut]: [{ path: string; bytes: number }[], LeftOut[]] = [[], []];
   let total = 0;
   for (const entry of listed.value.split("\0")) {
-    const match = /^100(?:644|755) blob [0-9a-f]+ +(\d+)\t([^]+)$/.exec(entry);
+    const match = /^100(?:644|755) blob [0-9a-f]+ +(\d+)\t(.+)$/s.exec(entry);
     if (match === null) continue;
     const [bytes, file] = [Number(match[1]), match[2]!];
     const format = documentFormat(file);
-    if (format === undefined || (format === "code" && !withCode) || /(?:^|\/)(?:node_modules|vendor)\//.test(file)) continue;
+    if (format === undefined || (format === "code" && !withCode) || /(?:^|\/)(?:node_modules|vendor)\//.test(file))
+      continue;
     total += bytes;
     if (bytes > limits.fileBytesMax) leftOut.push({ what: file, reason: `larger than ${limits.fileBytesMax} bytes` });
-    else if (files.length >= limits.filesMax || total > limits.totalBytesMax) leftOut.push({ what: file, reason: "the import has reached its limit" });
+    else if (files.length >= limits.filesMax || total > limits.totalBytesMax)
+      leftOut.push({ what: file, reason: "the import has reached its limit" });
     else files.push({ path: file, bytes });
   }
   return ok({ files, leftOut });
@@ -156,11 +180,12 @@ async function repositoryLicence(repository: GitRepository, head: string, option
   return refuse("licence_refused", "the repository states no licence that is recognised", { hint, field: "licence" });
 }
 
-/** `host/owner/name` of the origin; else the folder's name. */
-async function repositoryName(repository: GitRepository, folder: string): Promise<string> {
+/** `host/owner/name` of the origin; else the name of the folder that holds the repository. */
+async function repositoryName(repository: GitRepository): Promise<string> {
   const origin = await gitText(repository, ["config", "--local", "--get", "remote.origin.url"]);
   const identity = origin.ok ? repositoryIdentity(origin.value.trim()) : undefined;
-  return identity?.slice("repo:".length) ?? path.basename(path.resolve(folder)).replace(/[\s@]+/g, "-");
+  const folder = repository.gitDir.replace(/(?:\/|^)\.git$/, "").replace(/\.git$/, "");
+  return identity?.slice("repo:".length) ?? path.basename(folder).replace(/[\s@]+/g, "-");
 }
 
 async function gitText(repository: GitRepository, args: readonly string[]): Promise<Result<string>> {

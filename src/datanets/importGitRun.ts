@@ -39,12 +39,21 @@ export async function runGit(
 }
 
 /** A file at a commit; refuses one that is not there. */
-export async function readCommitted(repository: GitRepository, commit: string, path: string, limits = gitLimits): Promise<Result<Uint8Array>> {
+export async function readCommitted(
+  repository: GitRepository,
+  commit: string,
+  path: string,
+  limits = gitLimits,
+): Promise<Result<Uint8Array>> {
   return runGit(repository, ["cat-file", "blob", `${commit}:${path}`], undefined, limits);
 }
 
 /** The raw objects of every signed commit that HEAD can reach, newest first, for `signersOf`. */
-export async function signedCommits(repository: GitRepository, commitsMax = 100_000, limits = gitLimits): Promise<Result<Uint8Array[]>> {
+export async function signedCommits(
+  repository: GitRepository,
+  commitsMax = 100_000,
+  limits = gitLimits,
+): Promise<Result<Uint8Array[]>> {
   const listed = await runGit(repository, ["rev-list", `--max-count=${commitsMax}`, "HEAD", "--"], undefined, limits);
   if (!listed.ok) return listed;
   const batch = await runGit(repository, ["cat-file", "--batch"], listed.value, limits);
@@ -102,7 +111,11 @@ const environment = {
   GIT_ALLOW_PROTOCOL: "none",
 };
 
-function spawnGit(args: readonly string[], input: Uint8Array | undefined, limits: GitLimits): Promise<Result<Uint8Array>> {
+function spawnGit(
+  args: readonly string[],
+  input: Uint8Array | undefined,
+  limits: GitLimits,
+): Promise<Result<Uint8Array>> {
   return new Promise((resolve) => {
     const child = spawn("git", args, { env: environment, stdio: ["pipe", "pipe", "pipe"], shell: false });
     const [out, problems]: [Buffer[], Buffer[]] = [[], []];
@@ -124,13 +137,17 @@ function spawnGit(args: readonly string[], input: Uint8Array | undefined, limits
     child.stdin.on("error", () => undefined);
     child.on("error", (error) => {
       clearTimeout(timer);
-      resolve(refuse("store_unavailable", `git cannot be started: ${error.message}`, { hint: "install git 2.30 or later" }));
+      resolve(
+        refuse("store_unavailable", `git cannot be started: ${error.message}`, { hint: "install git 2.30 or later" }),
+      );
     });
     child.on("close", (code) => {
       clearTimeout(timer);
       if (stopped !== undefined) return resolve(refuse("upstream_timeout", stopped));
       const problem = Buffer.concat(problems).toString("utf8").trim().slice(0, 500);
-      resolve(code === 0 ? ok(new Uint8Array(Buffer.concat(out))) : refuse("upstream_failed", `git failed: ${problem}`));
+      resolve(
+        code === 0 ? ok(new Uint8Array(Buffer.concat(out))) : refuse("upstream_failed", `git failed: ${problem}`),
+      );
     });
     child.stdin.end(input);
   });

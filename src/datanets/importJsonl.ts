@@ -1,13 +1,13 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { createGunzip } from "node:zlib";
+import { ok, type Result, refuse } from "../core/result.ts";
 import { documentRecords } from "./document.ts";
 import { authorIdentity, parseIdentity, repositoryIdentity } from "./identity.ts";
 import { type Import, type ImportLimits, importLimits } from "./importing.ts";
 import { electLicence } from "./licence.ts";
 import { isLongLine, linesIn } from "./lines.ts";
 import { type Author, isObject, type RecordContent, strings } from "./record.ts";
-import { ok, refuse, type Result } from "../core/result.ts";
 
 /**
  * JSON lines, plain or gzipped, one document a line:
@@ -150,7 +150,11 @@ function identifiedAuthor(value: unknown): Author | undefined {
 }
 
 function isDate(value: unknown): value is string {
-  return typeof value === "string" && /^\d{4}(?:-\d{2}(?:-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?)?)?$/.test(value) && !Number.isNaN(Date.parse(value));
+  return (
+    typeof value === "string" &&
+    /^\d{4}(?:-\d{2}(?:-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?)?)?$/.test(value) &&
+    !Number.isNaN(Date.parse(value))
+  );
 }
 
 function parseJson(line: string): unknown {

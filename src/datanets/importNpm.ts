@@ -110,7 +110,9 @@ async function packageFolders(root: string): Promise<string[]> {
   const open = [{ folder: root, depth: 0 }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     for (const entry of await names(next.folder)) {
-      const inner = entry.startsWith("@") ? (await names(path.join(next.folder, entry))).map((name) => `${entry}/${name}`) : [entry];
+      const inner = entry.startsWith("@")
+        ? (await names(path.join(next.folder, entry))).map((name) => `${entry}/${name}`)
+        : [entry];
       for (const name of inner) {
         const real = await resolveInside(root, path.relative(root, path.join(next.folder, name)));
         if (real === undefined || folders.has(real)) continue;

@@ -48,7 +48,10 @@ export interface ImportReport {
 export type Progress = (done: number, total: number | null, label: string) => void;
 
 /** Runs an import to its end. */
-export async function collectImport(events: Import, onProgress: Progress = () => undefined): Promise<Result<ImportReport>> {
+export async function collectImport(
+  events: Import,
+  onProgress: Progress = () => undefined,
+): Promise<Result<ImportReport>> {
   const groups: ImportedGroup[] = [];
   const leftOut: LeftOut[] = [];
   for await (const event of events) {

@@ -12,7 +12,10 @@ export interface LongLine {
 }
 
 /** A line of more than `lineBytesMax` is passed over and reported, whatever its length: memory stays bounded. */
-export async function* linesIn(chunks: AsyncIterable<Uint8Array>, lineBytesMax: number): AsyncGenerator<Line | LongLine> {
+export async function* linesIn(
+  chunks: AsyncIterable<Uint8Array>,
+  lineBytesMax: number,
+): AsyncGenerator<Line | LongLine> {
   let [parts, size, number]: [Uint8Array[], number, number] = [[], 0, 0];
   const take = (): Line | LongLine => {
     number++;

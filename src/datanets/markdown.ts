@@ -1,4 +1,12 @@
-import { type Block, contentBlock, headingBlock, linesOf, packSections, type Section, sectionSizes } from "./section.ts";
+import {
+  type Block,
+  contentBlock,
+  headingBlock,
+  linesOf,
+  packSections,
+  type Section,
+  sectionSizes,
+} from "./section.ts";
 
 /**
  * Markdown at block level (CommonMark 0.31, sections 4 and 5): ATX and setext headings, fenced code, list items, and everything else up to a blank line.
@@ -60,7 +68,7 @@ function blockAt(lines: readonly string[], at: number): Block {
 
 /** A fence closes at a line of at least as many of the same marks, or at the end of the document. */
 function fenceEnd(lines: readonly string[], at: number, marks: string): number {
-  const close = new RegExp(`^ *${marks[0] === "\`" ? "`" : "~"}{${marks.length},}[ \\t]*$`);
+  const close = new RegExp(`^ *${marks[0] === "`" ? "`" : "~"}{${marks.length},}[ \\t]*$`);
   for (let i = at + 1; i < lines.length; i++) if (close.test(lines[i]!)) return i;
   return lines.length - 1;
 }
@@ -107,9 +115,7 @@ function isBlank(line: string): boolean {
 
 function frontMatterEnd(lines: readonly string[]): number {
   if (lines[0]?.trimEnd() !== "---") return 0;
-  for (let i = 1; i < Math.min(lines.length, 200); i++) {
-    if (/^(?:---|\.\.\.)\s*$/.test(lines[i]!)) return i + 1;
-    if (i === 1 && !/^[\w"'-]+\s*:/.test(lines[i]!)) return 0;
-  }
+  if (!/^[\w"'-]+\s*:/.test(lines[1] ?? "")) return 0;
+  for (let i = 2; i < Math.min(lines.length, 200); i++) if (/^(?:---|\.\.\.)\s*$/.test(lines[i]!)) return i + 1;
   return 0;
 }

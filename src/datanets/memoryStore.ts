@@ -26,7 +26,8 @@ export class MemoryDatanetStore implements DatanetStore {
   async createDatanet(datanet: Datanet, secret: Uint8Array): Promise<Result<Datanet>> {
     assert(secret.length >= 32, "a datanet secret has at least 32 bytes");
     for (const { datanet: other } of this.#kept.values()) {
-      if (other.name === datanet.name || other.id === datanet.id) return refuse("already_exists", `datanet ${datanet.name} exists`);
+      if (other.name === datanet.name || other.id === datanet.id)
+        return refuse("already_exists", `datanet ${datanet.name} exists`);
     }
     const empty = { contributions: new Map(), records: new Map(), versions: [], bindings: new Map() };
     this.#kept.set(datanet.name, { datanet, secret: secret.slice(), ...empty });
@@ -45,7 +46,9 @@ export class MemoryDatanetStore implements DatanetStore {
     return this.#kept.get(name)?.secret.slice();
   }
 
-  async addContribution(prepared: Pick<PreparedContribution, "contribution" | "records">): Promise<Result<Contribution>> {
+  async addContribution(
+    prepared: Pick<PreparedContribution, "contribution" | "records">,
+  ): Promise<Result<Contribution>> {
     const kept = this.#kept.get(prepared.contribution.datanet);
     if (kept === undefined) return unknownDatanet(prepared.contribution.datanet);
     const { id } = prepared.contribution;
@@ -85,7 +88,10 @@ export class MemoryDatanetStore implements DatanetStore {
     const kept = this.#kept.get(version.datanet);
     if (kept === undefined) return unknownDatanet(version.datanet);
     if (version.number !== kept.versions.length + 1) {
-      return refuse("conflict", `version ${kept.versions.length + 1} of ${version.datanet} comes next, got ${version.number}`);
+      return refuse(
+        "conflict",
+        `version ${kept.versions.length + 1} of ${version.datanet} comes next, got ${version.number}`,
+      );
     }
     kept.versions.push(built);
     this.#contexts.set(context.id, context);
@@ -112,7 +118,11 @@ export class MemoryDatanetStore implements DatanetStore {
     const kept = this.#kept.get(datanet);
     if (kept === undefined) return unknownDatanet(datanet);
     const stored = kept.bindings.get(next.identity);
-    if (stored?.proofHash !== current?.proofHash || stored?.state !== current?.state || stored?.changedMs !== current?.changedMs) {
+    if (
+      stored?.proofHash !== current?.proofHash ||
+      stored?.state !== current?.state ||
+      stored?.changedMs !== current?.changedMs
+    ) {
       return refuse("conflict", `the binding of ${next.identity} has changed meanwhile`);
     }
     kept.bindings.set(next.identity, next);

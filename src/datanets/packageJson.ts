@@ -1,7 +1,7 @@
-import { electLicence } from "./licence.ts";
-import { repositoryIdentity } from "./identity.ts";
-import { isObject } from "./record.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { repositoryIdentity } from "./identity.ts";
+import { electLicence } from "./licence.ts";
+import { isObject } from "./record.ts";
 
 /** What a package says about itself in `package.json`, in every form that npm has accepted over the years. */
 export interface PackageFacts {

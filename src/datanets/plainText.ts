@@ -1,4 +1,12 @@
-import { type Block, contentBlock, headingBlock, linesOf, packSections, type Section, sectionSizes } from "./section.ts";
+import {
+  type Block,
+  contentBlock,
+  headingBlock,
+  linesOf,
+  packSections,
+  type Section,
+  sectionSizes,
+} from "./section.ts";
 
 /**
  * Text without markup. Headings are what a reader takes for one: a short line in capitals at the margin, as in manual pages, or a line underlined
@@ -26,9 +34,23 @@ export function splitCode(text: string, sizes = sectionSizes): Section[] {
   return packSections(lines, blocks, sizes);
 }
 
-/** A manual page in roff source (man(7) macros): lines stay where they are, headings become lines in capitals, font marks go. */
-export function roffToText(source: string): string {
-  return linesOf(source).map(roffLine).join("\n");
+/** A manual page in roff source (man(7) macros): `.SH` and `.SS` are headings, paragraph macros end a block, font marks go. Lines keep their numbers. */
+export function splitRoff(source: string, sizes = sectionSizes): Section[] {
+  const lines = linesOf(source);
+  const texts = lines.map(roffLine);
+  const blocks: Block[] = [];
+  let first = -1;
+  for (const [i, line] of lines.entries()) {
+    const heading = /^[.']\s*(SH|SS)\b\s*(.*)$/.exec(line);
+    const ends = heading !== null || line.trim() === "" || /^[.'](?:PP|LP|P|TP|IP|TH)\b/.test(line);
+    if (ends && first >= 0) blocks.push(contentBlock(first, i - 1));
+    if (ends) first = -1;
+    if (heading !== null)
+      blocks.push(headingBlock(heading[1] === "SH" ? 1 : 2, roffText(heading[2]!.replace(/"/g, "")).trim(), i, i));
+    else if (first < 0 && texts[i]!.trim() !== "") first = i;
+  }
+  if (first >= 0) blocks.push(contentBlock(first, lines.length - 1));
+  return packSections(texts, blocks, sizes);
 }
 
 function plainBlocks(lines: readonly string[]): Block[] {
@@ -69,9 +91,8 @@ function roffLine(line: string): string {
   if (macro === null) return roffText(line);
   const [, name, rest] = macro;
   const words = roffText(rest!.replace(/"/g, ""));
-  if (name === "SH") return words.toUpperCase();
-  if (name === "SS") return words.toUpperCase();
-  if (["B", "I", "BR", "BI", "IR", "RB", "RI", "IB", "TP", "IP"].includes(name!)) return words === "" ? "" : `  ${words}`;
+  if (["B", "I", "BR", "BI", "IR", "RB", "RI", "IB", "TP", "IP"].includes(name!))
+    return words === "" ? "" : `  ${words}`;
   return "";
 }
 

@@ -30,7 +30,10 @@ export interface BindingProof extends ProofTarget {
 }
 
 /** Reads a file of a repository's default branch, as its forge or a clone made by this node has it: never as the claimant sends it. */
-export type RepositoryReader = (repository: string, path: string) => Promise<Result<{ readonly bytes: Uint8Array; readonly commit: string }>>;
+export type RepositoryReader = (
+  repository: string,
+  path: string,
+) => Promise<Result<{ readonly bytes: Uint8Array; readonly commit: string }>>;
 
 const FUNDING_FILE = "FUNDING.json";
 const FUNDING_BYTES_MAX = 65_536;
@@ -47,7 +50,9 @@ export async function proveByFundingFile(target: ProofTarget, read: RepositoryRe
   const identity = parseIdentity(target.identity);
   if (!identity.ok) return identity;
   if (identity.value.kind !== "repo") {
-    return refuse("binding_refused", `${FUNDING_FILE} speaks for repo: identities only`, { hint: "use a signed commit for a git: identity" });
+    return refuse("binding_refused", `${FUNDING_FILE} speaks for repo: identities only`, {
+      hint: "use a signed commit for a git: identity",
+    });
   }
   const file = await read(identity.value.value, FUNDING_FILE);
   if (!file.ok) return file;
@@ -55,7 +60,9 @@ export async function proveByFundingFile(target: ProofTarget, read: RepositoryRe
   if (bytes.length > FUNDING_BYTES_MAX) return invalid(`${FUNDING_FILE} is larger than ${FUNDING_BYTES_MAX} bytes`);
   const stated = parseFunding(Buffer.from(bytes).toString("utf8"), target);
   if (!stated.ok) return stated;
-  const hash = toHex(sha256(packFields(["openledger.proof.funding.1", target.identity, target.datanet, target.ledger]), sha256(bytes)));
+  const hash = toHex(
+    sha256(packFields(["openledger.proof.funding.1", target.identity, target.datanet, target.ledger]), sha256(bytes)),
+  );
   return ok({ ...proofTarget(target), kind: "fundingFile", ...stated.value, hash, evidence: commit });
 }
 
@@ -65,7 +72,8 @@ export function parseFunding(text: string, target: ProofTarget): Result<{ action
   const own = funding["openledger"];
   const entries: unknown[] = Array.isArray(own) ? own : own === undefined ? [] : [own];
   const meant = entries.filter(
-    (entry) => isObject(entry) && parseId(entry["datanet"]) === target.datanet && parseId(entry["ledger"]) === target.ledger,
+    (entry) =>
+      isObject(entry) && parseId(entry["datanet"]) === target.datanet && parseId(entry["ledger"]) === target.ledger,
   );
   if (meant.length > 1) return invalid(`${FUNDING_FILE} has ${meant.length} entries for this datanet and ledger`);
   const entry = meant[0];
@@ -73,7 +81,9 @@ export function parseFunding(text: string, target: ProofTarget): Result<{ action
   const drips = funding["drips"];
   const chain = isObject(drips) ? drips["ethereum"] : undefined;
   if (isObject(chain) && chain["ownedBy"] !== undefined) return statement("bind", chain["ownedBy"]);
-  return invalid(`${FUNDING_FILE} has neither an openledger entry for this datanet and ledger nor drips.ethereum.ownedBy`);
+  return invalid(
+    `${FUNDING_FILE} has neither an openledger entry for this datanet and ledger nor drips.ethereum.ownedBy`,
+  );
 }
 
 /**
@@ -85,21 +95,33 @@ export function parseFunding(text: string, target: ProofTarget): Result<{ action
  * address are free text that anybody can write into a commit, and a new key proves only that somebody has a key. What ties the claimant to the work
  * is a key that signed part of it before there was money in it: `knownKeys` are those, from {@link signersOf} over the imported history.
  */
-export function proveByCommit(target: ProofTarget, object: Uint8Array, knownKeys: ReadonlySet<Hex>): Result<BindingProof> {
+export function proveByCommit(
+  target: ProofTarget,
+  object: Uint8Array,
+  knownKeys: ReadonlySet<Hex>,
+): Result<BindingProof> {
   const commit = parseCommit(object);
   if (!commit.ok) return commit;
   const { id, author, message } = commit.value;
-  if (author !== target.identity) return refuse("binding_refused", `commit ${id} is by ${author}, not by ${target.identity}`);
+  if (author !== target.identity)
+    return refuse("binding_refused", `commit ${id} is by ${author}, not by ${target.identity}`);
   const signer = commitSigner(commit.value);
   if (!signer.ok) return signer;
   if (!knownKeys.has(signer.value)) {
-    return refuse("binding_refused", "the key of this commit never signed a commit by this author in the imported history", {
-      hint: "sign with the key that signed your earlier commits, or use FUNDING.json of the repository",
-    });
+    return refuse(
+      "binding_refused",
+      "the key of this commit never signed a commit by this author in the imported history",
+      {
+        hint: "sign with the key that signed your earlier commits, or use FUNDING.json of the repository",
+      },
+    );
   }
   const lines = message.match(/^OpenLedger-(?:Bind|Redirect|Refuse|Leave):.*$/gm) ?? [];
   const stated = lines.map((line) => parseLine(line, target)).filter((line) => line !== undefined);
-  if (stated.length !== 1) return invalid(`commit ${id} holds ${stated.length} OpenLedger lines for this datanet and ledger, and one is needed`);
+  if (stated.length !== 1)
+    return invalid(
+      `commit ${id} holds ${stated.length} OpenLedger lines for this datanet and ledger, and one is needed`,
+    );
   const said = stated[0]!;
   if (!said.ok) return said;
   const hash = toHex(sha256(utf8("openledger.proof.commit.1"), object));
@@ -107,7 +129,10 @@ export function proveByCommit(target: ProofTarget, object: Uint8Array, knownKeys
 }
 
 /** Undefined: for another datanet or ledger. */
-function parseLine(line: string, target: ProofTarget): Result<{ action: ProofAction; address: Hex | null }> | undefined {
+function parseLine(
+  line: string,
+  target: ProofTarget,
+): Result<{ action: ProofAction; address: Hex | null }> | undefined {
   const [name, ...words] = line.trim().split(/\s+/);
   const action = name!.slice("OpenLedger-".length, -1).toLowerCase();
   const [datanet, ledger] = [parseId(words[0]), parseId(words.at(-1))];
@@ -121,7 +146,8 @@ function statement(action: unknown, address: unknown): Result<{ action: ProofAct
   if (action === "refuse" || action === "leave") return ok({ action, address: null });
   if (action !== "bind" && action !== "redirect") return invalid("an action is bind, redirect, refuse or leave");
   const bytes = typeof address === "string" && address.startsWith("0x") ? parseHex(address) : undefined;
-  if (bytes?.length !== 20 || bytes.every((byte) => byte === 0)) return invalid("the address is not 20 bytes of hex, or it is zero");
+  if (bytes?.length !== 20 || bytes.every((byte) => byte === 0))
+    return invalid("the address is not 20 bytes of hex, or it is zero");
   return ok({ action, address: toHex(bytes) });
 }
 

@@ -34,7 +34,11 @@ const checks: readonly { readonly check: string; readonly severity: Finding["sev
   { check: "length", severity: "refuse", find: lengthReason },
   { check: "licence", severity: "refuse", find: licenceReason },
   { check: "authors", severity: "refuse", find: authorsReason },
-  { check: "source", severity: "refuse", find: ({ source }) => (source.trim() === "" ? "it does not say where it comes from" : undefined) },
+  {
+    check: "source",
+    severity: "refuse",
+    find: ({ source }) => (source.trim() === "" ? "it does not say where it comes from" : undefined),
+  },
   { check: "letters", severity: "refuse", find: lettersReason },
   { check: "repetition", severity: "refuse", find: repetitionReason },
   { check: "run", severity: "refuse", find: runReason },
@@ -43,7 +47,10 @@ const checks: readonly { readonly check: string; readonly severity: Finding["sev
   { check: "script", severity: "note", find: scriptReason },
 ];
 
-function lengthReason({ text }: RecordContent, { charactersMin, charactersMax }: ContributionRules): string | undefined {
+function lengthReason(
+  { text }: RecordContent,
+  { charactersMin, charactersMax }: ContributionRules,
+): string | undefined {
   const characters = [...text.trim()].length;
   if (characters < charactersMin) return `it has ${characters} characters, and ${charactersMin} are asked for`;
   return characters > charactersMax ? `it has ${characters} characters, and ${charactersMax} are allowed` : undefined;
@@ -62,7 +69,9 @@ function authorsReason({ authors }: RecordContent): string | undefined {
     const parsed = parseIdentity(identity);
     return !parsed.ok || parsed.value.text !== identity;
   });
-  return unclear === undefined ? undefined : `the author "${unclear.identity.slice(0, 80)}" is not a well-formed identity`;
+  return unclear === undefined
+    ? undefined
+    : `the author "${unclear.identity.slice(0, 80)}" is not a well-formed identity`;
 }
 
 function lettersReason({ text }: RecordContent): string | undefined {
@@ -78,28 +87,35 @@ function repetitionReason({ text }: RecordContent): string | undefined {
     .filter((line) => line.length > 8);
   if (lines.length >= 8) {
     const [line, count] = mostFrequent(lines);
-    if (count > lines.length * REPETITION_MAX) return `the line "${line.slice(0, 40)}" makes up ${count} of its ${lines.length} lines`;
+    if (count > lines.length * REPETITION_MAX)
+      return `the line "${line.slice(0, 40)}" makes up ${count} of its ${lines.length} lines`;
   }
   const words = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
   const triples = words.slice(2).map((word, i) => `${words[i]} ${words[i + 1]} ${word}`);
   if (triples.length < 30) return undefined;
   const [phrase, count] = mostFrequent(triples);
-  return count * 3 > words.length * REPETITION_MAX ? `the words "${phrase.slice(0, 60)}" make up half of it` : undefined;
+  return count * 3 > words.length * REPETITION_MAX
+    ? `the words "${phrase.slice(0, 60)}" make up half of it`
+    : undefined;
 }
 
 function runReason({ text }: RecordContent): string | undefined {
   const longest = text.split(/\s+/).reduce((longest, run) => Math.max(longest, run.length), 0);
-  return longest > RUN_MAX && /[\x21-\x7e]{2000}/.test(text) ? `it holds ${longest} characters without a space: encoded data is not text` : undefined;
+  return longest > RUN_MAX && /[\x21-\x7e]{2000}/.test(text)
+    ? `it holds ${longest} characters without a space: encoded data is not text`
+    : undefined;
 }
 
 function controlsReason({ text }: RecordContent): string | undefined {
-  const control = /[\0-\x08\x0b\x0e-\x1f\x7f]/.exec(text.replaceAll("\x1b", ""));
+  const control = /(?![\t\n\f\r])\p{Cc}/u.exec(text.replaceAll("\x1b", ""));
   return control === null ? undefined : `it holds the control character U+${hex(control[0])}`;
 }
 
 function invisibleReason({ text }: RecordContent): string | undefined {
   const invisible = text.match(/[\u00ad\u200b\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\u{e0000}-\u{e007f}]/gu);
-  return invisible === null ? undefined : `it holds ${invisible.length} invisible characters, the first of them U+${hex(invisible[0])}`;
+  return invisible === null
+    ? undefined
+    : `it holds ${invisible.length} invisible characters, the first of them U+${hex(invisible[0])}`;
 }
 
 function scriptReason({ text }: RecordContent): string | undefined {

@@ -108,7 +108,8 @@ export function parseRecord(value: unknown): Result<DatanetRecord> {
   if (headingPath === undefined) return wrong("headingPath must be a list of texts");
   if (authors === undefined) return wrong("authors must be a list of { identity, name }");
   const record = sealRecord({ title, headingPath, text, source, licence, date, authors }, contributionId);
-  if (record.id !== id) return refuse("verification_failed", `record ${id} hashes to ${record.id}: its content changed`);
+  if (record.id !== id)
+    return refuse("verification_failed", `record ${id} hashes to ${record.id}: its content changed`);
   return ok(record);
 }
 

@@ -14,12 +14,18 @@ export function decide(datanet: Datanet, contribution: Contribution, decision: D
   if (decision.by.trim() === "") return refuse("invalid_request", "a decision says who took it", { field: "by" });
   if (contribution.decision !== null) {
     const { by, timeMs } = contribution.decision;
-    return refuse("conflict", `contribution ${contribution.id} was ${contribution.status} by ${by} at ${new Date(timeMs).toISOString()}`, {
-      hint: "a decision stands; put in a new contribution, or dispute it",
-    });
+    return refuse(
+      "conflict",
+      `contribution ${contribution.id} was ${contribution.status} by ${by} at ${new Date(timeMs).toISOString()}`,
+      {
+        hint: "a decision stands; put in a new contribution, or dispute it",
+      },
+    );
   }
   if (decision.by === contribution.by && decision.by !== datanet.owner) {
-    return refuse("forbidden", "nobody decides on their own contribution", { hint: "ask another reviewer of this datanet" });
+    return refuse("forbidden", "nobody decides on their own contribution", {
+      hint: "ask another reviewer of this datanet",
+    });
   }
   const status = decision.decision === "approve" ? "approved" : "rejected";
   return ok({ ...contribution, status, decision: { ...decision, reason } });

@@ -81,12 +81,7 @@ export function packSections(lines: readonly string[], blocks: readonly Block[],
   return sections.filter((piece) => piece.text.trim() !== "");
 }
 
-function section(
-  lines: readonly string[],
-  path: readonly { heading: string }[],
-  first: number,
-  last: number,
-): Section {
+function section(lines: readonly string[], path: readonly { heading: string }[], first: number, last: number): Section {
   const text = lines
     .slice(first, last + 1)
     .map((line) => line.trimEnd())

@@ -1,8 +1,8 @@
 import type { Hex } from "../core/bytes.ts";
 import type { Result } from "../core/result.ts";
 import type { Binding } from "./binding.ts";
-import type { Contribution, ContributionStatus, Decision, PreparedContribution } from "./contribution.ts";
 import type { ContextAsset } from "./context.ts";
+import type { Contribution, ContributionStatus, Decision, PreparedContribution } from "./contribution.ts";
 import type { Datanet } from "./datanet.ts";
 import type { DatanetRecord } from "./record.ts";
 import type { BuiltVersion, DatanetVersion } from "./version.ts";

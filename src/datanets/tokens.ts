@@ -3,20 +3,26 @@
  * by their full name, by their parts, and by the words of a question. Whole identifiers are rare and so weigh most by themselves.
  */
 export interface Concept {
-  /** The token as written, folded. */
+  /** As a reader wrote it, in lower case. */
+  readonly written: string;
+  /** The token as it is looked up. */
   readonly whole: string;
   /** Its parts; empty for a plain word. */
   readonly parts: readonly string[];
 }
 
 export function conceptsOf(text: string): Concept[] {
-  const folded = /[^\0-\x7f]/.test(text) ? text.normalize("NFKC") : text;
-  return (folded.match(token) ?? []).flatMap(conceptOf);
+  return rawTokens(text).flatMap(conceptOf);
 }
 
-/** Every term under which a text is found. */
-export function termsOf(text: string): string[] {
-  return conceptsOf(text).flatMap(({ whole, parts }) => [whole, ...parts]);
+/** The tokens of a text as written. */
+export function rawTokens(text: string): string[] {
+  return (/\P{ASCII}/u.test(text) ? text.normalize("NFKC") : text).match(token) ?? [];
+}
+
+/** Every term under which a token is found. */
+export function tokenTerms(token: string): string[] {
+  return conceptOf(token).flatMap(({ whole, parts }) => [whole, ...parts]);
 }
 
 /** Words that say nothing about what is asked. English; in other languages the weight of a frequent word does the same more slowly. */
@@ -39,18 +45,27 @@ function conceptOf(raw: string): Concept[] {
     .flatMap((piece) => piece.split(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/))
     .map((piece) => stem(piece.toLowerCase()))
     .filter((piece) => piece !== "");
-  const whole = raw.toLowerCase();
-  if (split.length === 0 || whole.length > 64) return split.length === 0 ? [] : split.map((piece) => ({ whole: piece, parts: [] }));
-  if (split.length === 1) {
-    const flagged = raw.startsWith("-") && raw !== bare;
-    return flagged ? [{ whole, parts: split }] : [{ whole: split[0]!, parts: [] }];
-  }
-  return [{ whole, parts: [...new Set(split)] }];
+  const written = raw.toLowerCase();
+  if (written.length > 64) return split.map((piece) => ({ written: piece, whole: piece, parts: [] }));
+  if (split.length === 0) return [];
+  if (split.length > 1) return [{ written, whole: written, parts: [...new Set(split)] }];
+  return raw === bare ? [{ written, whole: split[0]!, parts: [] }] : [{ written, whole: written, parts: split }];
 }
 
-/** Plural and third-person endings only: enough for "adds routes" to meet "add a route", too little to merge what differs. */
-export function stem(word: string): string {
-  if (word.length <= 3 || !word.endsWith("s") || /(?:ss|us|is)$/.test(word)) return word;
-  if (word.length > 4 && word.endsWith("ies")) return `${word.slice(0, -3)}y`;
-  return /(?:ch|sh|x|ss|z)es$/.test(word) ? word.slice(0, -2) : word.slice(0, -1);
+/**
+ * English endings that do not change what is meant, as few as let "adds routes", "adding a route" and "a defined option" meet "add a route" and "define an
+ * option" (a much reduced Porter stemmer). Names of four letters and fewer stay as they are. Other languages are left alone.
+ */
+function stem(word: string): string {
+  if (word.length <= 4 || !/^[a-z]+$/.test(word))
+    return word.length === 4 && /[a-rt-z]s$/.test(word) ? word.slice(0, -1) : word;
+  let base = word;
+  if (/ies$/.test(base)) base = `${base.slice(0, -3)}y`;
+  else if (/(?:ch|sh|x|ss|z)es$/.test(base)) base = base.slice(0, -2);
+  else if (/[^su]s$/.test(base) && !base.endsWith("is")) base = base.slice(0, -1);
+  const ending = /^(.*[aeiouy].*)(?:ing|ed)$/.exec(base);
+  if (ending !== null && ending[1]!.length >= 3 && !base.endsWith("eed")) {
+    base = ending[1]!.length > 3 ? ending[1]!.replace(/([bdfgmnprt])\1$/, "$1") : ending[1]!;
+  }
+  return base.length > 4 || ending !== null ? base.replace(/e$/, "") : base;
 }

@@ -69,7 +69,9 @@ export function buildVersion(draft: VersionDraft): Result<BuiltVersion> {
     }
   }
   if (records.length === 0) {
-    return refuse("rule_violated", `datanet ${datanet.name} has no approved records`, { hint: "approve a contribution first" });
+    return refuse("rule_violated", `datanet ${datanet.name} has no approved records`, {
+      hint: "approve a contribution first",
+    });
   }
   const refs = records.map(({ id, contributionId }) => ({ id, contributionId }));
   const body = {

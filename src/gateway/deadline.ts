@@ -58,11 +58,12 @@ export class Watch {
     return step.value;
   }
 
-  stop(): void {
+  /** `isOver`: the engine has ended by itself; there is nothing to abort then, and an abort is not free. */
+  stop(isOver: boolean): void {
     clearTimeout(this.#pace);
     clearTimeout(this.#total);
     this.#outer.removeEventListener("abort", this.#outerAborted);
-    if (!this.signal.aborted) this.#controller.abort();
+    if (!isOver && !this.signal.aborted) this.#controller.abort(stopped);
   }
 
   /** From the first byte on the shorter patience holds. */
@@ -89,9 +90,12 @@ export class Watch {
   #abort(cause: Refusal): void {
     if (this.#cause !== undefined || this.signal.aborted) return;
     this.#cause = cause;
-    this.#controller.abort();
+    this.#controller.abort(cause);
   }
 }
+
+/** A reason of our own spares the platform the making of a DOMException with its stack. */
+const stopped: Refusal = { code: "cancelled", message: "no longer wanted" };
 
 function isRefusal(reason: unknown): reason is Refusal {
   return (

@@ -12,10 +12,12 @@ const BUFFERED_CHARS_MAX = 65_536;
 export function callerSignal(exchange: Exchange): { readonly signal: AbortSignal; abort(reason?: Refusal): void } {
   const controller = new AbortController();
   exchange.response.once("close", () => {
-    if (!exchange.response.writableFinished) controller.abort();
+    if (!exchange.response.writableFinished) controller.abort(callerLeft);
   });
   return { signal: controller.signal, abort: (reason) => controller.abort(reason) };
 }
+
+const callerLeft: Refusal = { code: "cancelled", message: "the caller left" };
 
 /** Keeps everything back until the end. */
 export function wholeDelivery(signal: AbortSignal): Delivery {

@@ -80,7 +80,9 @@ async function runAt(
   timeouts: Timeouts,
   world: World,
 ): Promise<Produced> {
-  const watch = new Watch(delivery.signal, timeouts);
+  // An answer that is not streamed may come whole: its first byte is then its last.
+  const firstByteMs = delivery.isStream ? timeouts.firstByteMs : timeouts.totalMs;
+  const watch = new Watch(delivery.signal, { ...timeouts, firstByteMs });
   const startedMs = world.elapsedMs();
   const run: Run = {
     text: "",
@@ -106,7 +108,7 @@ async function runAt(
     run.failure = { code: "upstream_failed", message: `operator ${slot.operator.name} broke down` };
   }
   const failure = run.failure ?? watch.cause ?? (run.isOver ? undefined : endedEarly(slot));
-  watch.stop();
+  watch.stop(run.isOver && run.finish !== "length");
   events.return?.()?.catch(() => {});
   return {
     slot,

@@ -188,7 +188,7 @@ function produce(floor: Floor, { order, rate, worst }: Placed, delivery: Deliver
     { account: key.account, model, rate, worst, signal: delivery.signal },
     async () => {
       const passages = await retrieve(floor, order, delivery.signal);
-      return { mode, messages, passages, maxTokens: worst.tokensOut, ...sampling };
+      return { mode, messages, passages, maxTokens: worst.tokensOut, isStreamed: delivery.isStream, ...sampling };
     },
     delivery,
   );
@@ -217,13 +217,13 @@ function finishSlot({ slot, failure }: Produced, tokensOut: number): void {
 /** Attribution that breaks must not lose a receipt: all of the weight is then unattributed, and the log says why. */
 async function attribute(
   floor: Floor,
-  { order, prompt }: Placed,
+  { order, prompt, hold }: Placed,
   { passages, text: answer }: Produced,
 ): Promise<Attribution | undefined> {
   const { grounding } = order.model;
   if (grounding === undefined) return undefined;
   try {
-    return await grounding.attribute({ prompt, answer, passages });
+    return await grounding.attribute({ receipt: hold.id, prompt, answer, passages });
   } catch (error) {
     logError(floor, "attribution failed, all weight is unattributed", order, error);
     return { shares: [], unattributed: 1_000_000, evidenceRoot: none, evidence: [] };

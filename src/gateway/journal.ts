@@ -3,7 +3,16 @@ import { parseCheckpointText } from "../core/checkpoint.ts";
 import { inclusionProof, leafHash, rootFrom } from "../core/merkle.ts";
 import { parseNote } from "../core/note.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import { decodeBundle, parseTilePath, TILE_WIDTH, type Tile, tilePath, tileReader, tilesFor } from "../core/tile.ts";
+import {
+  decodeBundle,
+  parseTilePath,
+  TILE_WIDTH,
+  type Tile,
+  tileAt,
+  tilePath,
+  tileReader,
+  tilesFor,
+} from "../core/tile.ts";
 import type { InclusionView } from "../protocol/epochs.ts";
 import type { JournalFiles } from "./ports.ts";
 
@@ -42,10 +51,10 @@ export async function inclusion(files: JournalFiles, seq: number, size?: number)
     });
   }
   const tiles = tilesFor(treeSize, (read) => [inclusionProof(read, seq, treeSize), rootFrom(read, treeSize)]);
-  const bundle = await tileOf(files, entryBundle(seq, treeSize));
+  const bundle = await tileOf(files, entryBundle(seq, treeSize), published.value);
   const bytes = new Map<string, Uint8Array>();
   for (const tile of tiles) {
-    const found = await tileOf(files, tile);
+    const found = await tileOf(files, tile, published.value);
     if (found === undefined) return refuse("not_found", `${tilePath(tile)} is missing from the published journal`);
     bytes.set(tilePath(tile), found);
   }
@@ -74,13 +83,17 @@ function entryBundle(seq: number, size: number): Tile {
   return { level: "entries", index, width: Math.min(TILE_WIDTH, size - index * TILE_WIDTH) };
 }
 
-/** A partial tile may be gone once a wider one stands (tlog-tiles allows that): then its bytes are the beginning of the wider one. */
-async function tileOf(files: JournalFiles, tile: Tile): Promise<Uint8Array | undefined> {
+/**
+ * A tile as it was in a smaller tree may never have been written, or be gone (tlog-tiles allows that):
+ * then its bytes are the beginning of the widest form that is published.
+ */
+async function tileOf(files: JournalFiles, tile: Tile, published: number): Promise<Uint8Array | undefined> {
   const exact = await files.read(tilePath(tile));
-  if (exact !== undefined || tile.width === TILE_WIDTH) return exact;
-  const full = await files.read(tilePath({ ...tile, width: TILE_WIDTH }));
-  if (full === undefined) return undefined;
-  return tile.level === "entries" ? firstEntries(full, tile.width) : full.slice(0, 32 * tile.width);
+  const widest = tileAt(tile.level, tile.index, published);
+  if (exact !== undefined || widest === undefined || widest.width <= tile.width) return exact;
+  const wide = await files.read(tilePath(widest));
+  if (wide === undefined) return undefined;
+  return tile.level === "entries" ? firstEntries(wide, tile.width) : wide.slice(0, 32 * tile.width);
 }
 
 function firstEntries(bundle: Uint8Array, width: number): Uint8Array {

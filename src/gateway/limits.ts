@@ -105,7 +105,7 @@ function overLimit(
     return refuseFor("rate_limited", message, { retryAfterMs: 1_000 }).error;
   }
   if (requestsPerMinute !== undefined && meter.requests < 1) {
-    const retryAfterMs = ((1 - meter.requests) / requestsPerMinute) * MINUTE_MS;
+    const retryAfterMs = Math.ceil(((1 - meter.requests) / requestsPerMinute) * MINUTE_MS);
     return refuseFor("rate_limited", `${requestsPerMinute} requests a minute is the key's limit`, { retryAfterMs })
       .error;
   }
@@ -114,7 +114,7 @@ function overLimit(
     return refuse("invalid_request", message, { hint: "lower max_tokens", field: "max_tokens" }).error;
   }
   if (tokensPerMinute !== undefined && meter.tokens < worst.tokens) {
-    const retryAfterMs = ((worst.tokens - meter.tokens) / tokensPerMinute) * MINUTE_MS;
+    const retryAfterMs = Math.ceil(((worst.tokens - meter.tokens) / tokensPerMinute) * MINUTE_MS);
     return refuseFor("rate_limited", `${tokensPerMinute} tokens a minute is the key's limit`, { retryAfterMs }).error;
   }
   if (nanoPerDay !== undefined && meter.nano + worst.nano > nanoPerDay) {

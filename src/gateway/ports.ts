@@ -40,6 +40,8 @@ export interface EngineRequest {
   /** Retrieved into the context: engines that know records use them as such, others see them in a system message. */
   readonly passages: readonly Passage[];
   readonly maxTokens: number;
+  /** Nobody reads along where it is false: the engine may give the text whole, at its end. */
+  readonly isStreamed: boolean;
   readonly temperature?: number;
   readonly topP?: number;
   readonly seed?: number;
@@ -53,10 +55,15 @@ export interface EngineMessage {
 
 /** A record retrieved into the context. */
 export interface Passage {
+  /** Record id, and its number in the model's index. */
   readonly record: string;
+  readonly number: number;
   readonly title: string;
+  readonly headings: readonly string[];
   readonly text: string;
   readonly source: string;
+  /** Retrieval's own score: only ratios mean something. */
+  readonly score: number;
 }
 
 export type EngineEvent =
@@ -78,6 +85,8 @@ export interface Grounding {
 }
 
 export interface AttributionInput {
+  /** 16 bytes: seeds the rounding, so that it favours nobody and everybody can recompute it. */
+  readonly receipt: Uint8Array;
   readonly prompt: string;
   readonly answer: string;
   readonly passages: readonly Passage[];

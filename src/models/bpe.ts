@@ -131,7 +131,8 @@ export function charRange(tokenizer: Tokenizer, tokens: ArrayLike<number>, from:
   for (let i = 0; i < from; i++) start += tokenizer.units[tokens[i]!]!;
   let end = start;
   for (let i = from; i < until; i++) end += tokenizer.units[tokens[i]!]!;
-  if (until < tokens.length && tokenizer.continues[tokens[until]!] === 1) end -= unfinishedUnits(tokenizer, tokens, until);
+  if (until < tokens.length && tokenizer.continues[tokens[until]!] === 1)
+    end -= unfinishedUnits(tokenizer, tokens, until);
   return { from: start, until: Math.max(start, end) };
 }
 
@@ -222,7 +223,8 @@ function isContinuation(byte: number): boolean {
 function characterLength(bytes: Uint8Array, at: number): number {
   const lead = bytes[at]!;
   if (lead < 0x80) return 1;
-  const length = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+  const length =
+    lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
   if (length === 0 || at + length > bytes.length) return 0;
   for (let i = 1; i < length; i++) if (!isContinuation(bytes[at + i]!)) return 0;
   const second = bytes[at + 1]!;
@@ -237,7 +239,9 @@ function latin1(bytes: Uint8Array): string {
 
 function hashTokenizer(bytes: readonly Uint8Array[], merges: readonly (readonly [number, number])[]): Uint8Array {
   const lines = bytes.map((token) => Array.from(token).join(" "));
-  return sha256(utf8(`openledger/tokenizer/1\n${lines.join("\n")}\n\n${merges.map((pair) => pair.join(" ")).join("\n")}`));
+  return sha256(
+    utf8(`openledger/tokenizer/1\n${lines.join("\n")}\n\n${merges.map((pair) => pair.join(" ")).join("\n")}`),
+  );
 }
 
 /** Tokens that arrive in pieces. */

@@ -8,9 +8,15 @@ import { NumberHeap } from "./numberHeap.ts";
  * occurs twice. Deterministic: of equally frequent pairs, the one with the smaller left, then smaller right token is merged.
  */
 export function trainTokenizer(texts: Iterable<string>, tokensMax: number = TOKENS_MAX): Tokenizer {
-  assert(tokensMax >= 257 && tokensMax <= TOKENS_MAX, `a vocabulary holds the 256 bytes and at most ${TOKENS_MAX} tokens`);
+  assert(
+    tokensMax >= 257 && tokensMax <= TOKENS_MAX,
+    `a vocabulary holds the 256 bytes and at most ${TOKENS_MAX} tokens`,
+  );
   const words = countWords(texts);
-  const bytes: Uint8Array[] = [new Uint8Array(0), ...Array.from({ length: 256 }, (_unused, byte) => Uint8Array.of(byte))];
+  const bytes: Uint8Array[] = [
+    new Uint8Array(0),
+    ...Array.from({ length: 256 }, (_unused, byte) => Uint8Array.of(byte)),
+  ];
   const taken = new Set(bytes.map((token) => token.join()));
   const pairs = new PairCounts(words);
   const merges: [number, number][] = [];

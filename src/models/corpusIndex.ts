@@ -45,11 +45,7 @@ export function buildIndex(tokenizer: Tokenizer, records: readonly IndexRecord[]
 }
 
 /** Like {@link buildIndex}, for records that are tokens already; `recordIds` holds 32 bytes a record. */
-export function indexTokens(
-  tokenizer: Tokenizer,
-  records: readonly Uint16Array[],
-  recordIds: Uint8Array,
-): CorpusIndex {
+export function indexTokens(tokenizer: Tokenizer, records: readonly Uint16Array[], recordIds: Uint8Array): CorpusIndex {
   assert(recordIds.length === 32 * records.length, "every record has an id");
   const n = records.reduce((sum, record) => sum + record.length + 1, 0);
   const tokens = new Uint16Array(new SharedArrayBuffer(2 * n));

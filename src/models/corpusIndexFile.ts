@@ -92,8 +92,7 @@ function isWellFormed(index: CorpusIndex): boolean {
   if (separators !== records) return false;
   for (let i = 0; i < records; i++)
     if (starts[i]! >= starts[i + 1]! || tokens[starts[i + 1]! - 1] !== END_OF_RECORD) return false;
-  for (let i = 0; i < suffixes.length; i++)
-    if (suffixes[i]! < 0 || suffixes[i]! >= tokens.length) return false;
+  for (let i = 0; i < suffixes.length; i++) if (suffixes[i]! < 0 || suffixes[i]! >= tokens.length) return false;
   return true;
 }
 
@@ -113,7 +112,9 @@ function writeAtomically(path: string, parts: readonly Uint8Array[]): Result<voi
     return ok(undefined);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return refuse("disk_full", `The index cannot be written to ${path}: ${reason}`, { hint: "Free space or check rights." });
+    return refuse("disk_full", `The index cannot be written to ${path}: ${reason}`, {
+      hint: "Free space or check rights.",
+    });
   }
 }
 

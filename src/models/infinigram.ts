@@ -12,7 +12,12 @@ export interface SuffixRange {
 }
 
 /** Where `pattern` occurs. The empty pattern occurs at every token. O(m log n). */
-export function findPattern(index: CorpusIndex, pattern: ArrayLike<number>, from = 0, until = pattern.length): SuffixRange {
+export function findPattern(
+  index: CorpusIndex,
+  pattern: ArrayLike<number>,
+  from = 0,
+  until = pattern.length,
+): SuffixRange {
   if (from === until) return { low: 0, high: index.suffixes.length };
   const first = pattern[from]!;
   const [low, high] = [index.buckets[first]!, index.buckets[first + 1]!];

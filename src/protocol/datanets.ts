@@ -30,6 +30,8 @@ export const diffSchema = z.object({
   to: z.number().int(),
   added: z.array(z.string()),
   removed: z.array(z.string()),
+  /** Same text, elsewhere or by other hands. */
+  moved: z.array(z.object({ from: z.string(), to: z.string() })),
   unchanged: z.number().int(),
 });
 export type DatanetDiffView = z.infer<typeof diffSchema>;
@@ -51,6 +53,7 @@ export type RecordView = z.infer<typeof recordSchema>;
 export const contributorSchema = z.object({
   payee: z.string(),
   label: z.string(),
+  names: z.array(z.string()),
   records: z.number().int(),
   /** What the open and closed epochs credited this payee, nano as decimal text. */
   accrued: z.string(),

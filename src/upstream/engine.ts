@@ -17,6 +17,8 @@ export interface EngineRequest {
   /** Records retrieved into the context. */
   readonly passages: readonly Passage[];
   readonly maxTokens: number;
+  /** Nobody reads along where it is false: the engine may give the text whole, at its end. */
+  readonly isStreamed: boolean;
   readonly temperature?: number;
   readonly topP?: number;
   readonly seed?: number;
@@ -29,11 +31,15 @@ export interface EngineMessage {
 }
 
 export interface Passage {
-  /** Record id. */
+  /** Record id, and its number in the model's index. */
   readonly record: string;
+  readonly number: number;
   readonly title: string;
+  readonly headings: readonly string[];
   readonly text: string;
   readonly source: string;
+  /** Retrieval's own score: only ratios mean something. */
+  readonly score: number;
 }
 
 export type EngineEvent =

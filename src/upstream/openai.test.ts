@@ -11,7 +11,7 @@ interface Seen {
     messages?: { role: string; content: string }[];
     prompt?: string;
     max_tokens: number;
-    stream: boolean;
+    stream?: boolean;
   };
 }
 
@@ -44,7 +44,7 @@ afterAll(async () => {
 engineSuite("openai", () => ({ engine, say: requestOf, misbehave: (how) => requestOf(how) }));
 
 test("openai: sends what was asked for, with passages in a system message", async () => {
-  const passage = { record: "r", title: "Title", text: "Body", source: "npm:a@1" };
+  const passage = { record: "r", number: 0, title: "Title", headings: [], text: "Body", source: "npm:a@1", score: 1 };
   await collect(engine, requestOf("hi", { passages: [passage], temperature: 0.5, stop: ["x"], seed: 7 }));
   const last = seen.at(-1);
   expect(last).toMatchObject({ url: "/v1/chat/completions", authorization: "Bearer sk-secret" });
@@ -88,7 +88,8 @@ test("openai: a redirect is not followed", async () => {
 });
 
 test("openai: a server that does not stream", async () => {
-  const events = await collect(engine, requestOf("whole"));
+  const events = await collect(engine, requestOf("whole", { isStreamed: false }));
+  expect(seen.at(-1)?.body.stream).toBeUndefined();
   expect(textOf(events)).toBe("all at once");
   expect(events.at(-1)).toEqual({ type: "end", reason: "stop" });
 });

@@ -11,7 +11,7 @@ export interface OpenAiEngineOptions {
   /** Connections kept open at most. */
   readonly connections?: number;
   readonly connectTimeoutMs?: number;
-  /** Until the response's head. */
+  /** Until the response's head: for an answer that is not streamed, until all of it is there. */
   readonly headersTimeoutMs?: number;
   /** Between two parts of the response's body. */
   readonly bodyTimeoutMs?: number;
@@ -20,7 +20,7 @@ export interface OpenAiEngineOptions {
 }
 
 /**
- * Calls the server's streaming endpoints and turns chunks into events. Redirects are not followed: a server that we trust must not be able to
+ * Calls the server and turns its chunks, or its one object where nobody reads along, into events. Redirects are not followed: a server that we trust must not be able to
  * send us, and the credentials, anywhere else. The API key is sent, and never logged or repeated in a message.
  */
 export class OpenAiEngine implements Engine {
@@ -42,7 +42,7 @@ export class OpenAiEngine implements Engine {
     this.#pool = new Pool(url.origin, {
       connections: options.connections ?? 64,
       connect: { timeout: options.connectTimeoutMs ?? 5_000 },
-      headersTimeout: options.headersTimeoutMs ?? 60_000,
+      headersTimeout: options.headersTimeoutMs ?? 600_000,
       bodyTimeout: options.bodyTimeoutMs ?? 60_000,
     });
   }
@@ -129,14 +129,15 @@ export class OpenAiEngine implements Engine {
 
 /** Servers that know nothing of records see the passages in a system message of their own. */
 function wireRequest(request: EngineRequest): object {
-  const { messages, passages, mode, maxTokens, temperature, topP, seed, stop } = request;
+  const { messages, passages, mode, maxTokens, isStreamed, temperature, topP, seed, stop } = request;
   const context = passages.map((passage) => `[${passage.title}] (${passage.source})\n${passage.text}`).join("\n\n");
   const grounded = `Answer from these records where they help, and say so where they do not:\n\n${context}`;
   const system = passages.length === 0 ? [] : [{ role: "system", content: grounded }];
   return {
     model: request.model,
     ...(mode === "chat" ? { messages: [...system, ...messages] } : { prompt: messages[0]?.content ?? "" }),
-    ...{ max_tokens: maxTokens, stream: true, stream_options: { include_usage: true } },
+    max_tokens: maxTokens,
+    ...(isStreamed ? { stream: true, stream_options: { include_usage: true } } : {}),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
     ...(seed === undefined ? {} : { seed }),

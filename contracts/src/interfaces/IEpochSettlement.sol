@@ -73,7 +73,11 @@ struct Progress {
 /// ledger is solvent; payees then claim what it says they have earned in their lifetime, minus what they have claimed.
 interface IEpochSettlement is ILedgerBook {
     event EpochProposed(
-        bytes32 indexed ledger, uint64 indexed epoch, address indexed proposer, address signer, EpochCommitment commitment
+        bytes32 indexed ledger,
+        uint64 indexed epoch,
+        address indexed proposer,
+        address signer,
+        EpochCommitment commitment
     );
     event EpochFinal(bytes32 indexed ledger, uint64 indexed epoch, uint128 credits, uint128 debits);
     /// @notice The pending epochs from `first` to `last` are void.

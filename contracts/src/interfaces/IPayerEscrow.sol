@@ -37,7 +37,6 @@ interface IPayerEscrow {
     event Withdrawn(bytes32 indexed ledger, address indexed payer, uint128 amount, uint128 withdrawn);
     /// @notice `cumulative` is nano, under the debit root of the final epoch `epoch`.
     event DebitProven(bytes32 indexed ledger, address indexed payer, uint64 epoch, uint128 cumulative);
-    event Paid(bytes32 indexed ledger, address indexed to, uint128 amount, uint128 paid);
     /// @notice `signer` may sign vouchers for `payer` on this ledger until `until` (seconds since 1970).
     event SignerSet(bytes32 indexed ledger, address indexed payer, address indexed signer, uint64 until);
 

@@ -41,9 +41,15 @@ library SplitMath {
     }
 
     /// @notice All parts of a split, in the order of the weights.
-    function parts(int128 amount, uint256[] memory weights, uint256 offset) internal pure returns (int128[] memory split) {
+    function parts(int128 amount, uint256[] memory weights, uint256 offset)
+        internal
+        pure
+        returns (int128[] memory split)
+    {
         uint256 total;
-        for (uint256 i; i < weights.length; ++i) total += weights[i];
+        for (uint256 i; i < weights.length; ++i) {
+            total += weights[i];
+        }
         split = new int128[](weights.length);
         uint256 prefix;
         for (uint256 i; i < weights.length; ++i) {

@@ -125,9 +125,7 @@ abstract contract LedgerBook is Ownable2Step, ILedgerBook {
     }
 
     function _setRoles(bytes32 ledger, Roles calldata roles) private {
-        require(
-            roles.signer != address(0) && roles.proposer != address(0) && roles.attestor != address(0), EmptyRole()
-        );
+        require(roles.signer != address(0) && roles.proposer != address(0) && roles.attestor != address(0), EmptyRole());
         address before = _ledgers[ledger].roles.signer;
         if (before != roles.signer) {
             if (before != address(0)) _signerTerms[ledger][before].until = uint64(block.timestamp);

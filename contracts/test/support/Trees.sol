@@ -25,7 +25,9 @@ library Trees {
     function path(bytes32[] memory hashes, uint256 index) internal pure returns (bytes32[] memory siblings) {
         bytes32[] memory level = pad(hashes);
         uint256 depth;
-        for (uint256 width = level.length; width > 1; width /= 2) ++depth;
+        for (uint256 width = level.length; width > 1; width /= 2) {
+            ++depth;
+        }
         siblings = new bytes32[](depth);
         for (uint256 i; i < depth; ++i) {
             siblings[i] = level[index ^ 1];
@@ -45,6 +47,8 @@ library Trees {
         uint256 width = 1;
         while (width < hashes.length) width *= 2;
         level = new bytes32[](width);
-        for (uint256 i; i < hashes.length; ++i) level[i] = hashes[i];
+        for (uint256 i; i < hashes.length; ++i) {
+            level[i] = hashes[i];
+        }
     }
 }

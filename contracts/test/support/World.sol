@@ -63,7 +63,10 @@ abstract contract World is Test {
     }
 
     function defaultPolicy() internal pure returns (Policy memory) {
-        return Policy(2_500, 1_000, 5_000, 1_000, 500, 2_000, bytes32(uint256(1)), bytes32(uint256(2)), bytes32(uint256(3)));
+        return
+            Policy(
+                2_500, 1_000, 5_000, 1_000, 500, 2_000, bytes32(uint256(1)), bytes32(uint256(2)), bytes32(uint256(3))
+            );
     }
 
     function periods() internal pure returns (Periods memory) {
@@ -131,8 +134,7 @@ abstract contract World is Test {
     }
 
     function signedBy(uint256 key, EpochCommitment memory commitment) internal view returns (bytes memory) {
-        bytes32 digest =
-            settlement.checkpointDigest(commitment.ledger, commitment.journalSize, commitment.journalRoot);
+        bytes32 digest = settlement.checkpointDigest(commitment.ledger, commitment.journalSize, commitment.journalRoot);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
         return abi.encodePacked(r, s, v);
     }

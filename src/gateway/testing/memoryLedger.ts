@@ -74,7 +74,9 @@ class MemoryState {
     { readonly bodyHash: Uint8Array; readonly receipt: Uint8Array; readonly response?: string }
   >();
   readonly running = new Set<string>();
-  readonly payees = new Map<string, { readonly number: number; readonly id: Uint8Array; lifetime: bigint }>();
+  readonly payees = new Map<string, MemoryPayee>();
+  /** By number, less one. */
+  readonly payeeList: MemoryPayee[] = [];
   ids = 0;
   debited = 0n;
   isClosed = false;
@@ -107,9 +109,16 @@ class MemoryState {
     if (payee === undefined) {
       payee = { number: this.payees.size + 1, id, lifetime: 0n };
       this.payees.set(key, payee);
+      this.payeeList.push(payee);
     }
     return payee.number;
   }
+}
+
+interface MemoryPayee {
+  readonly number: number;
+  readonly id: Uint8Array;
+  lifetime: bigint;
 }
 
 export const memoryPolicy: FeePolicy = {
@@ -118,6 +127,8 @@ export const memoryPolicy: FeePolicy = {
   reservePayee: sha256(utf8("reserve")),
   datanetReservePayee: sha256(utf8("datanet reserve")),
 };
+
+const memoryPolicyHash = policyHash(memoryPolicy);
 
 function memoryAccounts(state: MemoryState, nowMs: () => number): Accounts {
   const unknown = (id: string) => refuse("not_found", `no account ${id}`);
@@ -250,7 +261,7 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
     size: () => state.entries.length,
     payeeNumber: (id) => state.payees.get(toHex(id))?.number,
     payee: (number) => {
-      const found = [...state.payees.values()][number - 1];
+      const found = state.payeeList[number - 1];
       return found === undefined ? undefined : { id: found.id, type: "party" };
     },
     accrued: (payee) => {
@@ -286,7 +297,7 @@ function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeM
     flags: draft.flags,
     nesting: draft.nesting ?? rootNesting(hold.id, own),
     ...{ payer: account.payer, account: account.pseudonym, payerPayee: 0, earned: 0 },
-    ...{ operator: state.numberOf(draft.operator), model: draft.model, policyHash: policyHash(memoryPolicy) },
+    ...{ operator: state.numberOf(draft.operator), model: draft.model, policyHash: memoryPolicyHash },
     ...{ unit: quote.unit, rate: draft.rate, costPrices: quote.cost, royaltyPrices: quote.royalty },
     ...{ usage: draft.usage, fee: fee.value, promptHash: draft.promptHash, answerHash: draft.answerHash },
     ...{ evidenceRoot: draft.evidenceRoot, indexId: draft.indexId, methodsHash: draft.methodsHash },
@@ -307,7 +318,7 @@ function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeM
   state.holds.delete(key);
   state.spent.set(hold.account, (state.spent.get(hold.account) ?? 0n) + BigInt(own));
   state.debited += BigInt(own);
-  for (const leg of receipt.legs) [...state.payees.values()][leg.payee - 1]!.lifetime += BigInt(leg.amount);
+  for (const leg of receipt.legs) state.payeeList[leg.payee - 1]!.lifetime += BigInt(leg.amount);
   state.entries.push(entry, new Uint8Array());
   const posted = { seq, timeMs, receipt, promise: promiseOf(receipt, seq, timeMs, entry) };
   const { opening, idempotency } = draft;

@@ -87,7 +87,15 @@ export function testGrounding(changes: Partial<Grounding> = {}): Grounding {
     methodsHash: testId("methods"),
     contextTokensMax: 100,
     retrieve: async (question) => [
-      { record: "r1", title: "A record", text: `about ${question}`, source: "npm:a@1.0.0 README.md" },
+      {
+        record: "r1",
+        number: 0,
+        headings: [],
+        score: 1,
+        title: "A record",
+        text: `about ${question}`,
+        source: "npm:a@1.0.0 README.md",
+      },
     ],
     attribute: async () => ({
       shares: [{ payee: testId("author"), type: "identity", weight: 750_000 }],

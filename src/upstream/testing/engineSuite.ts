@@ -92,6 +92,7 @@ export function requestOf(text: string, changes: Partial<EngineRequest> = {}): E
     messages: [{ role: "user", content: text }],
     passages: [],
     maxTokens: 100,
+    isStreamed: true,
     ...changes,
   };
 }

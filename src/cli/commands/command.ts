@@ -1,0 +1,90 @@
+import type { z } from "zod";
+import type { Result } from "../../core/result.ts";
+import { parseInput } from "../../protocol/parse.ts";
+import type { Children, ProcessHooks } from "../children.ts";
+import type { Client } from "../client.ts";
+import type { Output, Terminal } from "../output.ts";
+
+/** What a command can reach. Everything comes from here, so that a test can be the world. */
+export interface Shell {
+  readonly output: Output;
+  readonly world: World;
+  /** The node's data folder. */
+  readonly data: string;
+  /** The node that is meant; refuses where there is none. */
+  client(): Promise<Result<Client>>;
+}
+
+export interface World {
+  readonly terminal: Terminal;
+  readonly environment: Environment;
+  readonly fetch: typeof fetch;
+  readonly hooks: ProcessHooks;
+  nowMs(): number;
+  sleep(ms: number): Promise<void>;
+  randomId(): string;
+  startNode(options: NodeOptions, children: Children): Promise<Result<RunningNode>>;
+  runDemo(options: DemoOptions, children: Children): Promise<Result<Record<string, unknown>>>;
+}
+
+export interface Environment {
+  /** `DATABASE_URL`. */
+  readonly databaseUrl?: string;
+  /** `CHAIN_RPC_URL` and `OPENLEDGER_PRIVATE_KEY`. */
+  readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
+  /** `OPENLEDGER_DEBUG=1`: unexpected errors show their stack. */
+  readonly isDebug: boolean;
+}
+
+export interface NodeOptions {
+  readonly data: string;
+  readonly port: number;
+  readonly host?: string;
+  readonly databaseUrl?: string;
+  readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
+  readonly say: (text: string) => void;
+}
+
+export interface RunningNode {
+  readonly url: string;
+  /** 32 bytes. */
+  readonly ledgerId: Uint8Array;
+  readonly adminKey: string;
+}
+
+export interface DemoOptions {
+  readonly data: string;
+  readonly port: number;
+  readonly once: boolean;
+  readonly repo?: string;
+  readonly output: Output;
+}
+
+/** A command with its input type. `input` sees options by their camel-case names and arguments by theirs, as texts. */
+export interface CommandSpec<I> {
+  /** Its words, for example `datanet create`. */
+  readonly path: string;
+  readonly summary: string;
+  /** As commander writes them, `<name>` or `[name]`, with what they mean. */
+  readonly arguments?: readonly (readonly [flags: string, about: string])[];
+  readonly options?: readonly (readonly [flags: string, about: string])[];
+  readonly examples: readonly string[];
+  readonly input: z.ZodType<I>;
+  /** Tells people as it goes, and returns what `--json` prints. */
+  run(input: I, shell: Shell): Promise<Result<unknown>>;
+}
+
+/** A command with its types closed over: what the table holds. */
+export interface CliCommand extends Omit<CommandSpec<never>, "input" | "run"> {
+  run(input: unknown, shell: Shell): Promise<Result<unknown>>;
+}
+
+export function command<I>({ input: schema, run, ...rest }: CommandSpec<I>): CliCommand {
+  return {
+    ...rest,
+    run: async (raw, shell) => {
+      const input = parseInput(schema, raw);
+      return input.ok ? run(input.value, shell) : input;
+    },
+  };
+}

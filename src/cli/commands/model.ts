@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { formatOpen } from "../../core/money.ts";
+import type { Prices } from "../../core/quote.ts";
+import { servedModelListSchema, servedModelSchema } from "../../protocol/service.ts";
+import type { Output } from "../output.ts";
+import { type CliCommand, command } from "./command.ts";
+import { openAmount, wholeText } from "./inputs.ts";
+
+const create = command({
+  path: "model create",
+  summary: "Make an ∞-gram model of a datanet version and serve it",
+  arguments: [["<name>", "what callers will name"]],
+  options: [
+    ["--datanet <name>", "what it is made of"],
+    ["--version <number>", "a version of it; the latest where it is left out"],
+    ["--royalty-in <open>", "OPEN per million tokens of prompt and context"],
+    ["--royalty-out <open>", "OPEN per million tokens of answer"],
+    ["--royalty-call <open>", "OPEN per call"],
+    ["--parents-bps <bps>", "the part of its own share that flows to what it was made from, in basis points"],
+  ],
+  examples: [
+    "openledger model create handbook-model --datanet handbook",
+    "openledger model create m --datanet handbook --royalty-in 0.002 --royalty-out 0.004 --royalty-call 0.000001",
+  ],
+  input: z.object({
+    ...{ name: wholeText, datanet: wholeText, version: z.coerce.number().int().min(1).optional() },
+    ...{ royaltyIn: openAmount.optional(), royaltyOut: openAmount.optional(), royaltyCall: openAmount.optional() },
+    parentsBps: z.coerce.number().int().min(0).max(10_000).optional(),
+  }),
+  run: async ({ royaltyIn, royaltyOut, royaltyCall, ...draft }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const isPriced = royaltyIn !== undefined || royaltyOut !== undefined || royaltyCall !== undefined;
+    const royalty = { inPerMillion: royaltyIn ?? 0, outPerMillion: royaltyOut ?? 0, perCall: royaltyCall ?? 0 };
+    output.progress("building the index and registering the assets");
+    const made = await client.value.post("/api/models", { ...draft, ...(isPriced ? { royalty } : {}) }, servedModelSchema);
+    if (made.ok) {
+      output.line(`model ${made.value.name} is served`);
+      output.line(`  ask it: openledger ask ${made.value.name} "…"`);
+    }
+    return made;
+  },
+});
+
+const list = command({
+  path: "model list",
+  summary: "The served models",
+  examples: ["openledger model list"],
+  input: z.object({}),
+  run: async (_input, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get("/api/models", servedModelListSchema);
+    if (found.ok) {
+      output.table(
+        found.value.data.map(({ name, owner, contextTokens, datanets, operators }) => ({
+          ...{ name, owner, context: contextTokens, datanets, operators: operators.map((operator) => operator.name) },
+        })),
+      );
+    }
+    return found;
+  },
+});
+
+const show = command({
+  path: "model show",
+  summary: "One model: its asset, terms, datanets and operators",
+  arguments: [["<name>", "the model"]],
+  examples: ["openledger model show npm-docs"],
+  input: z.object({ name: wholeText }),
+  run: async ({ name }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get(`/api/models/${encodeURIComponent(name)}`, servedModelSchema);
+    if (found.ok) {
+      const { asset, owner, datanets, indexId, methodsHash, royalty, unit, operators } = found.value;
+      output.heading(found.value.name);
+      output.table(
+        Object.entries({ asset, owner, datanets, index: indexId, methods: methodsHash }).map(([what, is]) => ({ what, is })),
+      );
+      output.heading(`Prices, ${unit === "nano" ? "OPEN" : "USD"}`);
+      const rows = [["royalty", royalty, ""] as const, ...operators.map(({ name, cost, state }) => [name, cost, state] as const)];
+      showPrices(rows, unit, output);
+    }
+    return found;
+  },
+});
+
+export const modelCommands: readonly CliCommand[] = [create, list, show];
+
+function showPrices(
+  rows: readonly (readonly [name: string, prices: Prices, state: string])[],
+  unit: "nano" | "microUsd",
+  output: Output,
+): void {
+  const text = (price: number) => (unit === "nano" ? formatOpen(price) : String(price / 1_000_000));
+  output.table(
+    rows.map(([line, { inPerMillion, outPerMillion, perCall }, state]) => ({
+      ...{ line, "per million in": text(inPerMillion), "per million out": text(outPerMillion) },
+      ...{ "per call": text(perCall), state },
+    })),
+  );
+}

@@ -1,0 +1,171 @@
+import { resolve } from "node:path";
+import { Command, CommanderError } from "commander";
+import { ok, type Refusal, RefusalError } from "../../core/result.ts";
+import { refusalRow } from "../../protocol/refusals.ts";
+import { findNode, openClient } from "../client.ts";
+import { DATA_FOLDER } from "../dataFolder.ts";
+import { openOutput } from "../output.ts";
+import { accountCommands } from "./account.ts";
+import { askCommand } from "./ask.ts";
+import { attributeCommand } from "./attribute.ts";
+import { bindingCommands } from "./binding.ts";
+import { claimCommand } from "./claim.ts";
+import type { CliCommand, Shell, World } from "./command.ts";
+import { completionCommand } from "./completion.ts";
+import { datanetCommands } from "./datanet.ts";
+import { datanetExchangeCommands } from "./datanetExchange.ts";
+import { datanetImportCommand } from "./datanetImport.ts";
+import { epochCommands } from "./epoch.ts";
+import { keyCommands } from "./key.ts";
+import { modelCommands } from "./model.ts";
+import { probeCommand } from "./probe.ts";
+import { receiptCommands } from "./receipt.ts";
+import { statusCommand } from "./status.ts";
+import { demoCommand, upCommand } from "./up.ts";
+import { verifyCommand } from "./verify.ts";
+
+/** Every command, in the order of the help text. */
+export const commands: readonly CliCommand[] = [
+  upCommand,
+  demoCommand,
+  statusCommand,
+  ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands],
+  ...modelCommands,
+  askCommand,
+  ...receiptCommands,
+  ...keyCommands,
+  ...accountCommands,
+  ...epochCommands,
+  claimCommand,
+  verifyCommand,
+  probeCommand,
+  attributeCommand,
+  ...bindingCommands,
+  completionCommand(() => buildProgram(() => undefined)),
+];
+
+const groups: Readonly<Record<string, string>> = {
+  datanet: "Community data networks: contributions, versions, export",
+  model: "Models made of datanets",
+  receipt: "What was executed, who paid, who is credited",
+  key: "API keys",
+  account: "Accounts, credit and statements",
+  epoch: "Closed ranges of the journal",
+  binding: "External identities and whom they are bound to",
+};
+
+/** BSD sysexits.h: an error of ours. */
+const EXIT_SOFTWARE = 70;
+const EXIT_USAGE = 64;
+
+/** Runs one command line, without the program's name. The exit code; refusals have that of the one error table. */
+export async function runCli(args: readonly string[], world: World): Promise<number> {
+  const early = openOutput(world.terminal, {
+    json: args.includes("--json"),
+    colour: !args.includes("--no-color"),
+  });
+  let exitCode = 0;
+  const refused = (refusal: Refusal): void => {
+    early.refusal(refusal);
+    exitCode = refusalRow(refusal.code).exitCode;
+  };
+  const program = buildProgram(async (cli, raw) => {
+    const shell = openShell(raw, world);
+    const done = await cli.run(raw, shell);
+    if (done.ok) shell.output.result(done.value);
+    else refused(done.error);
+  });
+  const heard: string[] = [];
+  for (const one of family(program)) {
+    one.exitOverride().configureOutput({
+      writeOut: (text) => world.terminal.write(text),
+      writeErr: (text) => heard.push(text),
+    });
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (error instanceof RefusalError) refused(error.refusal);
+    else if (error instanceof CommanderError) return endOfParsing(error, heard, refused) ?? exitCode;
+    else {
+      const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+      const hint = world.environment.isDebug ? (stack ?? "") : "OPENLEDGER_DEBUG=1 shows where";
+      world.terminal.writeError(`something broke here: ${name}: ${message.split("\n", 1)[0]}\n${hint}\n`);
+      return EXIT_SOFTWARE;
+    }
+  }
+  return exitCode;
+}
+
+/** The commander tree of the table. `execute` gets a command, and its options and arguments by name. */
+export function buildProgram(
+  execute: (cli: CliCommand, raw: Readonly<Record<string, unknown>>) => Promise<void> | undefined,
+): Command {
+  const program = new Command("openledger")
+    .description("The accounting layer under machine economies: who contributed, refined, executed and earned.")
+    .option("--json", "print one JSON value and nothing else")
+    .option("--no-color", "no colours")
+    .option("--data <dir>", "the node's data folder", DATA_FOLDER)
+    .option("--url <url>", "the node's address; the node of the data folder where it is left out")
+    .option("--key <key>", "API key; the data folder's admin key where it is left out")
+    .showHelpAfterError(false)
+    .helpCommand(true)
+    .addHelpText("after", "\nBegin with:\n  $ openledger demo\n");
+  const parents = new Map<string, Command>();
+  for (const cli of commands) {
+    const words = cli.path.split(" ");
+    const group = words.length > 1 ? words[0]! : undefined;
+    const parent = group === undefined ? program : (parents.get(group) ?? addGroup(program, parents, group));
+    const added = parent.command(words.at(-1)!).description(cli.summary);
+    const names = (cli.arguments ?? []).map(([flags, about]) => {
+      added.argument(flags, about);
+      return flags.replace(/[<>[\].]/g, "");
+    });
+    for (const [flags, about] of cli.options ?? []) added.option(flags, about);
+    added.addHelpText("after", `\nExamples:\n${cli.examples.map((example) => `  $ ${example}`).join("\n")}\n`);
+    added.action(async (...given: unknown[]) => {
+      const values = names.map((name, i) => [name, given[i]]);
+      await execute(cli, { ...added.optsWithGlobals(), ...Object.fromEntries(values) });
+    });
+  }
+  return program;
+}
+
+function addGroup(program: Command, parents: Map<string, Command>, name: string): Command {
+  const group = program.command(name).description(groups[name] ?? "");
+  parents.set(name, group);
+  return group;
+}
+
+function family(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(family)];
+}
+
+/** Help and version end parsing too. Undefined: a refusal was shown. */
+function endOfParsing(
+  error: CommanderError,
+  heard: readonly string[],
+  refused: (refusal: Refusal) => void,
+): number | undefined {
+  if (error.exitCode === 0) return 0;
+  const said = heard.join("");
+  const lines = said.replace(/^error: /, "").trimEnd().split("\n");
+  const isHelp = error.code === "commander.help";
+  const usage = /^Usage: openledger (\S+)/.exec(lines[0] ?? "")?.[1];
+  const message = isHelp ? `${usage ?? "openledger"} needs one of its commands` : lines.join(" ");
+  refused({ code: "invalid_request", message, hint: `openledger ${usage ?? ""} --help lists them`.replace("  ", " ") });
+  return EXIT_USAGE;
+}
+
+function openShell(raw: Readonly<Record<string, unknown>>, world: World): Shell {
+  const text = (name: string): string | undefined => (typeof raw[name] === "string" ? raw[name] : undefined);
+  const output = openOutput(world.terminal, { json: raw["json"] === true, colour: raw["color"] !== false });
+  const data = resolve(text("data") ?? DATA_FOLDER);
+  return {
+    ...{ output, world, data },
+    client: async () => {
+      const node = await findNode({ data, url: text("url"), key: text("key") });
+      return node.ok ? ok(openClient(node.value, world.fetch)) : node;
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import { z } from "zod";
+import { formatOpen } from "../../core/money.ts";
+import { type ReceiptView, receiptDetailSchema, receiptListSchema } from "../../protocol/receipts.ts";
+import type { Output } from "../output.ts";
+import { type CliCommand, command } from "./command.ts";
+import { count, flag, receiptId } from "./inputs.ts";
+
+export type ReceiptDetail = z.infer<typeof receiptDetailSchema>;
+
+const show = command({
+  path: "receipt show",
+  summary: "One receipt: its fee, its route, and with the payer's key what it credits and why",
+  arguments: [["<id>", "the receipt's id, or the answer's"]],
+  examples: ["openledger receipt show 0x5f0c…", "openledger receipt show 0x5f0c… --json > opened.json"],
+  input: z.object({ id: receiptId }),
+  run: async ({ id }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get(`/api/receipts/${id}`, receiptDetailSchema);
+    if (!found.ok) return found;
+    showReceipt(found.value, output);
+    showEvidence(found.value, output);
+    showRoute(found.value, output);
+    return found;
+  },
+});
+
+const list = command({
+  path: "receipt list",
+  summary: "Receipts, newest first",
+  options: [
+    ["--mine", "only those of the key's account"],
+    ["--limit <count>", "at most this many (default 20)"],
+    ["--before <seq>", "older than this entry"],
+  ],
+  examples: ["openledger receipt list", "openledger receipt list --mine --limit 100"],
+  input: z.object({
+    ...{ mine: flag, limit: count.default(20), before: z.coerce.number().int().min(0).optional() },
+  }),
+  run: async ({ mine, limit, before }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const query = { limit, beforeSeq: before, ...(mine ? { mine: true } : {}) };
+    const found = await client.value.get("/api/receipts", receiptListSchema, query);
+    if (found.ok) {
+      output.table(
+        found.value.data.map(({ id, seq, timeMs, model, fee, usage, unattributed }) => ({
+          ...{ seq, id, time: new Date(timeMs).toISOString(), model: model.name ?? model.asset.slice(0, 14) },
+          ...{ tokens: usage.tokensIn + usage.tokensOut, OPEN: formatOpen(fee.amount), credited: percent(1_000_000 - unattributed) },
+        })),
+      );
+    }
+    return found;
+  },
+});
+
+export const receiptCommands: readonly CliCommand[] = [show, list];
+
+export function showReceipt(receipt: ReceiptView, output: Output): void {
+  const { id, seq, timeMs, fee, usage, rate, unattributed, operator } = receipt;
+  output.heading(`Receipt ${id}`);
+  output.line(`entry ${seq} of the journal, ${new Date(timeMs).toISOString()}, run by ${operator.label ?? operator.payee}`);
+  output.line(
+    `${formatOpen(fee.amount)} OPEN = cost ${formatOpen(fee.cost)} + royalty ${formatOpen(fee.royalty)}; ` +
+      `${usage.tokensIn} tokens in, ${usage.tokensOut} out; 1 USD = ${formatOpen(rate.nanoPerUsd)} OPEN (${rate.source})`,
+  );
+  output.line(`${percent(1_000_000 - unattributed)} of the contributors' part is attributed by evidence`);
+}
+
+/** The credited passages and people, for whoever may open the receipt. */
+export function showEvidence({ opening }: ReceiptDetail, output: Output): void {
+  if (opening === undefined) return;
+  output.heading("Credited passages and people");
+  output.table(
+    opening.evidence.map(({ kind, author, title, source, text, weight }) => ({
+      ...{ kind, weight: percent(weight), who: author, record: title, source, text },
+    })),
+    ["kind", "weight", "who", "record", "source", "text"],
+  );
+}
+
+export function showRoute({ legs, fee }: ReceiptView, output: Output): void {
+  output.heading("Route");
+  output.table(
+    legs.map(({ role, label, payee, weight, amount }) => ({
+      ...{ role, payee: label ?? payee, weight, nano: amount, OPEN: formatOpen(amount) },
+    })),
+  );
+  const sum = legs.reduce((total, leg) => total + leg.amount, 0);
+  output.line(`  ${legs.length} legs, ${sum} nano; the fee is ${fee.own} nano`);
+}
+
+export function percent(millionths: number): string {
+  return `${(millionths / 10_000).toFixed(1)}%`;
+}

@@ -1,0 +1,86 @@
+import { resolve } from "node:path";
+import { z } from "zod";
+import { toHex } from "../../core/bytes.ts";
+import { ok, type Result } from "../../core/result.ts";
+import { Children } from "../children.ts";
+import { command, type Shell } from "./command.ts";
+import { flag, port, wholeText } from "./inputs.ts";
+
+/** The port of a node that was given none. */
+const PORT = 4242;
+
+export const upCommand = command({
+  path: "up",
+  summary: "Start a node on the data folder and stay",
+  options: [
+    ["--port <port>", `port to listen on (default ${PORT}; 0 takes a free one)`],
+    ["--host <address>", "address to listen on (default 127.0.0.1)"],
+  ],
+  examples: ["openledger up", "openledger up --data ./books --port 8080", "DATABASE_URL=postgres://… openledger up"],
+  input: z.object({ port: port.default(PORT), host: wholeText.optional() }),
+  run: ({ port, host }, shell) =>
+    supervised(shell, async (children) => {
+      const { databaseUrl, chain } = shell.world.environment;
+      const started = await shell.world.startNode(
+        {
+          ...{ data: shell.data, port, say: shell.output.progress },
+          ...(host === undefined ? {} : { host }),
+          ...(databaseUrl === undefined ? {} : { databaseUrl }),
+          ...(chain === undefined ? {} : { chain }),
+        },
+        children,
+      );
+      if (!started.ok) return started;
+      const { url, ledgerId } = started.value;
+      shell.output.line(`OpenLedger is up at ${url}`);
+      shell.output.line(`  ledger ${toHex(ledgerId)}`);
+      shell.output.line("  stop it with Ctrl-C; ask it with: openledger status");
+      return ok({ url, ledger: toHex(ledgerId) });
+    }),
+});
+
+export const demoCommand = command({
+  path: "demo",
+  summary: "Show the whole loop: from a contribution to a claimed payment",
+  options: [
+    ["--once", "do all of it, print one JSON object of sums as the last line, and end"],
+    ["--repo <dir>", "use this git repository instead of the installed packages' documentation"],
+    ["--port <port>", `port to listen on (default ${PORT}; 0 takes a free one)`],
+  ],
+  examples: ["openledger demo", "openledger demo --once", "openledger demo --repo ../my-project"],
+  input: z.object({ once: flag, repo: wholeText.optional(), port: port.default(PORT) }),
+  run: async ({ once, repo, port }, shell) => {
+    const { output, world, data } = shell;
+    return supervised(
+      shell,
+      async (children) => {
+        const options = { data, port, once, output, ...(repo === undefined ? {} : { repo: resolve(repo) }) };
+        const shown = await world.runDemo(options, children);
+        if (shown.ok && once && !output.json) world.terminal.write(`${JSON.stringify(shown.value, decimalBigint)}\n`);
+        return shown;
+      },
+      once,
+    );
+  },
+});
+
+/** What was started outlives the command, unless it failed or `ends`; Ctrl-C ends it either way. */
+async function supervised<T>(
+  { world, output }: Shell,
+  work: (children: Children) => Promise<Result<T>>,
+  ends = false,
+): Promise<Result<T>> {
+  const children = new Children(world.hooks, output.progress);
+  try {
+    const done = await work(children);
+    if (!done.ok || ends) await children.stopAll();
+    return done;
+  } catch (error) {
+    await children.stopAll();
+    throw error;
+  }
+}
+
+function decimalBigint(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value;
+}

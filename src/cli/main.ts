@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Environment, World } from "./commands/command.ts";
+import { runCli } from "./commands/program.ts";
+
+/** The one place that knows it is a process: environment, terminal, clock and chance come from here. */
+function environment(variables: NodeJS.ProcessEnv): Environment {
+  const { DATABASE_URL: databaseUrl, CHAIN_RPC_URL: rpcUrl, OPENLEDGER_PRIVATE_KEY: privateKey } = variables;
+  return {
+    ...(databaseUrl ? { databaseUrl } : {}),
+    ...(rpcUrl ? { chain: { rpcUrl, privateKey: privateKey ?? "" } } : {}),
+    isDebug: variables["OPENLEDGER_DEBUG"] === "1",
+  };
+}
+
+const { stdout, stderr } = process;
+const world: World = {
+  terminal: {
+    write: (text) => void stdout.write(text),
+    writeError: (text) => void stderr.write(text),
+    isTerminal: stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
+    width: stdout.columns ?? 120,
+  },
+  environment: environment(process.env),
+  fetch,
+  hooks: process,
+  nowMs: () => Date.now(),
+  sleep: (ms) => sleep(ms),
+  randomId: () => randomUUID(),
+  // Loaded when they are needed: most commands only talk to a node that runs.
+  startNode: async (options, children) => (await import("./node.ts")).startNode(options, children),
+  runDemo: async (options, children) => (await import("./demo/demo.ts")).runDemo(options, children),
+};
+
+// A reader that has seen enough, such as `head`, is no error.
+stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runCli(process.argv.slice(2), world);

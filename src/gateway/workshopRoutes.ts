@@ -1,0 +1,165 @@
+import { fromHex, toHex } from "../core/bytes.ts";
+import { ok } from "../core/result.ts";
+import type { Account, Accounts } from "../ledger/ledger.ts";
+import { datanetParam, datanetSchema, versionSchema } from "../protocol/datanets.ts";
+import { payeeParam } from "../protocol/epochs.ts";
+import { servedModelSchema } from "../protocol/service.ts";
+import {
+  type AccountView,
+  accountListSchema,
+  bindingListSchema,
+  bindingViewSchema,
+  contributedSchema,
+  contributeSchema,
+  createDatanetSchema,
+  createModelSchema,
+  exportParam,
+  ledgerTrustSchema,
+  noticeSchema,
+  paidClaimSchema,
+  refuseBindingSchema,
+  restoredSchema,
+  restoreSchema,
+} from "../protocol/workshop.ts";
+import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+import type { Workshop } from "./workshop.ts";
+
+/** What the owner's routes need of the floor. */
+export interface WorkshopFloor {
+  readonly ledger: { readonly accounts: Accounts };
+}
+
+/** The owner's routes: they make things. All ask for an admin key, but the ledger's public keys, which anybody may have. */
+export function workshopRoutes(floor: WorkshopFloor, workshop: Workshop): Route[] {
+  return [
+    ...datanetMaking(workshop),
+    ...datanetCarrying(workshop),
+    ...bindingRoutes(workshop),
+    ...rest(floor, workshop),
+  ];
+}
+
+const admin = { ...plain, method: "POST", access: "admin" } as const;
+
+function datanetMaking(workshop: Workshop): Route[] {
+  return [
+    route({
+      ...{ ...admin, path: "/api/datanets", tag: "datanets", body: createDatanetSchema, response: datanetSchema },
+      summary: "Create a datanet",
+      handle: async ({ body }) => {
+        const made = await workshop.createDatanet(body);
+        return made.ok ? json(made.value, 201) : made;
+      },
+    }),
+    route({
+      ...{ ...admin, path: "/api/datanets/{name}/contributions", tag: "datanets", params: datanetParam },
+      ...{ body: contributeSchema, response: contributedSchema },
+      summary: "Contribute records; the same records again are the same contribution (200)",
+      handle: async ({ params, body }) => {
+        const taken = await workshop.contribute(params.name, body);
+        if (!taken.ok) return taken;
+        const { isNew, ...contributed } = taken.value;
+        return json(contributed, isNew ? 201 : 200);
+      },
+    }),
+    route({
+      ...{ ...admin, path: "/api/datanets/{name}/versions", tag: "datanets", params: datanetParam },
+      response: versionSchema,
+      summary: "Freeze what is approved as the next version",
+      handle: async ({ params }) => {
+        const published = await workshop.publish(params.name);
+        return published.ok ? json(published.value, 201) : published;
+      },
+    }),
+    route({
+      ...{ ...admin, path: "/api/models", tag: "service", body: createModelSchema, response: servedModelSchema },
+      summary: "Make an ∞-gram model of a datanet version and serve it",
+      handle: async ({ body }) => {
+        const made = await workshop.createModel(body);
+        return made.ok ? json(made.value, 201) : made;
+      },
+    }),
+  ];
+}
+
+function datanetCarrying(workshop: Workshop): Route[] {
+  return [
+    route({
+      ...{ ...admin, method: "GET", path: "/api/datanets/{name}/export/{file}", tag: "datanets", params: exportParam },
+      response: "bytes",
+      summary: "A file of the datanet's export: JSON lines, with Croissant 1.1 metadata",
+      handle: async ({ params }) => {
+        const file = await workshop.exportFile(params.name, params.file);
+        if (!file.ok) return file;
+        const type = params.file === "metadata.json" ? "application/ld+json" : "application/jsonlines";
+        return ok({ kind: "bytes", body: file.value, headers: { "content-type": type } });
+      },
+    }),
+    route({
+      ...{ ...admin, path: "/api/datanets/restore", tag: "datanets", body: restoreSchema, response: restoredSchema },
+      summary: "Take an exported datanet in: same ids, same authors, same provenance",
+      handle: async ({ body }) => {
+        const restored = await workshop.restore(body.files);
+        return restored.ok ? json(restored.value, 201) : restored;
+      },
+    }),
+  ];
+}
+
+function bindingRoutes(workshop: Workshop): Route[] {
+  const shared = { ...admin, tag: "bindings", params: datanetParam, response: bindingViewSchema } as const;
+  return [
+    route({
+      ...{ ...admin, method: "GET", path: "/api/bindings", tag: "bindings", response: bindingListSchema },
+      summary: "External identities that have answered, and whom they are bound to",
+      handle: async () => json({ data: await workshop.bindings() }),
+    }),
+    route({
+      ...{ ...shared, path: "/api/datanets/{name}/bindings", body: noticeSchema },
+      summary: "Check an identity's proof and give public notice of its binding",
+      handle: async ({ params, body }) => {
+        const noticed = await workshop.notice(params.name, body);
+        return noticed.ok ? json(noticed.value, 201) : noticed;
+      },
+    }),
+    route({
+      ...{ ...shared, path: "/api/datanets/{name}/bindings/refuse", body: refuseBindingSchema },
+      summary: "An identity refuses, by its own proof",
+      handle: async ({ params, body }) => jsonOf(await workshop.refuse(params.name, body)),
+    }),
+  ];
+}
+
+function rest({ ledger }: WorkshopFloor, workshop: Workshop): Route[] {
+  return [
+    route({
+      ...{ ...admin, path: "/api/claims/{payee}", tag: "claims", params: payeeParam, response: paidClaimSchema },
+      summary: "Claim on chain for a payee; the money goes to whoever is entitled to it",
+      handle: async ({ params }) => jsonOf(await workshop.claim(fromHex(params.payee))),
+    }),
+    route({
+      ...{ ...admin, method: "GET", path: "/api/accounts", tag: "accounts", response: accountListSchema },
+      summary: "All accounts",
+      handle: () => json({ data: ledger.accounts.list().map((account) => accountView(account, ledger.accounts)) }),
+    }),
+    route({
+      ...{ ...admin, access: "open", method: "GET", path: "/api/ledger", tag: "service", response: ledgerTrustSchema },
+      summary: "The keys that the journal is signed with, and the contract that they are bound to",
+      handle: () => json(workshop.trust()),
+    }),
+  ];
+}
+
+function accountView(account: Account, accounts: Accounts): AccountView {
+  const { id, name, payer, pseudonym, payee, createdMs } = account;
+  const zero = { credited: 0n, spent: 0n, held: 0n, available: 0n, earnedAvailable: 0n };
+  const { credited, spent, held, available, earnedAvailable } = accounts.balance(id) ?? zero;
+  return {
+    ...{ id, name, payer: toHex(payer), pseudonym: toHex(pseudonym), createdMs },
+    ...(payee === undefined ? {} : { payee: toHex(payee) }),
+    balance: {
+      ...{ credited: String(credited), spent: String(spent), held: String(held) },
+      ...{ available: String(available), earnedAvailable: String(earnedAvailable) },
+    },
+  };
+}

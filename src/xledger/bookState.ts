@@ -1,0 +1,338 @@
+import { deserialize, serialize } from "node:v8";
+import { type AssetRecord, royaltyVector, type VectorShare } from "../core/asset.ts";
+import { type Hex, toHex } from "../core/bytes.ts";
+import type { Correction } from "../core/correction.ts";
+import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
+import type { EpochRecord } from "../core/epoch.ts";
+import { type FeePolicy, policyHash } from "../core/policy.ts";
+import type { PoolChunk, PoolSplit } from "../core/pool.ts";
+import { priorSubject, splitPool } from "../core/pool.ts";
+import { amountOf, ownOf, type Receipt } from "../core/receipt.ts";
+import { assert } from "../core/result.ts";
+import type { RoutePolicy, Share } from "../core/route.ts";
+import { Accruals } from "./accruals.ts";
+import { bytesOfKey, keyOf } from "./keyOf.ts";
+
+/**
+ * Everything that a ledger knows from its journal, kept up entry by entry: the same `apply` serves the live writer and the rebuild at start,
+ * so that a rebuilt ledger and one that never stopped are the same.
+ */
+export class BookState {
+  readonly ledger: Uint8Array;
+  size = 0;
+  timeMs = 0;
+  receiptCount = 0;
+  readonly accruals: Accruals;
+  readonly #numbers = new Map<string, number>();
+  readonly #payees: { readonly id: Uint8Array; readonly type: PayeeType }[] = [];
+  readonly #assets = new Map<string, KnownAsset>();
+  readonly #priorSubjects = new Map<string, string>();
+  readonly #pools = new Map<number, readonly Share[]>();
+  readonly #openChunks = new Map<number, Share[]>();
+  readonly #bindings = new Map<number, BindingRecord>();
+  readonly #families = new Map<string, { total: number; last: Uint8Array }>();
+  readonly #spent = new Map<string, bigint>();
+  readonly #debited = new Map<Hex, bigint>();
+  readonly #epochs: EpochState[] = [];
+  #policy: { readonly policy: FeePolicy; readonly hash: Uint8Array; readonly route: RoutePolicy } | undefined;
+  /** Seqs at which closed epochs end, known before a rebuild comes to them. */
+  #cuts: readonly number[] = [];
+
+  constructor(ledger: Uint8Array) {
+    this.ledger = ledger;
+    this.accruals = new Accruals();
+  }
+
+  /** For a rebuild: where the epochs that the journal closes later end. */
+  expectCuts(ends: readonly number[]): void {
+    this.#cuts = ends;
+  }
+
+  get payeeCount(): number {
+    return this.#payees.length;
+  }
+
+  number(id: Uint8Array): number | undefined {
+    return this.#numbers.get(keyOf(id));
+  }
+
+  payee(number: number): { readonly id: Uint8Array; readonly type: PayeeType } | undefined {
+    return this.#payees[number - 1];
+  }
+
+  get policy(): { readonly policy: FeePolicy; readonly hash: Uint8Array; readonly route: RoutePolicy } | undefined {
+    return this.#policy;
+  }
+
+  asset(id: Uint8Array): KnownAsset | undefined {
+    return this.#assets.get(keyOf(id));
+  }
+
+  assets(): readonly KnownAsset[] {
+    return [...this.#assets.values()];
+  }
+
+  pool(number: number): readonly Share[] | undefined {
+    return this.#pools.get(number);
+  }
+
+  poolNumbers(): readonly number[] {
+    return [...this.#pools.keys()];
+  }
+
+  bindings(): ReadonlyMap<number, BindingRecord> {
+    return this.#bindings;
+  }
+
+  /** What a receipt's children came to, and the last of them. */
+  family(receipt: Uint8Array): { readonly total: number; readonly last: Uint8Array } {
+    return this.#families.get(keyOf(receipt)) ?? { total: 0, last: new Uint8Array(16) };
+  }
+
+  /** Nano spent by the account with this pseudonym. */
+  spent(pseudonym: Uint8Array): bigint {
+    return this.#spent.get(keyOf(pseudonym)) ?? 0n;
+  }
+
+  debited(payer: Uint8Array): bigint {
+    return this.#debited.get(toHex(payer)) ?? 0n;
+  }
+
+  totalDebited(): bigint {
+    let total = 0n;
+    for (const amount of this.#debited.values()) total += amount;
+    return total;
+  }
+
+  get epochs(): readonly EpochState[] {
+    return this.#epochs;
+  }
+
+  /** Number and first seq of the epoch that is open now. */
+  openEpoch(): { readonly epoch: number; readonly first: number; readonly sinceMs: number } {
+    const last = this.#epochs.at(-1);
+    return { epoch: (last?.record.epoch ?? 0) + 1, first: last?.record.end ?? 0, sinceMs: last?.timeMs ?? 0 };
+  }
+
+  /** Takes in the next entry of the journal. Assertions only: what is journalled was checked before. */
+  apply(entry: Entry): void {
+    assert(entry.seq === this.size, `entry ${this.size} comes next, got ${entry.seq}`);
+    if (this.#cuts.includes(entry.seq)) this.accruals.cut();
+    this.size = entry.seq + 1;
+    this.timeMs = entry.timeMs;
+    switch (entry.kind) {
+      case "policy":
+        return this.#applyPolicy(entry.policy);
+      case "asset":
+        return this.#applyAsset(entry.asset, entry.seq);
+      case "payee":
+        return this.#applyPayee(entry.payee);
+      case "poolChunk":
+        return this.#applyPoolChunk(entry.chunk);
+      case "binding":
+        this.#bindings.set(entry.binding.identity, entry.binding);
+        return;
+      case "receipt":
+        return this.#applyReceipt(entry.receipt);
+      case "poolSplit":
+        return this.#applyPoolSplit(entry.split);
+      case "correction":
+        return this.#applyCorrection(entry.correction);
+      case "epoch":
+        this.#epochs.push({ record: entry.epoch, seq: entry.seq, timeMs: entry.timeMs });
+        this.accruals.settle();
+        return;
+      case "batch":
+      case "reversal":
+        return;
+    }
+  }
+
+  serialise(): Uint8Array {
+    return serialize({
+      version: STATE_VERSION,
+      ...{ size: this.size, timeMs: this.timeMs, receiptCount: this.receiptCount },
+      accruals: this.accruals.columns(),
+      payees: this.#payees,
+      assets: this.assets(),
+      pools: this.#pools,
+      bindings: this.#bindings,
+      families: [...this.#families].map(([key, family]) => [bytesOfKey(key), family]),
+      spent: [...this.#spent].map(([key, amount]) => [bytesOfKey(key), amount]),
+      debited: this.#debited,
+      epochs: this.#epochs,
+      policy: this.#policy?.policy,
+    } satisfies StateImage);
+  }
+
+  /** The state in a checkpoint; undefined when it was written by another version, and the journal is read from its start instead. */
+  static restore(ledger: Uint8Array, bytes: Uint8Array): BookState | undefined {
+    const image = readImage(bytes);
+    if (image === undefined) return undefined;
+    const state = new BookState(ledger);
+    for (const [i, payee] of image.payees.entries()) state.#applyPayee({ number: i + 1, ...payee });
+    for (const asset of image.assets) state.#keepAsset(asset);
+    for (const [number, members] of image.pools) state.#pools.set(number, members);
+    for (const [number, binding] of image.bindings) state.#bindings.set(number, binding);
+    for (const [id, family] of image.families) state.#families.set(keyOf(id), family);
+    for (const [id, amount] of image.spent) state.#spent.set(keyOf(id), amount);
+    for (const [payer, amount] of image.debited) state.#debited.set(payer, amount);
+    state.#epochs.push(...image.epochs);
+    if (image.policy !== undefined) state.#applyPolicy(image.policy);
+    state.accruals.load(image.accruals);
+    state.size = image.size;
+    state.timeMs = image.timeMs;
+    state.receiptCount = image.receiptCount;
+    return state;
+  }
+
+  #applyPayee({ number, id, type }: PayeeRecord): void {
+    assert(number === this.#payees.length + 1, `payee ${this.#payees.length + 1} comes next, got ${number}`);
+    this.#payees.push({ id, type });
+    this.#numbers.set(keyOf(id), number);
+    this.accruals.addPayee(type === "pool");
+  }
+
+  #applyPolicy(policy: FeePolicy): void {
+    const [treasury, reserve, datanetReserve] = [
+      policy.treasuryPayee,
+      policy.reservePayee,
+      policy.datanetReservePayee,
+    ].map((id) => this.number(id));
+    assert(
+      treasury !== undefined && reserve !== undefined && datanetReserve !== undefined,
+      "a policy's payees come before it",
+    );
+    this.#policy = { policy, hash: policyHash(policy), route: { ...policy, treasury, reserve, datanetReserve } };
+  }
+
+  #applyAsset(record: AssetRecord, seq: number): void {
+    const vector = royaltyVector(record.id, record.terms, record.parents, (id) => this.asset(id)?.vector);
+    assert(vector.ok, "an asset that is journalled has known parents");
+    this.#keepAsset({ record, vector: vector.value, seq, royaltyPayee: record.owner });
+  }
+
+  #keepAsset(asset: KnownAsset): void {
+    const key = keyOf(asset.record.id);
+    this.#assets.set(key, asset);
+    if (asset.record.assetKind === "datanet") this.#priorSubjects.set(keyOf(priorSubject(asset.record.id)), key);
+  }
+
+  #applyPoolChunk(chunk: PoolChunk): void {
+    const members = this.#openChunks.get(chunk.pool) ?? [];
+    let before = chunk.prefixBefore;
+    for (const member of chunk.members) {
+      members.push({ payee: member.payee, weight: member.prefix - before });
+      before = member.prefix;
+    }
+    this.#openChunks.set(chunk.pool, members);
+    if (members.length < chunk.memberCount) return;
+    this.#openChunks.delete(chunk.pool);
+    this.#pools.set(chunk.pool, members);
+    // The pool of an asset's ancestors is where its royalty goes from now on; a prior pool is its datanet's from now on.
+    const asset = this.asset(chunk.subject);
+    const datanet = this.#priorSubjects.get(keyOf(chunk.subject));
+    if (asset !== undefined) this.#assets.set(keyOf(chunk.subject), { ...asset, royaltyPayee: chunk.pool });
+    else if (datanet !== undefined) this.#assets.set(datanet, { ...this.#assets.get(datanet)!, prior: chunk.pool });
+  }
+
+  #applyReceipt(receipt: Receipt): void {
+    this.receiptCount += 1;
+    for (const leg of receipt.legs) this.accruals.credit(leg.payee, leg.amount);
+    if (receipt.earned > 0) this.accruals.credit(receipt.payerPayee, -receipt.earned);
+    const own = ownOf(receipt);
+    const account = keyOf(receipt.account);
+    this.#spent.set(account, (this.#spent.get(account) ?? 0n) + BigInt(own - receipt.earned));
+    this.#debit(receipt.payer, own - receipt.earned);
+    this.#families.delete(keyOf(receipt.id));
+    if (receipt.nesting.depth > 0) {
+      const total = this.family(receipt.nesting.parent).total + amountOf(receipt);
+      this.#families.set(keyOf(receipt.nesting.parent), { total, last: receipt.id });
+    }
+    const measured = this.#measuredDatanet(receipt.model);
+    if (measured !== undefined)
+      for (const leg of receipt.legs)
+        if (leg.role === "contributor") this.accruals.measure(measured, leg.payee, leg.amount);
+  }
+
+  /** The one datanet that a model was made from: then its contributors' legs measure that datanet. */
+  #measuredDatanet(model: Uint8Array): number | undefined {
+    const datanets = this.asset(model)?.record.parents.filter(
+      (parent) => this.asset(parent.id)?.record.assetKind === "datanet",
+    );
+    return datanets?.length === 1 ? this.asset(datanets[0]!.id)!.seq : undefined;
+  }
+
+  #applyPoolSplit(split: PoolSplit): void {
+    const members = this.#pools.get(split.pool)!;
+    const parts = splitPool(
+      this.ledger,
+      split.epoch,
+      this.payee(split.pool)!.id,
+      { payee: split.pool, members },
+      split.amount,
+    );
+    this.accruals.credit(split.pool, -split.amount);
+    for (const [i, part] of parts.entries()) this.accruals.credit(members[i]!.payee, part);
+  }
+
+  #applyCorrection(correction: Correction): void {
+    for (const leg of correction.legs) this.accruals.credit(leg.payee, leg.amount);
+    this.#debit(correction.payer, -correction.refund);
+    const account = keyOf(correction.account);
+    this.#spent.set(account, (this.#spent.get(account) ?? 0n) - BigInt(correction.refund));
+  }
+
+  #debit(payer: Uint8Array, amount: number): void {
+    const key = toHex(payer);
+    this.#debited.set(key, (this.#debited.get(key) ?? 0n) + BigInt(amount));
+  }
+}
+
+/** An asset with what changes about it: where its royalty goes, and a datanet's prior pool. */
+export interface KnownAsset {
+  readonly record: AssetRecord;
+  readonly vector: readonly VectorShare[];
+  readonly seq: number;
+  readonly royaltyPayee: number;
+  readonly prior?: number;
+}
+
+export interface EpochState {
+  readonly record: EpochRecord;
+  readonly seq: number;
+  readonly timeMs: number;
+}
+
+const STATE_VERSION = 1;
+
+interface StateImage {
+  readonly version: number;
+  readonly size: number;
+  readonly timeMs: number;
+  readonly receiptCount: number;
+  readonly accruals: ReturnType<Accruals["columns"]>;
+  readonly payees: readonly { readonly id: Uint8Array; readonly type: PayeeType }[];
+  readonly assets: readonly KnownAsset[];
+  readonly pools: ReadonlyMap<number, readonly Share[]>;
+  readonly bindings: ReadonlyMap<number, BindingRecord>;
+  readonly families: readonly (readonly [Uint8Array, { total: number; last: Uint8Array }])[];
+  readonly spent: readonly (readonly [Uint8Array, bigint])[];
+  readonly debited: ReadonlyMap<Hex, bigint>;
+  readonly epochs: readonly EpochState[];
+  readonly policy: FeePolicy | undefined;
+}
+
+function readImage(bytes: Uint8Array): StateImage | undefined {
+  try {
+    const image: unknown = deserialize(bytes);
+    return isImage(image) ? image : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** We wrote it, in the same transaction as the entries before it; only its version can be another. */
+function isImage(value: unknown): value is StateImage {
+  return typeof value === "object" && value !== null && "version" in value && value.version === STATE_VERSION;
+}

@@ -1,0 +1,240 @@
+import { toHex, utf8 } from "../core/bytes.ts";
+import { decodeEntry, type Entry, type PayeeType } from "../core/entry.ts";
+import { sha256 } from "../core/hash.ts";
+import { hashReader, inclusionProof, leafHash } from "../core/merkle.ts";
+import { checkPolicy, type FeePolicy, policyHash } from "../core/policy.ts";
+import { amountOf, type Receipt } from "../core/receipt.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { correctionOf, refundLegs } from "./correcting.ts";
+import type { HoldTable } from "./holds.ts";
+import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "../ledger/ledger.ts";
+import { numberOf } from "./payees.ts";
+import type { LedgerStore } from "./ports.ts";
+import { postReceipt } from "./posting.ts";
+import type { Purses } from "./purses.ts";
+import type { Writer } from "./writer.ts";
+
+/** Receipts and everything else that is read from or written to the journal by itself. */
+export class BookKeeping implements Books {
+  readonly #writer: Writer;
+  readonly #holds: HoldTable;
+  readonly #purses: Purses;
+  readonly #store: LedgerStore;
+  readonly #running = new Set<string>();
+
+  constructor(writer: Writer, holds: HoldTable, purses: Purses, store: LedgerStore) {
+    this.#writer = writer;
+    this.#holds = holds;
+    this.#purses = purses;
+    this.#store = store;
+  }
+
+  get #state() {
+    return this.#writer.state;
+  }
+
+  post(draft: ReceiptDraft): Promise<Result<Posted>> {
+    return this.#writer.run(postReceipt(this.#state, this.#holds, this.#purses, draft));
+  }
+
+  async correct(input: Parameters<Books["correct"]>[0]): Promise<Result<Entry>> {
+    const found = await this.receipt(input.receipt);
+    if (found === undefined) return refuse("not_found", "there is no such receipt", { field: "receipt" });
+    // The same key is the same correction: its id follows from both.
+    const id = sha256(input.receipt, utf8(input.key)).slice(0, 16);
+    const account = toHex(found.receipt.account);
+    const done = await this.#store.idempotency(this.#state.ledger, account, `correction:${input.key}`);
+    if (done !== undefined) return refuse("already_exists", "this correction was booked before");
+    return this.#writer.run((batch) => {
+      const legs = refundLegs(this.#state, found.receipt, input.refund);
+      if (!legs.ok) return legs;
+      const correction = correctionOf(
+        id,
+        found.seq,
+        found.receipt,
+        input.reason,
+        input.refund,
+        sha256(utf8(input.note)),
+        legs.value,
+      );
+      const { seq, bytes } = batch.add({ kind: "correction", correction });
+      batch.idempotency.push({
+        account,
+        key: `correction:${input.key}`,
+        bodyHash: id,
+        receipt: input.receipt,
+        response: String(seq),
+      });
+      return ok(() => decoded(bytes));
+    });
+  }
+
+  async idempotency(account: string, key: string, bodyHash: Uint8Array): Promise<Result<IdempotencyState>> {
+    const row = await this.#store.idempotency(this.#state.ledger, account, key);
+    if (row === undefined) return ok({ state: "new" });
+    if (toHex(row.bodyHash) !== toHex(bodyHash)) {
+      return refuse("idempotency_mismatch", "this Idempotency-Key was used with another body", {
+        hint: "use a new key for a new request",
+      });
+    }
+    return ok({
+      state: "done",
+      receipt: row.receipt,
+      ...(row.response === undefined ? {} : { response: row.response }),
+    });
+  }
+
+  begin(account: string, key: string): boolean {
+    const running = `${account}\n${key}`;
+    if (this.#running.has(running)) return false;
+    this.#running.add(running);
+    return true;
+  }
+
+  abandon(account: string, key: string): void {
+    this.#running.delete(`${account}\n${key}`);
+  }
+
+  async receipt(id: Uint8Array): ReturnType<Books["receipt"]> {
+    const stored = await this.#store.receipt(this.#state.ledger, id);
+    if (stored === undefined) return undefined;
+    const { seq, timeMs, receipt } = receiptOf(stored.bytes);
+    return {
+      seq,
+      timeMs,
+      receipt,
+      entry: stored.bytes,
+      ...(stored.opening === undefined ? {} : { opening: stored.opening }),
+    };
+  }
+
+  /** Its batch is the entries before the `batch` entry that follows it. */
+  async promise(id: Uint8Array): Promise<ReceiptPromise | undefined> {
+    const stored = await this.#store.receipt(this.#state.ledger, id);
+    if (stored === undefined) return undefined;
+    for await (const { bytes } of this.#store.entries(this.#state.ledger, stored.seq + 1, this.size())) {
+      const entry = decoded(bytes);
+      if (entry.kind !== "batch") continue;
+      const { first, count, root, deadlineMs, signature } = entry.batch;
+      const hashes: Uint8Array[] = [];
+      for await (const each of this.#store.entries(this.#state.ledger, first, first + count))
+        hashes.push(leafHash(each.bytes));
+      const path = inclusionProof(hashReader(hashes), stored.seq - first, count);
+      const amount = amountOf(receiptOf(stored.bytes).receipt);
+      return {
+        receipt: id,
+        amount,
+        seq: stored.seq,
+        entry: stored.bytes,
+        first,
+        count,
+        root,
+        path,
+        deadlineMs,
+        signature,
+      };
+    }
+    return undefined;
+  }
+
+  async recent(query: Parameters<Books["recent"]>[0]): ReturnType<Books["recent"]> {
+    const account = query.account === undefined ? undefined : this.#purses.account(query.account);
+    if (query.account !== undefined && account === undefined) return [];
+    const stored = await this.#store.receipts(this.#state.ledger, {
+      ...{ beforeSeq: query.beforeSeq ?? this.size(), limit: query.limit },
+      ...(account === undefined ? {} : { pseudonym: account.pseudonym }),
+    });
+    return stored.map(({ bytes }) => receiptOf(bytes));
+  }
+
+  async *entries(from: number, until: number): AsyncIterable<Uint8Array> {
+    for await (const { bytes } of this.#store.entries(this.#state.ledger, from, until)) yield bytes;
+  }
+
+  size(): number {
+    return this.#state.size;
+  }
+
+  payeeNumber(id: Uint8Array): number | undefined {
+    return this.#state.number(id);
+  }
+
+  payee(number: number): { readonly id: Uint8Array; readonly type: PayeeType } | undefined {
+    return this.#state.payee(number);
+  }
+
+  accrued(payee: Uint8Array): { readonly lifetime: bigint; readonly open: bigint } {
+    const number = this.#state.number(payee);
+    if (number === undefined) return { lifetime: 0n, open: 0n };
+    return { lifetime: this.#state.accruals.lifetime(number), open: BigInt(this.#state.accruals.open(number)) };
+  }
+
+  *payees(): ReturnType<Books["payees"]> {
+    for (let number = 1; number <= this.#state.payeeCount; number++) {
+      const { id, type } = this.#state.payee(number)!;
+      yield {
+        number,
+        id,
+        type,
+        lifetime: this.#state.accruals.lifetime(number),
+        open: BigInt(this.#state.accruals.open(number)),
+      };
+    }
+  }
+
+  policy(): FeePolicy {
+    assert(this.#state.policy !== undefined, "an opened ledger has a policy");
+    return this.#state.policy.policy;
+  }
+
+  setPolicy(policy: FeePolicy): Promise<Result<Entry>> {
+    return this.#writer.run((batch) => {
+      const checked = checkPolicy(policy);
+      if (!checked.ok) return checked;
+      for (const id of [policy.reservePayee, policy.datanetReservePayee]) numberOf(this.#state, batch, id, "purse");
+      numberOf(this.#state, batch, policy.treasuryPayee, "party");
+      const { bytes } = batch.add({ kind: "policy", policy });
+      return ok(() => decoded(bytes));
+    });
+  }
+
+  hasPolicy(policy: FeePolicy): boolean {
+    const current = this.#state.policy;
+    return current !== undefined && toHex(current.hash) === toHex(policyHash(policy));
+  }
+
+  bind(input: Parameters<Books["bind"]>[0]): Promise<Result<Entry>> {
+    return this.#writer.run((batch) => {
+      const before = this.#state.bindings().get(this.#state.number(input.identity) ?? 0);
+      if (before?.state === "bound")
+        return refuse("binding_refused", "this identity is bound already, and that happens once");
+      const identity = numberOf(this.#state, batch, input.identity, "identity");
+      const names = input.state === "bound" || input.state === "redirected" || input.state === "noticed";
+      const to = names ? numberOf(this.#state, batch, input.to, "party") : 0;
+      const { epoch } = this.#state.openEpoch();
+      const { bytes } = batch.add({
+        kind: "binding",
+        binding: { identity, to, state: input.state, epoch, proofHash: input.proofHash },
+      });
+      return ok(() => decoded(bytes));
+    });
+  }
+
+  totals(): Totals {
+    const { deposited, granted } = this.#purses.totals();
+    const [debited, credited] = [this.#state.totalDebited(), this.#state.accruals.totalCredited()];
+    return { deposited, granted, debited, credited, held: this.#holds.totalHeld(), receipts: this.#state.receiptCount };
+  }
+}
+
+function decoded(bytes: Uint8Array): Entry {
+  const entry = decodeEntry(bytes);
+  assert(entry.ok, "an entry of our own journal decodes");
+  return entry.value;
+}
+
+function receiptOf(bytes: Uint8Array): { readonly seq: number; readonly timeMs: number; readonly receipt: Receipt } {
+  const entry = decoded(bytes);
+  assert(entry.kind === "receipt", "a row of kind receipt holds one");
+  return { seq: entry.seq, timeMs: entry.timeMs, receipt: entry.receipt };
+}

@@ -1,0 +1,272 @@
+import { compareBytes, type Hex, toHex } from "../core/bytes.ts";
+import { addCharge, type Closing, closeEpoch } from "../core/closing.ts";
+import { decodeEntry } from "../core/entry.ts";
+import { priorSubject, splitPool } from "../core/pool.ts";
+import { Postings } from "../core/postings.ts";
+import { ownOf } from "../core/receipt.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { decodeTotal, POSTING_LEAF_BYTES, TOTAL_LEAF_BYTES } from "../core/settlement.ts";
+import { SettlementTree } from "../core/settlementTree.ts";
+import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
+import type { BookState } from "./bookState.ts";
+import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "../ledger/ledger.ts";
+import { publishPool } from "./payees.ts";
+import type { EpochLeaves, EpochMark, LedgerStore } from "./ports.ts";
+import type { Purses } from "./purses.ts";
+import type { Batch, Writer } from "./writer.ts";
+
+/**
+ * Epochs: a cut that divides the pools, the trees over what lies before the cut, and the entry that closes it.
+ * Requests go on while the trees are built; what they post belongs to the next epoch.
+ */
+export class EpochBook implements Epochs {
+  readonly #writer: Writer;
+  readonly #state: BookState;
+  readonly #purses: Purses;
+  readonly #store: LedgerStore;
+  readonly #marks = new Map<number, EpochMark>();
+  readonly #leaves = new Map<number, EpochLeaves>();
+  #debits: ReadonlyMap<Hex, bigint> = new Map();
+  #closing = false;
+
+  constructor(writer: Writer, purses: Purses, store: LedgerStore, marks: readonly EpochMark[]) {
+    this.#writer = writer;
+    this.#state = writer.state;
+    this.#purses = purses;
+    this.#store = store;
+    for (const mark of marks) this.#marks.set(mark.epoch, mark);
+  }
+
+  async closeEpoch(input: { readonly registryBlock: number }): Promise<Result<ClosedEpoch>> {
+    if (this.#closing) return refuse("conflict", "an epoch is being closed already");
+    if (this.#state.policy === undefined) return refuse("conflict", "the ledger has no fee policy yet");
+    this.#closing = true;
+    try {
+      if (!(await this.#earningsAreFree()))
+        return refuse("conflict", "requests that spend earnings are under way", {
+          hint: "close the epoch again in a moment",
+        });
+      const cut = await this.#cut();
+      if (!cut.ok) return cut;
+      const closing = await this.#settle(cut.value, input.registryBlock);
+      return await this.#journal(closing);
+    } finally {
+      this.#closing = false;
+      this.#purses.freezeEarnings(false);
+    }
+  }
+
+  list(): readonly EpochSummary[] {
+    return this.#state.epochs.map(({ record, seq, timeMs }) => {
+      const mark = this.#marks.get(record.epoch);
+      return { record, seq, timeMs, status: mark?.status ?? "closed", reference: mark?.reference ?? "" };
+    });
+  }
+
+  async mark(epoch: number, status: EpochStatus, reference: string): Promise<void> {
+    const mark = { epoch, status, reference };
+    const marked = await this.#writer.run((batch) => {
+      batch.epochMarks.push(mark);
+      return ok(() => mark);
+    });
+    if (marked.ok) this.#marks.set(epoch, mark);
+  }
+
+  async payout(epoch: number, payee: Uint8Array): Promise<Result<PayoutProof>> {
+    const leaves = await this.#leavesOf(epoch);
+    return leaves === undefined
+      ? unknown(epoch)
+      : proofOf(leaves.payouts, payee, "nothing is owed to this payee in this epoch");
+  }
+
+  async debit(epoch: number, payer: Uint8Array): Promise<Result<PayoutProof>> {
+    const leaves = await this.#leavesOf(epoch);
+    return leaves === undefined
+      ? unknown(epoch)
+      : proofOf(leaves.debits, payer, "nothing was charged to this payer up to this epoch");
+  }
+
+  async posting(
+    epoch: number,
+    index: number,
+  ): Promise<Result<{ readonly leaf: Uint8Array; readonly proof: readonly Uint8Array[] }>> {
+    const leaves = await this.#leavesOf(epoch);
+    if (leaves === undefined) return unknown(epoch);
+    const count = leaves.postings.length / POSTING_LEAF_BYTES;
+    if (!Number.isInteger(index) || index < 0 || index >= count)
+      return refuse("not_found", `epoch ${epoch} has ${count} postings, there is no ${index}`);
+    const tree = SettlementTree.build(leaves.postings, POSTING_LEAF_BYTES);
+    const leaf = leaves.postings.slice(index * POSTING_LEAF_BYTES, (index + 1) * POSTING_LEAF_BYTES);
+    return ok({ leaf, proof: tree.proof(index) });
+  }
+
+  open(): { readonly epoch: number; readonly first: number; readonly sinceMs: number } {
+    return this.#state.openEpoch();
+  }
+
+  /** Reserved earnings would be settled under the feet of whoever spends them, so the cut waits for them. */
+  async #earningsAreFree(): Promise<boolean> {
+    for (let waited = 0; !this.#purses.freezeEarnings(true); waited += WAIT_STEP_MS) {
+      if (waited >= WAIT_MAX_MS) return false;
+      await new Promise((resolve) => setTimeout(resolve, WAIT_STEP_MS));
+    }
+    return true;
+  }
+
+  /** Divides every pool that was credited; a member that is a pool itself is divided after it. The epoch ends before the entry after these. */
+  #cut(): Promise<Result<number>> {
+    return this.#writer.run((batch) => {
+      const { epoch } = this.#state.openEpoch();
+      for (let rounds = 0; ; rounds++) {
+        assert(rounds <= POOL_DEPTH_MAX, "pools do not contain each other");
+        const pools = this.#state.accruals.openPools();
+        if (pools.length === 0) break;
+        for (const pool of pools)
+          batch.add({ kind: "poolSplit", split: { pool, epoch, amount: this.#state.accruals.open(pool) } });
+      }
+      const end = this.#state.size;
+      this.#state.accruals.cut();
+      return ok(() => end);
+    });
+  }
+
+  async #settle(end: number, registryBlock: number): Promise<Closing> {
+    const { epoch, first } = this.#state.openEpoch();
+    const { postings, charges } = await gather(this.#state, this.#store, first, end);
+    const before = { payees: this.#state.accruals.settledTotals(), payers: await this.#debitsBefore() };
+    const idOf = (payee: number): Uint8Array => this.#state.payee(payee)!.id;
+    const policyHash = this.#state.policy!.hash;
+    return closeEpoch({ epoch, first, end, postings, charges, before, idOf, registryBlock, policyHash });
+  }
+
+  async #journal(closing: Closing): Promise<Result<ClosedEpoch>> {
+    const { record } = closing;
+    const leaves = {
+      epoch: record.epoch,
+      postings: closing.postingLeaves,
+      payouts: closing.payoutLeaves,
+      debits: closing.debitLeaves,
+    };
+    const journalled = await this.#writer.run((batch) => {
+      const { seq } = batch.add({ kind: "epoch", epoch: record });
+      this.#publishPriors(batch);
+      batch.epochLeaves.push(leaves);
+      batch.epochMarks.push({ epoch: record.epoch, status: "closed", reference: "" });
+      batch.wantsCheckpoint = true;
+      return ok((commit) => ({ record, seq, journalSize: commit.first + commit.count + 1 }));
+    });
+    if (!journalled.ok) return journalled;
+    this.#debits = closing.after.payers;
+    this.#remember(leaves);
+    return journalled;
+  }
+
+  /** A datanet's prior for the next epoch: what evidence earned its contributors, never how many records they put in. */
+  #publishPriors(batch: Batch): void {
+    for (const asset of this.#state.assets()) {
+      if (asset.record.assetKind !== "datanet") continue;
+      const measured = [...this.#state.accruals.measured(asset.seq)].filter(([, amount]) => amount >= 1);
+      if (measured.length === 0) continue;
+      const total = measured.reduce((sum, [, amount]) => sum + amount, 0);
+      const scale = Math.min(1, WEIGHT_TOTAL_MAX / 2 / total);
+      const shares = measured
+        .map(([payee, amount]) => ({ payee, weight: Math.floor(amount * scale) }))
+        .filter((share) => share.weight > 0);
+      if (shares.length > 0) publishPool(this.#state, batch, priorSubject(asset.record.id), shares);
+    }
+  }
+
+  async #debitsBefore(): Promise<ReadonlyMap<Hex, bigint>> {
+    const last = this.#state.epochs.at(-1)?.record.epoch;
+    if (last === undefined || this.#debits.size > 0) return this.#debits;
+    const leaves = await this.#leavesOf(last);
+    assert(leaves !== undefined, "the leaves of a closed epoch are stored with it");
+    this.#debits = new Map(totalsOf(leaves.debits).map(({ party, cumulative }) => [toHex(party), cumulative]));
+    return this.#debits;
+  }
+
+  async #leavesOf(epoch: number): Promise<EpochLeaves | undefined> {
+    const known = this.#leaves.get(epoch) ?? (await this.#store.epochLeaves(this.#state.ledger, epoch));
+    if (known !== undefined) this.#remember(known);
+    return known;
+  }
+
+  #remember(leaves: EpochLeaves): void {
+    this.#leaves.delete(leaves.epoch);
+    this.#leaves.set(leaves.epoch, leaves);
+    for (const oldest of this.#leaves.keys()) {
+      if (this.#leaves.size <= CACHED_EPOCHS_MAX) break;
+      this.#leaves.delete(oldest);
+    }
+  }
+}
+
+const WAIT_STEP_MS = 20;
+const WAIT_MAX_MS = 60_000;
+const POOL_DEPTH_MAX = 64;
+const CACHED_EPOCHS_MAX = 4;
+
+/** Postings and charges of the entries [first, end), read back from the store. */
+async function gather(
+  state: BookState,
+  store: LedgerStore,
+  first: number,
+  end: number,
+): Promise<{ postings: Postings; charges: Map<Hex, bigint> }> {
+  const postings = new Postings();
+  const charges = new Map<Hex, bigint>();
+  const post = (payee: number, seq: number, leg: number, amount: number): void => {
+    if (!state.accruals.isPool(payee)) postings.add(payee, seq, leg, amount);
+  };
+  for await (const { seq, bytes } of store.entries(state.ledger, first, end)) {
+    const entry = decodeEntry(bytes);
+    assert(entry.ok, `entry ${seq} of our own journal decodes`);
+    if (entry.value.kind === "receipt") {
+      const { receipt } = entry.value;
+      for (const [index, leg] of receipt.legs.entries()) post(leg.payee, seq, index, leg.amount);
+      if (receipt.earned > 0) post(receipt.payerPayee, seq, receipt.legs.length, -receipt.earned);
+      addCharge(charges, receipt.payer, ownOf(receipt) - receipt.earned);
+    } else if (entry.value.kind === "correction") {
+      const { correction } = entry.value;
+      for (const [index, leg] of correction.legs.entries()) post(leg.payee, seq, index, leg.amount);
+      addCharge(charges, correction.payer, -correction.refund);
+    } else if (entry.value.kind === "poolSplit") {
+      const { split } = entry.value;
+      const pool = { payee: split.pool, members: state.pool(split.pool)! };
+      const parts = splitPool(state.ledger, split.epoch, state.payee(split.pool)!.id, pool, split.amount);
+      for (const [index, part] of parts.entries()) post(pool.members[index]!.payee, seq, index, part);
+    }
+  }
+  return { postings, charges };
+}
+
+function proofOf(leaves: Uint8Array, party: Uint8Array, absent: string): Result<PayoutProof> {
+  let [low, high] = [0, leaves.length / TOTAL_LEAF_BYTES];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareBytes(partyAt(leaves, middle), party) < 0) low = middle + 1;
+    else high = middle;
+  }
+  if (low * TOTAL_LEAF_BYTES >= leaves.length || compareBytes(partyAt(leaves, low), party) !== 0)
+    return refuse("nothing_to_claim", absent);
+  const leaf = decodeTotal(leaves.slice(low * TOTAL_LEAF_BYTES, (low + 1) * TOTAL_LEAF_BYTES));
+  assert(leaf.ok, "a leaf of ours decodes");
+  const tree = SettlementTree.build(leaves, TOTAL_LEAF_BYTES);
+  return ok({ index: low, payee: party, cumulative: leaf.value.cumulative, proof: tree.proof(low) });
+}
+
+function totalsOf(leaves: Uint8Array): { readonly party: Uint8Array; readonly cumulative: bigint }[] {
+  return Array.from({ length: leaves.length / TOTAL_LEAF_BYTES }, (_, i) => {
+    const leaf = decodeTotal(leaves.slice(i * TOTAL_LEAF_BYTES, (i + 1) * TOTAL_LEAF_BYTES));
+    assert(leaf.ok, "a leaf of ours decodes");
+    return leaf.value;
+  });
+}
+
+function partyAt(leaves: Uint8Array, index: number): Uint8Array {
+  return leaves.subarray(index * TOTAL_LEAF_BYTES + 8, index * TOTAL_LEAF_BYTES + 40);
+}
+
+function unknown(epoch: number): Result<never> {
+  return refuse("not_found", `epoch ${epoch} is not closed`);
+}

@@ -1,0 +1,95 @@
+import type { Domain } from "../core/eip712.ts";
+import { decodeEntry } from "../core/entry.ts";
+import type { FeePolicy } from "../core/policy.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { AccountBook } from "./accountBook.ts";
+import { AssetBook } from "./assetBook.ts";
+import { BookKeeping } from "./bookkeeping.ts";
+import { BookState } from "./bookState.ts";
+import { EpochBook } from "./epochBook.ts";
+import { HoldTable } from "./holds.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { LedgerStore, LedgerWorld, Signer, Takeover } from "./ports.ts";
+import { Purses } from "./purses.ts";
+import { statementOf } from "./statement.ts";
+import { Writer } from "./writer.ts";
+
+export interface LedgerOptions {
+  readonly id: Uint8Array;
+  readonly store: LedgerStore;
+  readonly world: LedgerWorld;
+  readonly signer: Signer;
+  readonly domain: Domain;
+  /** 32 bytes that never leave the node: see {@link AccountBook}. */
+  readonly secret: Uint8Array;
+  /** 32-byte party id of the node: who pays for API-key accounts. */
+  readonly node: Uint8Array;
+  /** The policy to journal if the ledger has another or none. */
+  readonly policy: FeePolicy;
+  /** With a chain: a hold also needs its payer's deposit. */
+  readonly requireDeposit: boolean;
+  readonly publishWithinMs?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** A ledger whose accounts can also be linked to a payee that was bound to them. */
+export interface OpenLedger extends Ledger {
+  readonly accounts: AccountBook;
+}
+
+const PUBLISH_WITHIN_MS = 60_000;
+
+/**
+ * Takes the ledger over from whatever writer it had, rebuilds its state from the last checkpoint and the journal after it, and serves it.
+ * Refuses with `store_unavailable` where the store does not answer.
+ */
+export async function openLedger(options: LedgerOptions): Promise<Result<OpenLedger>> {
+  const { id, store, world } = options;
+  assert(id.length === 32 && options.secret.length === 32, "a ledger's id and secret have 32 bytes");
+  const taken = await store.takeOver(id);
+  if (!taken.ok) return taken;
+  const state = await rebuild(options, taken.value);
+  if (!state.ok) return state;
+  const writer = new Writer(state.value, {
+    ...{ ledger: id, term: taken.value.term, store, world, signer: options.signer, domain: options.domain },
+    publishWithinMs: options.publishWithinMs ?? PUBLISH_WITHIN_MS,
+  });
+  const purses = new Purses(state.value, options.node, options.requireDeposit);
+  for (const account of taken.value.accounts) purses.add(account);
+  for (const movement of taken.value.movements) purses.move(movement);
+  const holds = new HoldTable(
+    purses,
+    () => world.nowMs(),
+    () => world.randomBytes(16),
+  );
+  const books = new BookKeeping(writer, holds, purses, store);
+  if (!books.hasPolicy(options.policy)) {
+    const set = await books.setPolicy(options.policy);
+    if (!set.ok) return set;
+  }
+  const accounts = new AccountBook(writer, purses, taken.value.keys, {
+    ...{ ledger: id, store, world, secret: options.secret, node: options.node },
+    statement: (query) =>
+      statementOf(state.value, store, query, query.account === undefined ? undefined : purses.account(query.account)),
+  });
+  const epochs = new EpochBook(writer, purses, store, taken.value.epochMarks);
+  return ok({ id, accounts, holds, books, epochs, assets: new AssetBook(writer), close: () => writer.close() });
+}
+
+async function rebuild(options: LedgerOptions, taken: Takeover): Promise<Result<BookState>> {
+  const { id, store } = options;
+  const restored = taken.checkpoint === undefined ? undefined : BookState.restore(id, taken.checkpoint.state);
+  const state = restored ?? new BookState(id);
+  state.expectCuts(taken.epochEnds);
+  const total = taken.lastSeq + 1;
+  for await (const { seq, bytes } of store.entries(id, state.size, total)) {
+    const entry = decodeEntry(bytes);
+    if (!entry.ok)
+      return refuse("data_folder_damaged", `entry ${seq} of the journal cannot be read: ${entry.error.message}`);
+    state.apply(entry.value);
+    if (seq % 10_000 === 0) options.onProgress?.(seq, total);
+  }
+  if (state.size !== total)
+    return refuse("data_folder_damaged", `the journal has ${state.size} entries where it should have ${total}`);
+  return ok(state);
+}

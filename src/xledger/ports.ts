@@ -1,0 +1,116 @@
+import type { Result } from "../core/result.ts";
+import type { Account, ApiKey, EpochStatus } from "../ledger/ledger.ts";
+
+/** What a ledger needs from the world, handed in by the composition root. */
+export interface LedgerWorld {
+  /** Milliseconds since 1970. */
+  nowMs(): number;
+  randomBytes(size: number): Uint8Array;
+  /** Something that an operator of the node should know, such as the writer having been fenced. */
+  warn(message: string): void;
+}
+
+/** Signs with the ledger's secp256k1 key: 32-byte digest in, r ‖ s ‖ v (65 bytes) out. */
+export interface Signer {
+  sign(digest: Uint8Array): Uint8Array;
+}
+
+/**
+ * Where a ledger is durable. One live writer per ledger: `takeOver` commits the next term, and every append checks it.
+ * All of a batch is committed, or nothing of it.
+ */
+export interface LedgerStore {
+  takeOver(ledger: Uint8Array): Promise<Result<Takeover>>;
+  append(batch: AppendBatch): Promise<Result<void>>;
+  lastSeq(ledger: Uint8Array): Promise<Result<number>>;
+  entries(ledger: Uint8Array, from: number, until: number): AsyncIterable<StoredEntry>;
+  receipt(ledger: Uint8Array, id: Uint8Array): Promise<StoredReceipt | undefined>;
+  receipts(ledger: Uint8Array, query: { readonly beforeSeq: number; readonly limit: number; readonly pseudonym?: Uint8Array }): Promise<readonly StoredEntry[]>;
+  idempotency(ledger: Uint8Array, account: string, key: string): Promise<IdempotencyRow | undefined>;
+  hasMovement(ledger: Uint8Array, reference: string): Promise<boolean>;
+  epochLeaves(ledger: Uint8Array, epoch: number): Promise<EpochLeaves | undefined>;
+}
+
+export interface Takeover {
+  readonly term: number;
+  readonly lastSeq: number;
+  readonly accounts: readonly Account[];
+  readonly keys: readonly StoredKey[];
+  readonly movements: readonly MovementSum[];
+  readonly epochMarks: readonly EpochMark[];
+  readonly epochEnds: readonly number[];
+  readonly checkpoint: { readonly seq: number; readonly state: Uint8Array } | undefined;
+}
+
+export interface StoredEntry {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface StoredReceipt extends StoredEntry {
+  readonly opening: string | undefined;
+}
+
+export interface StoredKey extends ApiKey {
+  readonly hash: Uint8Array;
+}
+
+export type MovementKind = "grant" | "deposit" | "withdrawal";
+
+export interface MovementRow {
+  readonly kind: MovementKind;
+  readonly reference: string;
+  readonly party: string;
+  readonly amount: number;
+  readonly block: number;
+  readonly note: string;
+  readonly timeMs: number;
+}
+
+export interface MovementSum {
+  readonly kind: MovementKind;
+  readonly party: string;
+  readonly amount: bigint;
+}
+
+export interface IdempotencyRow {
+  readonly account: string;
+  readonly key: string;
+  readonly bodyHash: Uint8Array;
+  readonly receipt: Uint8Array;
+  readonly response: string | undefined;
+}
+
+export interface EpochMark {
+  readonly epoch: number;
+  readonly status: EpochStatus;
+  readonly reference: string;
+}
+
+export interface EpochLeaves {
+  readonly epoch: number;
+  readonly postings: Uint8Array;
+  readonly payouts: Uint8Array;
+  readonly debits: Uint8Array;
+}
+
+export interface EntryRow {
+  readonly seq: number;
+  readonly kind: number;
+  readonly receipt: Uint8Array | undefined;
+  readonly bytes: Uint8Array;
+}
+
+export interface AppendBatch {
+  readonly ledger: Uint8Array;
+  readonly term: number;
+  readonly entries: readonly EntryRow[];
+  readonly openings: readonly { readonly receipt: Uint8Array; readonly opening: string }[];
+  readonly idempotency: readonly IdempotencyRow[];
+  readonly accounts: readonly Account[];
+  readonly keys: readonly StoredKey[];
+  readonly movements: readonly MovementRow[];
+  readonly epochMarks: readonly EpochMark[];
+  readonly epochLeaves: readonly EpochLeaves[];
+  readonly checkpoint: { readonly seq: number; readonly state: Uint8Array } | undefined;
+}

@@ -1,0 +1,163 @@
+import { toHex } from "../core/bytes.ts";
+import type { Nano } from "../core/money.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import type { BookState } from "./bookState.ts";
+import { keyOf } from "./keyOf.ts";
+import type { Account, Balance } from "../ledger/ledger.ts";
+import type { MovementSum } from "./ports.ts";
+
+/** Where a hold's money comes from: a deposit first, then what the account's payee earned in the open epoch. */
+export interface Reservation {
+  readonly deposit: Nano;
+  readonly earnings: Nano;
+  /** Whose earnings; 0 where none are used. */
+  readonly payee: number;
+}
+
+/**
+ * What accounts and payers have: credits and deposits, less what receipts spent, less what holds set aside.
+ * API-key accounts are granted credit and spend the node's own deposit; an account of another payer spends that payer's.
+ */
+export class Purses {
+  readonly #state: BookState;
+  readonly #requireDeposit: boolean;
+  readonly #accounts = new Map<string, { readonly account: Account; granted: bigint; held: bigint }>();
+  readonly #payers = new Map<string, { deposited: bigint; withdrawn: bigint; held: bigint }>();
+  readonly #reservedEarnings = new Map<number, number>();
+  readonly #node: Uint8Array;
+  #earningsFrozen = false;
+
+  /** With `requireDeposit` a hold also needs its payer's deposit; without it, grants are the node's promise. */
+  constructor(state: BookState, node: Uint8Array, requireDeposit: boolean) {
+    this.#state = state;
+    this.#node = node;
+    this.#requireDeposit = requireDeposit;
+  }
+
+  add(account: Account): void {
+    const present = this.#accounts.get(account.id);
+    this.#accounts.set(account.id, { granted: 0n, held: 0n, ...present, account });
+  }
+
+  account(id: string): Account | undefined {
+    return this.#accounts.get(id)?.account;
+  }
+
+  accounts(): readonly Account[] {
+    return [...this.#accounts.values()].map(({ account }) => account);
+  }
+
+  move({ kind, party, amount }: MovementSum): void {
+    if (kind === "grant") {
+      const purse = this.#accounts.get(party);
+      if (purse !== undefined) purse.granted += amount;
+      return;
+    }
+    const payer = this.#payer(party);
+    if (kind === "deposit") payer.deposited += amount;
+    else payer.withdrawn += amount;
+  }
+
+  balance(id: string): Balance | undefined {
+    const purse = this.#accounts.get(id);
+    if (purse === undefined) return undefined;
+    const { account, held } = purse;
+    const payer = this.#payer(toHex(account.payer));
+    const credited = this.#isNodes(account) ? purse.granted : payer.deposited - payer.withdrawn;
+    const spent = this.#state.spent(account.pseudonym);
+    const { available: earned } = this.#earnings(account);
+    return { credited, spent, held, available: credited - spent - held, earnedAvailable: BigInt(earned) };
+  }
+
+  reserve(id: string, amount: Nano): Result<Reservation> {
+    const purse = this.#accounts.get(id);
+    if (purse === undefined) return refuse("not_found", `there is no account ${id}`);
+    const { available } = this.balance(id)!;
+    const funds = this.#requireDeposit ? smaller(available, this.#depositLeft(purse.account.payer)) : available;
+    const deposit = funds <= 0n ? 0 : Number(smaller(funds, BigInt(amount)));
+    const earnings = amount - deposit;
+    const own = this.#earnings(purse.account);
+    if (earnings > 0 && (this.#earningsFrozen || own.available < earnings))
+      return this.#short(amount, available, funds, own.available);
+    purse.held += BigInt(deposit);
+    this.#payer(toHex(purse.account.payer)).held += BigInt(deposit);
+    const payee = earnings > 0 ? own.payee : 0;
+    if (payee !== 0) this.#reservedEarnings.set(payee, (this.#reservedEarnings.get(payee) ?? 0) + earnings);
+    return ok({ deposit, earnings, payee });
+  }
+
+  /** A part of a reservation is spent or free again; what receipts spent is in the state. */
+  release(id: string, part: Reservation): void {
+    const purse = this.#accounts.get(id)!;
+    purse.held -= BigInt(part.deposit);
+    this.#payer(toHex(purse.account.payer)).held -= BigInt(part.deposit);
+    if (part.payee === 0) return;
+    const left = (this.#reservedEarnings.get(part.payee) ?? 0) - part.earnings;
+    if (left > 0) this.#reservedEarnings.set(part.payee, left);
+    else this.#reservedEarnings.delete(part.payee);
+  }
+
+  /** While an epoch is being cut no earnings are reserved; true once none are. */
+  freezeEarnings(frozen: boolean): boolean {
+    this.#earningsFrozen = frozen;
+    return this.#reservedEarnings.size === 0;
+  }
+
+  totals(): { readonly deposited: bigint; readonly granted: bigint } {
+    let [deposited, granted] = [0n, 0n];
+    for (const payer of this.#payers.values()) deposited += payer.deposited - payer.withdrawn;
+    for (const purse of this.#accounts.values()) granted += purse.granted;
+    return { deposited, granted };
+  }
+
+  /** Whether the payer's deposit is more than what was spent of it and is held. */
+  #depositLeft(payer: Uint8Array): bigint {
+    const { deposited, withdrawn, held } = this.#payer(toHex(payer));
+    return deposited - withdrawn - this.#state.debited(payer) - held;
+  }
+
+  /** The payee, of those this account stands for, with the most to spend: a receipt names one. */
+  #earnings(account: Account): { readonly payee: number; readonly available: number } {
+    let best = { payee: 0, available: 0 };
+    if (account.payee === undefined) return best;
+    const own = this.#state.number(account.payee) ?? 0;
+    const open = this.#state.openEpoch().epoch;
+    const bound = [...this.#state.bindings().values()]
+      .filter(
+        (binding) =>
+          (binding.state === "bound" || binding.state === "redirected") && binding.to === own && binding.epoch <= open,
+      )
+      .map((binding) => binding.identity);
+    for (const payee of [own, ...bound]) {
+      const available = this.#state.accruals.open(payee) - (this.#reservedEarnings.get(payee) ?? 0);
+      if (payee !== 0 && available > best.available) best = { payee, available };
+    }
+    return best;
+  }
+
+  #short(amount: Nano, available: bigint, funds: bigint, earned: number): Result<never> {
+    const node = funds < available ? "; the payer's deposit on chain is the limit" : "";
+    const left = funds < 0n ? 0n : funds;
+    return refuse(
+      "insufficient_funds",
+      `${amount} nano are needed, ${left} are available and ${earned} earned${node}`,
+      {
+        hint: "add credit to the account, or lower max_tokens",
+      },
+    );
+  }
+
+  #isNodes(account: Account): boolean {
+    return keyOf(account.payer) === keyOf(this.#node);
+  }
+
+  #payer(id: string): { deposited: bigint; withdrawn: bigint; held: bigint } {
+    const payer = this.#payers.get(id) ?? { deposited: 0n, withdrawn: 0n, held: 0n };
+    this.#payers.set(id, payer);
+    return payer;
+  }
+}
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

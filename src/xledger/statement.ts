@@ -1,0 +1,83 @@
+import { toHex } from "../core/bytes.ts";
+import { decodeEntry, type Entry } from "../core/entry.ts";
+import { splitPool } from "../core/pool.ts";
+import { ownOf } from "../core/receipt.ts";
+import { assert } from "../core/result.ts";
+import type { BookState } from "./bookState.ts";
+import { keyOf } from "./keyOf.ts";
+import type { Account, Statement, StatementLine, StatementQuery } from "../ledger/ledger.ts";
+import type { LedgerStore } from "./ports.ts";
+
+const LINES_DEFAULT = 1_000;
+
+/** Every credit and debit of a payee or an account, read from the journal and explained by it, newest first. */
+export async function statementOf(
+  state: BookState,
+  store: LedgerStore,
+  query: StatementQuery,
+  account: Account | undefined,
+): Promise<Statement> {
+  const limit = query.limit ?? LINES_DEFAULT;
+  const payee = query.payee ?? account?.payee;
+  const number = payee === undefined ? 0 : (state.number(payee) ?? 0);
+  const pseudonym = account === undefined ? undefined : keyOf(account.pseudonym);
+  const lines: StatementLine[] = [];
+  let total = 0n;
+  let count = 0;
+  for await (const { bytes } of store.entries(state.ledger, 0, state.size)) {
+    const entry = decodeEntry(bytes);
+    assert(entry.ok, "an entry of our own journal decodes");
+    if (entry.value.timeMs < (query.fromMs ?? 0) || entry.value.timeMs >= (query.untilMs ?? Number.POSITIVE_INFINITY))
+      continue;
+    for (const line of linesOf(state, entry.value, number, pseudonym)) {
+      total += BigInt(line.amount);
+      count += 1;
+      lines.push(line);
+      if (lines.length > 2 * limit) lines.splice(0, limit);
+    }
+  }
+  return { lines: lines.slice(-limit).reverse(), total, truncated: count > limit };
+}
+
+function* linesOf(
+  state: BookState,
+  entry: Entry,
+  payee: number,
+  pseudonym: string | undefined,
+): Generator<StatementLine, void> {
+  const { seq, timeMs } = entry;
+  if (entry.kind === "receipt") {
+    const { receipt } = entry;
+    const id = toHex(receipt.id);
+    for (const leg of receipt.legs) {
+      if (leg.payee === payee)
+        yield { seq, timeMs, kind: "earned", receipt: id, role: leg.role, weight: leg.weight, amount: leg.amount };
+    }
+    const spent = { seq, timeMs, kind: "spent", receipt: id, weight: 0 } as const;
+    if (receipt.earned > 0 && receipt.payerPayee === payee)
+      yield { ...spent, role: "earnings", amount: -receipt.earned };
+    if (keyOf(receipt.account) === pseudonym)
+      yield {
+        ...spent,
+        role: receipt.nesting.depth === 0 ? "payer" : "agent",
+        amount: receipt.earned - ownOf(receipt),
+      };
+  } else if (entry.kind === "correction") {
+    const { correction } = entry;
+    const id = toHex(correction.receipt);
+    for (const leg of correction.legs) {
+      if (leg.payee === payee)
+        yield { seq, timeMs, kind: "correction", receipt: id, role: leg.role, weight: leg.weight, amount: leg.amount };
+    }
+    if (keyOf(correction.account) === pseudonym)
+      yield { seq, timeMs, kind: "correction", receipt: id, role: "payer", weight: 0, amount: correction.refund };
+  } else if (entry.kind === "poolSplit") {
+    const { split } = entry;
+    const members = state.pool(split.pool)!;
+    const at = members.findIndex((member) => member.payee === payee);
+    if (at < 0) return;
+    const id = state.payee(split.pool)!.id;
+    const part = splitPool(state.ledger, split.epoch, id, { payee: split.pool, members }, split.amount)[at]!;
+    yield { seq, timeMs, kind: "pool", receipt: toHex(id), role: "pool", weight: members[at]!.weight, amount: part };
+  }
+}

@@ -1,0 +1,193 @@
+import { batchDigest, type Domain } from "../core/eip712.ts";
+import { type EntryBody, encodeEntry, entryKinds } from "../core/entry.ts";
+import { hashReader, inclusionProof, leafHash, rootOf } from "../core/merkle.ts";
+import { assert, type Result, refuse } from "../core/result.ts";
+import type { BookState } from "./bookState.ts";
+import type { AppendBatch, EntryRow, LedgerStore, LedgerWorld, Signer } from "./ports.ts";
+
+/**
+ * The one writer of a ledger. Jobs that queued while a commit was under way are the next commit: no timer, and the more load, the larger the batch.
+ * A job changes the state when its batch is built and is answered when the batch is durable. If a commit fails, the state is ahead of what is durable,
+ * so the writer stops for good: whoever opens the ledger again rebuilds from the journal.
+ */
+export class Writer {
+  readonly state: BookState;
+  readonly #options: WriterOptions;
+  readonly #queue: Queued[] = [];
+  #running: Promise<void> | undefined;
+  #stopped: Result<never> | undefined;
+  #closing = false;
+
+  constructor(state: BookState, options: WriterOptions) {
+    this.state = state;
+    this.#options = options;
+  }
+
+  /** Runs the job in the next batch. What it returns is called with the commit once that is durable. */
+  run<T>(job: Job<T>): Promise<Result<T>> {
+    if (this.#stopped !== undefined) return Promise.resolve(this.#stopped);
+    if (this.#closing) return Promise.resolve(refuse("shutting_down", "the ledger is closing"));
+    return new Promise((resolve) => {
+      this.#queue.push(enqueued(job, resolve));
+      this.#running ??= this.#drain();
+    });
+  }
+
+  /** Answers all that is queued, then refuses. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    // Jobs of one turn of the event loop share a batch even when the writer was idle.
+    await Promise.resolve();
+    while (this.#queue.length > 0 && this.#stopped === undefined) {
+      const batch = new Batch(this.state, this.#options);
+      const answers: Answer[] = [];
+      while (this.#queue.length > 0 && batch.bytes < BATCH_BYTES_MAX) answers.push(this.#queue.shift()!(batch));
+      const durable = await this.#commit(batch);
+      for (const answer of answers) answer(durable);
+    }
+    this.#running = undefined;
+    const stopped = this.#stopped;
+    if (stopped !== undefined) for (const job of this.#queue.splice(0)) job(undefined)(stopped);
+  }
+
+  async #commit(batch: Batch): Promise<Result<Commit>> {
+    const commit = batch.seal();
+    if (batch.isEmpty) return { ok: true, value: commit };
+    const { store, ledger, world } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      const appended = await store.append(batch.rows());
+      if (appended.ok) return { ok: true, value: commit };
+      if (appended.error.code === "store_unavailable" && attempt < ATTEMPTS_MAX) {
+        await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
+        // The commit may have gone through before the connection broke: never append blindly.
+        const last = batch.lastSeq === undefined ? undefined : await store.lastSeq(ledger);
+        if (last?.ok && last.value === batch.lastSeq) return { ok: true, value: commit };
+        continue;
+      }
+      world.warn(`the ledger's writer stops: ${appended.error.message}`);
+      this.#stopped = appended;
+      return appended;
+    }
+  }
+}
+
+export interface WriterOptions {
+  readonly ledger: Uint8Array;
+  readonly term: number;
+  readonly store: LedgerStore;
+  readonly world: LedgerWorld;
+  readonly signer: Signer;
+  readonly domain: Domain;
+  /** How long after its commit an entry may take to be published. */
+  readonly publishWithinMs: number;
+}
+
+export type Job<T> = (batch: Batch) => Result<(commit: Commit) => T>;
+
+/** A batch that became durable. */
+export interface Commit {
+  readonly first: number;
+  readonly count: number;
+  readonly root: Uint8Array;
+  readonly deadlineMs: number;
+  readonly signature: Uint8Array;
+  /** RFC 6962 audit path of an entry within the batch. */
+  pathOf(seq: number): Uint8Array[];
+}
+
+type Answer = (durable: Result<Commit>) => void;
+type Queued = (batch: Batch | undefined) => Answer;
+
+const ATTEMPTS_MAX = 6;
+const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+
+/** One commit while it is built. */
+export class Batch {
+  readonly entries: EntryRow[] = [];
+  readonly openings: AppendBatch["openings"][number][] = [];
+  readonly idempotency: AppendBatch["idempotency"][number][] = [];
+  readonly accounts: AppendBatch["accounts"][number][] = [];
+  readonly keys: AppendBatch["keys"][number][] = [];
+  readonly movements: AppendBatch["movements"][number][] = [];
+  readonly epochMarks: AppendBatch["epochMarks"][number][] = [];
+  readonly epochLeaves: AppendBatch["epochLeaves"][number][] = [];
+  readonly timeMs: number;
+  bytes = 0;
+  wantsCheckpoint = false;
+  readonly #state: BookState;
+  readonly #options: WriterOptions;
+  readonly #first: number;
+  #checkpoint: AppendBatch["checkpoint"];
+
+  constructor(state: BookState, options: WriterOptions) {
+    this.#state = state;
+    this.#options = options;
+    this.#first = state.size;
+    this.timeMs = Math.max(options.world.nowMs(), state.timeMs);
+  }
+
+  /** Journals an entry: it gets the next seq, and the state takes it in. */
+  add(body: EntryBody): { readonly seq: number; readonly bytes: Uint8Array } {
+    const seq = this.#state.size;
+    const entry = { ledger: this.#options.ledger, seq, timeMs: this.timeMs, ...body };
+    const bytes = encodeEntry(entry);
+    const receipt = body.kind === "receipt" ? body.receipt.id : undefined;
+    this.entries.push({ seq, kind: entryKinds.indexOf(body.kind) + 1, receipt, bytes });
+    this.bytes += bytes.length;
+    this.#state.apply(entry);
+    return { seq, bytes };
+  }
+
+  get isEmpty(): boolean {
+    const rows = [this.entries, this.accounts, this.keys, this.movements, this.epochMarks, this.idempotency];
+    return rows.every((list) => list.length === 0);
+  }
+
+  get lastSeq(): number | undefined {
+    return this.entries.at(-1)?.seq;
+  }
+
+  /** Signs what was added, as the batch's last entry. */
+  seal(): Commit {
+    const { ledger, domain, signer, publishWithinMs } = this.#options;
+    const hashes = this.entries.map((entry) => leafHash(entry.bytes));
+    const statement = {
+      ledger,
+      first: this.#first,
+      count: hashes.length,
+      root: rootOf(hashes),
+      deadlineMs: this.timeMs + publishWithinMs,
+    };
+    const { first, count, root, deadlineMs } = statement;
+    const signature = count === 0 ? new Uint8Array(65) : signer.sign(batchDigest(domain, statement));
+    if (count > 0) this.add({ kind: "batch", batch: { first, count, root, deadlineMs, signature } });
+    if (this.wantsCheckpoint) this.#checkpoint = { seq: this.#state.size, state: this.#state.serialise() };
+    const read = hashReader(hashes);
+    return { first, count, root, deadlineMs, signature, pathOf: (seq) => inclusionProof(read, seq - first, count) };
+  }
+
+  rows(): AppendBatch {
+    const { ledger, term } = this.#options;
+    const { entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves } = this;
+    const rows = { entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves };
+    return { ledger, term, ...rows, checkpoint: this.#checkpoint };
+  }
+}
+
+function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued {
+  return (batch) => {
+    if (batch === undefined)
+      return (stopped) => resolve(stopped.ok ? refuse("shutting_down", "the ledger is closing") : stopped);
+    const before = batch.entries.length;
+    const done = job(batch);
+    if (!done.ok) {
+      assert(batch.entries.length === before, "a job that refuses has journalled nothing");
+      return () => resolve(done);
+    }
+    return (durable) => resolve(durable.ok ? { ok: true, value: done.value(durable.value) } : durable);
+  };
+}

@@ -114,8 +114,8 @@ contract SettlementTreeTest is Test {
         (bytes32[] memory payers, uint128[] memory debits) = tens(4);
         bytes32 root = Trees.root(Trees.leaves(payers, debits));
         // [1, 3]: the leaves 20 and 40 surround the asked 30, but they are not adjacent.
-        uint256[2][7] memory shownLeaves = [
-            [uint256(1), 3],
+        uint256[2][8] memory shownLeaves = [
+            [uint256(1), 3], [uint256(3), 3],
             [uint256(3), 1],
             [uint256(0), 2],
             [uint256(1), 1],

@@ -28,7 +28,7 @@ export interface Method {
   readonly version: number;
 }
 
-export const EVIDENCE_ITEM_BYTES = 53;
+const EVIDENCE_ITEM_BYTES = 53;
 const EVIDENCE_VERSION = 1;
 
 /**

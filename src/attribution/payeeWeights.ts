@@ -61,7 +61,7 @@ export function thinShares(shares: readonly Share[], max: number, receiptId: Uin
   const draws = splitSystematic(
     room,
     small.map(({ weight }) => weight),
-    0,
+    draw("thin", receiptId, 0, rest),
   );
   const drawn = small.filter((_share, i) => draws[i]! > 0);
   const even = new Array<number>(drawn.length).fill(1);

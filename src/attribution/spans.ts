@@ -3,7 +3,7 @@ import { type CorpusIndex, recordAt, recordId } from "../models/corpusIndex.ts";
 import { type AttributionInput, type Attributor, type Finding, sourceRange } from "./attributor.ts";
 import type { Evidence } from "./evidence.ts";
 import { findMaximalSpans, type MaximalSpan } from "./maximalSpans.ts";
-import { tokenUnits } from "./rarity.ts";
+import { tokenUnits, UNITS_PER_BIT } from "./rarity.ts";
 
 /** Which spans count. Changing a default changes the version of {@link spanAttributor}. */
 export interface SpanOptions {
@@ -21,9 +21,9 @@ export interface SpanOptions {
   readonly copyTokensMin: number;
 }
 
-export const spanDefaults: SpanOptions = {
+const spanDefaults: SpanOptions = {
   tokensMin: 5,
-  unitsMin: 40 * 256,
+  unitsMin: 40 * UNITS_PER_BIT,
   spansMax: 64,
   occurrencesMax: 256,
   recordsMax: 8,
@@ -31,7 +31,7 @@ export const spanDefaults: SpanOptions = {
 };
 
 /** A maximal span with what it says: the summed units of its tokens. */
-export interface RatedSpan extends MaximalSpan {
+interface RatedSpan extends MaximalSpan {
   readonly units: number;
 }
 
@@ -47,7 +47,7 @@ export const spanAttributor: Attributor = {
 };
 
 /** The maximal spans of an output that are long and rare enough, rarest first; of equals the earlier one. */
-export function selectSpans(index: CorpusIndex, output: Uint16Array, options: SpanOptions): RatedSpan[] {
+function selectSpans(index: CorpusIndex, output: Uint16Array, options: SpanOptions): RatedSpan[] {
   const units = tokenUnits(index);
   const prefix = new Float64Array(output.length + 1);
   for (let i = 0; i < output.length; i++) prefix[i + 1] = prefix[i]! + units[output[i]!]!;

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { ok, type Refusal, type Result, refuse, refusalCodes } from "../core/result.ts";
+import { ok, type Refusal, type Result, refusalCodes, refuse } from "../core/result.ts";
 import { readIfThere } from "../host/files.ts";
 import { isAlive } from "../host/processes.ts";
 import { problemSchema } from "../protocol/errors.ts";
@@ -68,7 +68,9 @@ export function openClient(address: NodeAddress, fetcher: typeof fetch): Client 
     delete: (path, schema) => json(send("DELETE", path), schema),
     bytes: async (path) => {
       const response = await send("GET", path);
-      return response.ok ? guarded(address.url, async () => new Uint8Array(await response.value.arrayBuffer())) : response;
+      return response.ok
+        ? guarded(address.url, async () => new Uint8Array(await response.value.arrayBuffer()))
+        : response;
     },
     events: async function* (path, body) {
       const response = await send("POST", path, body);
@@ -192,8 +194,9 @@ function baseUrl(text: string): string | undefined {
 }
 
 function queryText(query: Query): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
-  return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
+  const asked = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) asked.set(name, String(value));
+  return asked.size === 0 ? "" : `?${asked}`;
 }
 
 function parseText(text: string): unknown {

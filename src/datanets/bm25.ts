@@ -1,4 +1,5 @@
 import { assert } from "../core/result.ts";
+import { rarity } from "./rarity.ts";
 import { type Concept, conceptsOf, rawTokens, stopWords, tokenTerms } from "./tokens.ts";
 
 /**
@@ -244,25 +245,4 @@ function impactsOf({ starts, records, frequencies, lengths }: Counted, count: nu
     }
   }
   return impacts;
-}
-
-/** ln(1 + (N − n + ½) / (n + ½)): positive for every n. */
-function rarity(frequency: number, count: number): number {
-  return exactLog(1 + (count - frequency + 0.5) / (frequency + 0.5));
-}
-
-/** ln x for x ≥ 1 from the four operations, which IEEE 754 rounds the same everywhere; `Math.log` may differ in its last bit. Error below 1e-12. */
-function exactLog(x: number): number {
-  let [mantissa, halvings] = [x, 0];
-  while (mantissa > 1.5) {
-    mantissa /= 2;
-    halvings++;
-  }
-  const z = (mantissa - 1) / (mantissa + 1);
-  let [sum, power] = [0, z];
-  for (let k = 1; k <= 33; k += 2) {
-    sum += power / k;
-    power *= z * z;
-  }
-  return 2 * sum + halvings * Math.LN2;
 }

@@ -24,7 +24,7 @@ export interface CroissantFacts {
   readonly url: string;
 }
 
-export const CROISSANT = "http://mlcommons.org/croissant/1.1";
+const CROISSANT = "http://mlcommons.org/croissant/1.1";
 /** The keys under which an export carries what Croissant has no words for. */
 export const DATANET_KEY = "openledger:datanet";
 export const CONTEXTS_KEY = "openledger:contexts";

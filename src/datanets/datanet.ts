@@ -48,7 +48,7 @@ export const defaultRules: ContributionRules = {
   review: "required",
 };
 
-export const datanetName = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+const datanetName = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 
 /** keccak256("openledger.datanet.1" ‖ bytes32 owner ‖ name): known before the first version is, and the same wherever the datanet goes. */
 export function datanetId(owner: Hex, name: string): Hex {
@@ -81,7 +81,7 @@ export function createDatanet(draft: DatanetDraft, owner: Hex, timeMs: number): 
   return ok({ id, name, summary, description, tags, licence, owner, rules, createdMs: timeMs });
 }
 
-export function checkRules(rules: ContributionRules): Result<ContributionRules> {
+function checkRules(rules: ContributionRules): Result<ContributionRules> {
   const { charactersMin, charactersMax, recordsMax, licences } = rules;
   if (licences.length === 0) return wrong("rules.licences", "at least one licence must be allowed");
   if (!isCount(charactersMin, 1) || !isCount(charactersMax, charactersMin)) {

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Hex } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
 import { createDatanet } from "./datanet.ts";
-import { exportDatanet } from "./exportFolder.ts";
+import { exportDatanet } from "./export.ts";
 import { importExport } from "./importExport.ts";
+import { folderSink } from "./importFolderSink.ts";
 import { publishVersion, submitContribution } from "./intake.ts";
 import { MemoryDatanetStore } from "./memoryStore.ts";
 import type { RecordContent } from "./record.ts";
@@ -56,7 +57,7 @@ async function filled(contributions: readonly (readonly number[])[]): Promise<Me
 
 async function exported(store: MemoryDatanetStore): Promise<string> {
   const folder = path.join(root, `export${made++}`);
-  unwrap(await exportDatanet(store, "net", folder, page));
+  unwrap(await exportDatanet(store, "net", await folderSink(folder), page));
   return folder;
 }
 
@@ -106,15 +107,15 @@ describe("export and import", () => {
   it("refuses to write over a folder, and to export what has no version", async () => {
     const store = await filled([[1]]);
     const folder = await exported(store);
-    expect(await exportDatanet(store, "net", folder, page)).toMatchObject({
+    expect(await exportDatanet(store, "net", await folderSink(folder), page)).toMatchObject({
       ok: false,
       error: { code: "already_exists" },
     });
-    expect(await exportDatanet(store, "other", folder, page)).toMatchObject({
+    expect(await exportDatanet(store, "other", await folderSink(folder), page)).toMatchObject({
       ok: false,
       error: { code: "not_found" },
     });
-    expect(await exportDatanet(await filled([]), "net", `${folder}x`, page)).toMatchObject({
+    expect(await exportDatanet(await filled([]), "net", await folderSink(`${folder}x`), page)).toMatchObject({
       ok: false,
       error: { code: "conflict" },
     });

@@ -17,7 +17,7 @@ export interface GitCommit {
   readonly payload: Uint8Array;
 }
 
-export const GIT_NAMESPACE = "git";
+const GIT_NAMESPACE = "git";
 
 export function parseCommit(object: Uint8Array): Result<GitCommit> {
   const raw = Buffer.from(object).toString("latin1");

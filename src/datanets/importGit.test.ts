@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { unwrap } from "../core/result.ts";
 import { cloneReader } from "./importClone.ts";
 import { importGit } from "./importGit.ts";
-import { openRepository, runGit } from "./importGitRun.ts";
+import { openRepository, runGit, signedCommits } from "./importGitRun.ts";
 import { collectImport } from "./importing.ts";
 
 let root = "";
@@ -126,6 +126,8 @@ describe("importGit", () => {
       "Ann <ann@x.org>",
       "2020-01-01T00:00:00Z",
     );
+    // A bare repository reads no .gitattributes of its tree, but it does read these.
+    await writeFile(path.join(folder, ".git/info/attributes"), "*.md diff=evil\n");
     for (const [key, value] of [
       ["diff.evil.textconv", program],
       ["diff.external", program],
@@ -193,6 +195,25 @@ describe("importGit", () => {
       outputBytesMax: 10,
     });
     expect(slow.ok ? "" : slow.error.message).toContain("longer than 1 ms");
+  });
+});
+
+describe("signedCommits", () => {
+  it("lists the raw objects of signed commits only, newest first", async () => {
+    const folder = await repository("signed");
+    await commit(folder, { "a.md": "words" }, "unsigned", "Ann <ann@x.org>", "2020-01-01T00:00:00Z");
+    const tree = git(folder, ["rev-parse", "HEAD^{tree}"]).trim();
+    const signed = (n: number, parent: string) =>
+      `tree ${tree}\nparent ${parent}\nauthor A <a@x.org> 160000000${n} +0000\ncommitter A <a@x.org> 160000000${n} +0000\ngpgsig -----BEGIN SSH SIGNATURE-----\n abc\n -----END SSH SIGNATURE-----\n\nsigned ${n}\n`;
+    const objects: string[] = [];
+    for (const n of [1, 2]) {
+      const file = path.join(root, `object${n}`);
+      objects.unshift(signed(n, git(folder, ["rev-parse", "HEAD"]).trim()));
+      await writeFile(file, objects[0]!);
+      git(folder, ["update-ref", "HEAD", git(folder, ["hash-object", "-t", "commit", "-w", file]).trim()]);
+    }
+    const found = unwrap(await signedCommits(unwrap(await openRepository(folder))));
+    expect(found.map((object) => Buffer.from(object).toString())).toEqual(objects);
   });
 });
 

@@ -66,7 +66,7 @@ export async function proveByFundingFile(target: ProofTarget, read: RepositoryRe
   return ok({ ...proofTarget(target), kind: "fundingFile", ...stated.value, hash, evidence: commit });
 }
 
-export function parseFunding(text: string, target: ProofTarget): Result<{ action: ProofAction; address: Hex | null }> {
+function parseFunding(text: string, target: ProofTarget): Result<{ action: ProofAction; address: Hex | null }> {
   const funding = parseJson(text);
   if (!isObject(funding)) return invalid(`${FUNDING_FILE} does not hold a JSON object`);
   const own = funding["openledger"];

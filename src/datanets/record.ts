@@ -34,7 +34,7 @@ export interface DatanetRecord extends RecordContent {
 
 export type RecordRef = Pick<DatanetRecord, "id" | "contributionId">;
 
-export const RECORD_LEAF_BYTES = 65;
+const RECORD_LEAF_BYTES = 65;
 
 /** SHA-256 over every field of the content: 32 bytes of hex. Equal content has equal ids, whoever contributes it. */
 export function recordId(content: RecordContent): Hex {

@@ -1,8 +1,8 @@
 import { foldedWords } from "./fold.ts";
 
 /** Texts as sets of overlapping word sequences (Broder 1997), and MinHash signatures that estimate how much two sets share. */
-export const SHINGLE_WORDS = 5;
-export const SIGNATURE_HASHES = 128;
+const SHINGLE_WORDS = 5;
+const SIGNATURE_HASHES = 128;
 
 /** The distinct 32-bit hashes of every five words in a row, ascending. A shorter text is one shingle. Never empty. */
 export function shinglesOf(text: string): Uint32Array {

@@ -13,7 +13,7 @@ export function describeDatanetStore(
   name: string,
   open: () => Promise<{ store: DatanetStore; close: () => Promise<void> }>,
 ): void {
-  const withStore = async (run: (store: DatanetStore) => Promise<void>) => {
+  const withStore: WithStore = async (run) => {
     const { store, close } = await open();
     try {
       await run(store);
@@ -21,135 +21,137 @@ export function describeDatanetStore(
       await close();
     }
   };
+  describe(`${name}: datanets`, () => datanetTests(withStore));
+  describe(`${name}: contributions`, () => contributionTests(withStore));
+  describe(`${name}: versions`, () => versionTests(withStore));
+  describe(`${name}: bindings`, () => bindingTests(withStore));
+}
 
-  describe(`${name}: datanets`, () => {
-    it("keeps a datanet and its secret, and refuses a second of the same name", () =>
-      withStore(async (store) => {
-        const datanet = await given(store, "first");
-        await given(store, "second");
-        expect(await store.datanet("first")).toEqual(datanet);
-        expect((await store.datanets()).map((one) => one.name)).toEqual(["first", "second"]);
-        expect(await store.datanetSecret("first")).toEqual(secret);
-        expect(await store.createDatanet(datanet, secret)).toMatchObject({
-          ok: false,
-          error: { code: "already_exists" },
-        });
-        expect(await store.datanet("third")).toBeUndefined();
-        expect(await store.datanetSecret("third")).toBeUndefined();
-      }));
-  });
+type WithStore = (run: (store: DatanetStore) => Promise<void>) => Promise<void>;
 
-  describe(`${name}: contributions`, () => {
-    it("numbers contributions in order and gives their records back in order", () =>
-      withStore(async (store) => {
-        await given(store, "net");
-        const first = await submit(store, "net", ["alpha", "beta", "gamma"]);
-        const second = await submit(store, "net", ["delta"]);
-        expect([first.number, second.number]).toEqual([1, 2]);
-        const records = await store.contributionRecords("net", first.id);
-        expect(records.map((record) => record.title)).toEqual(["alpha", "beta", "gamma"]);
-        expect(records.every((record) => record.contributionId === first.id)).toBe(true);
-        expect(records[0]).toMatchObject(content("alpha"));
-        expect(await store.contribution("net", second.id)).toEqual(second);
-        expect(await store.contributionRecords("net", unknownId)).toEqual([]);
-        expect(await store.contributions("elsewhere")).toEqual([]);
-      }));
+function datanetTests(withStore: WithStore): void {
+  it("keeps a datanet and its secret, and refuses a second of the same name", () =>
+    withStore(async (store) => {
+      const datanet = await given(store, "first");
+      await given(store, "second");
+      expect(await store.datanet("first")).toEqual(datanet);
+      expect((await store.datanets()).map((one) => one.name)).toEqual(["first", "second"]);
+      expect(await store.datanetSecret("first")).toEqual(secret);
+      expect(await store.createDatanet(datanet, secret)).toMatchObject({
+        ok: false,
+        error: { code: "already_exists" },
+      });
+      expect(await store.datanet("third")).toBeUndefined();
+      expect(await store.datanetSecret("third")).toBeUndefined();
+    }));
+}
 
-    it("refuses a contribution put in twice, and one to an unknown datanet", () =>
-      withStore(async (store) => {
-        await given(store, "net");
-        await submit(store, "net", ["alpha"]);
-        const again = await submitContribution(store, "net", draft(["alpha"]), 9);
-        expect(again).toMatchObject({ ok: false, error: { code: "already_exists" } });
-        const lost = await submitContribution(store, "nowhere", draft(["alpha"]), 9);
-        expect(lost).toMatchObject({ ok: false, error: { code: "not_found" } });
-        expect(await store.contributions("net")).toHaveLength(1);
-      }));
+function contributionTests(withStore: WithStore): void {
+  it("numbers contributions in order and gives their records back in order", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      const first = await submit(store, "net", ["alpha", "beta", "gamma"]);
+      const second = await submit(store, "net", ["delta"]);
+      expect([first.number, second.number]).toEqual([1, 2]);
+      const records = await store.contributionRecords("net", first.id);
+      expect(records.map((record) => record.title)).toEqual(["alpha", "beta", "gamma"]);
+      expect(records.every((record) => record.contributionId === first.id)).toBe(true);
+      expect(records[0]).toMatchObject(content("alpha"));
+      expect(await store.contribution("net", second.id)).toEqual(second);
+      expect(await store.contributionRecords("net", unknownId)).toEqual([]);
+      expect(await store.contributions("elsewhere")).toEqual([]);
+    }));
 
-    it("takes one decision of two at once", () =>
-      withStore(async (store) => {
-        await given(store, "net");
-        const { id } = await submit(store, "net", ["alpha"]);
-        const decisions = await Promise.all([
-          store.decide("net", id, { decision: "approve", reason: "well made", by: "ann", timeMs: 5 }),
-          store.decide("net", id, { decision: "reject", reason: "off topic", by: "bob", timeMs: 5 }),
-        ]);
-        expect(decisions.map((decision) => decision.ok).sort()).toEqual([false, true]);
-        const stored = await store.contribution("net", id);
-        expect(decisions.find((decision) => decision.ok)).toEqual({ ok: true, value: stored });
-        expect(await store.contributions("net", "pending")).toEqual([]);
-        const unknown = await store.decide("net", unknownId, {
-          decision: "approve",
-          reason: "well made",
-          by: "ann",
-          timeMs: 5,
-        });
-        expect(unknown).toMatchObject({ ok: false, error: { code: "not_found" } });
-      }));
-  });
+  it("refuses a contribution put in twice, and one to an unknown datanet", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      await submit(store, "net", ["alpha"]);
+      const again = await submitContribution(store, "net", draft(["alpha"]), 9);
+      expect(again).toMatchObject({ ok: false, error: { code: "already_exists" } });
+      const lost = await submitContribution(store, "nowhere", draft(["alpha"]), 9);
+      expect(lost).toMatchObject({ ok: false, error: { code: "not_found" } });
+      expect(await store.contributions("net")).toHaveLength(1);
+    }));
 
-  describe(`${name}: versions`, () => {
-    it("keeps versions and their records for ever, and refuses a number that is not the next", () =>
-      withStore(async (store) => {
-        await given(store, "net");
-        await approve(store, "net", ["alpha", "beta"]);
-        const one = unwrap(await publishVersion(store, "net", owner, 10));
-        await approve(store, "net", ["gamma"]);
-        const two = unwrap(await publishVersion(store, "net", owner, 11));
-        expect((await store.versions("net")).map((version) => version.id)).toEqual([one.version.id, two.version.id]);
-        expect(await store.version("net", 1)).toEqual(one.version);
-        expect(await store.version("net")).toEqual(two.version);
-        expect(await store.version("net", 3)).toBeUndefined();
-        expect((await store.versionRecords("net", 1)).map((record) => record.title)).toEqual(["alpha", "beta"]);
-        expect((await store.versionRecords("net", 2)).map((record) => record.title)).toEqual([
-          "alpha",
-          "beta",
-          "gamma",
-        ]);
-        expect(await store.versionRecords("net", 3)).toEqual([]);
-        const context = (await store.context(one.version.context))!;
-        expect(context.owner).toBe(owner);
-        expect(await store.addVersion(one, context)).toMatchObject({ ok: false, error: { code: "conflict" } });
-      }));
+  it("takes one decision of two at once", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      const { id } = await submit(store, "net", ["alpha"]);
+      const decisions = await Promise.all([
+        store.decide("net", id, { decision: "approve", reason: "well made", by: "ann", timeMs: 5 }),
+        store.decide("net", id, { decision: "reject", reason: "off topic", by: "bob", timeMs: 5 }),
+      ]);
+      expect(decisions.map((decision) => decision.ok).sort()).toEqual([false, true]);
+      const stored = await store.contribution("net", id);
+      expect(decisions.find((decision) => decision.ok)).toEqual({ ok: true, value: stored });
+      expect(await store.contributions("net", "pending")).toEqual([]);
+      const unknown = await store.decide("net", unknownId, {
+        decision: "approve",
+        reason: "well made",
+        by: "ann",
+        timeMs: 5,
+      });
+      expect(unknown).toMatchObject({ ok: false, error: { code: "not_found" } });
+    }));
+}
 
-    it("leaves what is pending or rejected out of a version", () =>
-      withStore(async (store) => {
-        await given(store, "net");
-        await submit(store, "net", ["pending"]);
-        const { id } = await submit(store, "net", ["rejected"]);
-        unwrap(await store.decide("net", id, { decision: "reject", reason: "off topic", by: "ann", timeMs: 5 }));
-        expect(await publishVersion(store, "net", owner, 10)).toMatchObject({
-          ok: false,
-          error: { code: "rule_violated" },
-        });
-        await approve(store, "net", ["approved"]);
-        const { records } = unwrap(await publishVersion(store, "net", owner, 10));
-        expect(records.map((record) => record.title)).toEqual(["approved"]);
-        expect(await publishVersion(store, "net", owner, 11)).toMatchObject({ ok: false, error: { code: "conflict" } });
-      }));
-  });
+function versionTests(withStore: WithStore): void {
+  it("keeps versions and their records for ever, and refuses a number that is not the next", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      await approve(store, "net", ["alpha", "beta"]);
+      const one = unwrap(await publishVersion(store, "net", owner, 10));
+      await approve(store, "net", ["gamma"]);
+      const two = unwrap(await publishVersion(store, "net", owner, 11));
+      expect((await store.versions("net")).map((version) => version.id)).toEqual([one.version.id, two.version.id]);
+      expect(await store.version("net", 1)).toEqual(one.version);
+      expect(await store.version("net")).toEqual(two.version);
+      expect(await store.version("net", 3)).toBeUndefined();
+      expect((await store.versionRecords("net", 1)).map((record) => record.title)).toEqual(["alpha", "beta"]);
+      expect((await store.versionRecords("net", 2)).map((record) => record.title)).toEqual(["alpha", "beta", "gamma"]);
+      expect(await store.versionRecords("net", 3)).toEqual([]);
+      const context = (await store.context(one.version.context))!;
+      expect(context.owner).toBe(owner);
+      expect(await store.addVersion(one, context)).toMatchObject({ ok: false, error: { code: "conflict" } });
+    }));
 
-  describe(`${name}: bindings`, () => {
-    it("writes a binding only over the one that was read", () =>
-      withStore(async (store) => {
-        const { id } = await given(store, "net");
-        const noticed = unwrap(applyProof(undefined, proofFor(id, "11"), { noticeMs: 10, timeMs: 1 }));
-        unwrap(await store.saveBinding("net", undefined, noticed));
-        expect(await store.binding("net", noticed.identity)).toEqual(noticed);
-        expect(await store.saveBinding("net", undefined, noticed)).toMatchObject({
-          ok: false,
-          error: { code: "conflict" },
-        });
-        const later = unwrap(applyProof(noticed, proofFor(id, "22"), { noticeMs: 10, timeMs: 2 }));
-        unwrap(await store.saveBinding("net", noticed, later));
-        expect(await store.saveBinding("net", noticed, later)).toMatchObject({
-          ok: false,
-          error: { code: "conflict" },
-        });
-        expect(await store.bindings("net")).toEqual([later]);
-        expect(await store.binding("net", "npm:other")).toBeUndefined();
-      }));
-  });
+  it("leaves what is pending or rejected out of a version", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      await submit(store, "net", ["pending"]);
+      const { id } = await submit(store, "net", ["rejected"]);
+      unwrap(await store.decide("net", id, { decision: "reject", reason: "off topic", by: "ann", timeMs: 5 }));
+      expect(await publishVersion(store, "net", owner, 10)).toMatchObject({
+        ok: false,
+        error: { code: "rule_violated" },
+      });
+      await approve(store, "net", ["approved"]);
+      const { records } = unwrap(await publishVersion(store, "net", owner, 10));
+      expect(records.map((record) => record.title)).toEqual(["approved"]);
+      expect(await publishVersion(store, "net", owner, 11)).toMatchObject({ ok: false, error: { code: "conflict" } });
+    }));
+}
+
+function bindingTests(withStore: WithStore): void {
+  it("writes a binding only over the one that was read", () =>
+    withStore(async (store) => {
+      const { id } = await given(store, "net");
+      const noticed = unwrap(applyProof(undefined, proofFor(id, "11"), { noticeMs: 10, timeMs: 1 }));
+      unwrap(await store.saveBinding("net", undefined, noticed));
+      expect(await store.binding("net", noticed.identity)).toEqual(noticed);
+      expect(await store.saveBinding("net", undefined, noticed)).toMatchObject({
+        ok: false,
+        error: { code: "conflict" },
+      });
+      const later = unwrap(applyProof(noticed, proofFor(id, "22"), { noticeMs: 10, timeMs: 2 }));
+      unwrap(await store.saveBinding("net", noticed, later));
+      expect(await store.saveBinding("net", noticed, later)).toMatchObject({
+        ok: false,
+        error: { code: "conflict" },
+      });
+      expect(await store.bindings("net")).toEqual([later]);
+      expect(await store.binding("net", "npm:other")).toBeUndefined();
+    }));
 }
 
 const owner: Hex = `0x${"aa".repeat(32)}`;

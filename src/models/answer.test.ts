@@ -35,6 +35,7 @@ describe("on the READMEs of installed packages", () => {
     "Who won the 1998 world cup?",
     "How do I use the package flibbertigibbet-pro?",
     "How do I define an optional field with zod?", // its README has no such word
+    "How do undici and viem work with zod?", // each has its record, and none speaks of them all
     "What is the capital of Mongolia?",
     "Give me a recipe for apple strudel",
     "What does the function frobnicateQuux return?",

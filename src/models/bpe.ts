@@ -2,6 +2,7 @@ import { utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { assert } from "../core/result.ts";
 import { NumberHeap } from "./numberHeap.ts";
+import { TokenBuffer } from "./tokenBuffer.ts";
 
 /**
  * Byte-level byte-pair encoding (Sennrich et al. 2016; bytes as in GPT-2): text is cut into words by GPT-2's expression, each word's
@@ -124,7 +125,7 @@ export interface CharRange {
 
 /**
  * Where the tokens [from, until) of an encoded text stand in it, shrunk to whole characters: a token may hold a part of one.
- * `tokens` is the encoding of the whole text, or (with `base`) what follows the text's first `base` tokens.
+ * `tokens` is the encoding of the whole text.
  */
 export function charRange(tokenizer: Tokenizer, tokens: ArrayLike<number>, from: number, until: number): CharRange {
   let start = 0;
@@ -242,30 +243,4 @@ function hashTokenizer(bytes: readonly Uint8Array[], merges: readonly (readonly 
   return sha256(
     utf8(`openledger/tokenizer/1\n${lines.join("\n")}\n\n${merges.map((pair) => pair.join(" ")).join("\n")}`),
   );
-}
-
-/** Tokens that arrive in pieces. */
-class TokenBuffer {
-  #tokens: Uint16Array;
-  #length = 0;
-
-  constructor(capacity: number) {
-    this.#tokens = new Uint16Array(capacity);
-  }
-
-  append(tokens: Uint16Array): void {
-    const length = this.#length + tokens.length;
-    if (length > this.#tokens.length) {
-      const larger = new Uint16Array(2 * length);
-      larger.set(this.#tokens);
-      this.#tokens = larger;
-    }
-    if (tokens.length === 1) this.#tokens[this.#length] = tokens[0]!;
-    else this.#tokens.set(tokens, this.#length);
-    this.#length = length;
-  }
-
-  finish(): Uint16Array {
-    return this.#tokens.slice(0, this.#length);
-  }
 }

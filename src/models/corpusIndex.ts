@@ -123,6 +123,6 @@ export function bytesOf(array: Uint16Array | Uint32Array | Int32Array): Uint8Arr
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
-export function sharedBytes(length: number): Uint8Array {
+function sharedBytes(length: number): Uint8Array {
   return new Uint8Array(new SharedArrayBuffer(length));
 }

@@ -46,7 +46,7 @@ export interface NextTokens {
 }
 
 /** The longest suffix of `context` that occurs in the corpus: its length and where. */
-export function longestSuffix(index: CorpusIndex, context: ArrayLike<number>): { length: number; range: SuffixRange } {
+function longestSuffix(index: CorpusIndex, context: ArrayLike<number>): { length: number; range: SuffixRange } {
   const occurs = (length: number): SuffixRange | undefined => {
     const range = findPattern(index, context, context.length - length);
     return range.high > range.low ? range : undefined;

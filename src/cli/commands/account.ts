@@ -70,7 +70,10 @@ const credit = command({
     ["--once <text>", "the same text again grants nothing more"],
     ["--note <text>", "why"],
   ],
-  examples: ["openledger account credit acct_… 1.25", "openledger account credit acct_… 5 --once 2027-01 --note monthly"],
+  examples: [
+    "openledger account credit acct_… 1.25",
+    "openledger account credit acct_… 5 --once 2027-01 --note monthly",
+  ],
   input: z.object({
     ...{ id: accountId, open: openAmount, once: wholeText.max(200).optional(), note: z.string().max(500).default("") },
   }),
@@ -123,11 +126,15 @@ function showStatement({ lines, total, truncated }: z.infer<typeof statementSche
       ...{ seq, time: new Date(timeMs).toISOString(), kind, role, OPEN: formatOpen(amount), receipt },
     })),
   );
-  output.line(`  total ${formatOpen(BigInt(total))} OPEN${truncated ? `, over more lines than these ${lines.length}` : ""}`);
+  output.line(
+    `  total ${formatOpen(BigInt(total))} OPEN${truncated ? `, over more lines than these ${lines.length}` : ""}`,
+  );
 }
 
 function amounts(balance: z.infer<typeof balanceSchema>): Record<string, string> {
-  const rows = Object.entries(balance).map(([what, nano]) => [what === "earnedAvailable" ? "earned" : what, nano] as const);
+  const rows = Object.entries(balance).map(
+    ([what, nano]) => [what === "earnedAvailable" ? "earned" : what, nano] as const,
+  );
   return Object.fromEntries(rows.map(([what, nano]) => [`${what} OPEN`, formatOpen(BigInt(nano))]));
 }
 

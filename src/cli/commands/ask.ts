@@ -27,7 +27,10 @@ export const askCommand = command({
     ["--stream", "print the answer as it comes"],
     ["--max-tokens <count>", "tokens of the answer at most"],
   ],
-  examples: ['openledger ask npm-docs "How do I stop a fastify server?"', "openledger ask npm-docs what is zod --stream"],
+  examples: [
+    'openledger ask npm-docs "How do I stop a fastify server?"',
+    "openledger ask npm-docs what is zod --stream",
+  ],
   input: z.object({
     ...{ model: wholeText, question: z.array(z.string()).min(1), stream: flag },
     maxTokens: z.coerce.number().int().min(1).max(TOKENS_MAX).optional(),
@@ -46,7 +49,10 @@ export const askCommand = command({
     if (!answered.ok) return answered;
     if (!stream) output.line(answered.value.answer);
     const { settlement } = answered.value;
-    const receipt = await client.value.get(`/api/receipts/${settlement.receipt.replace(/^0x/, "")}`, receiptDetailSchema);
+    const receipt = await client.value.get(
+      `/api/receipts/${settlement.receipt.replace(/^0x/, "")}`,
+      receiptDetailSchema,
+    );
     if (!receipt.ok) return receipt;
     showEvidence(receipt.value, output);
     if (receipt.value.opening === undefined) showCredited(settlement, shell);

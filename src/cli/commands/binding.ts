@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { bindingListSchema, type BindingView, bindingViewSchema, type Proof } from "../../protocol/workshop.ts";
+import { type BindingView, bindingListSchema, bindingViewSchema, type Proof } from "../../protocol/workshop.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { pathOf } from "./datanet.ts";

@@ -21,9 +21,7 @@ export const claimCommand = command({
     const { label, lifetime, openEpoch, latestEpoch, final, claimed, claimable } = found.value;
     output.line(label ?? found.value.payee);
     const amounts = { lifetime, "open epoch": openEpoch, final, claimed, claimable };
-    output.table(
-      Object.entries(amounts).map(([what, nano]) => ({ what, OPEN: nano && formatOpen(BigInt(nano)) })),
-    );
+    output.table(Object.entries(amounts).map(([what, nano]) => ({ what, OPEN: nano && formatOpen(BigInt(nano)) })));
     let proof: z.infer<typeof payoutSchema> | undefined;
     if (latestEpoch !== undefined && BigInt(final ?? 0) > 0n) {
       const leaf = await client.value.get(`/api/epochs/${latestEpoch}/payouts/${payee}`, payoutSchema);

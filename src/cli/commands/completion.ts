@@ -10,7 +10,10 @@ export function completionCommand(tree: () => Command): CliCommand {
     path: "completion",
     summary: "A completion script for your shell",
     arguments: [["<shell>", shells.join(", ")]],
-    examples: ["source <(openledger completion bash)", "openledger completion fish > ~/.config/fish/completions/openledger.fish"],
+    examples: [
+      "source <(openledger completion bash)",
+      "openledger completion fish > ~/.config/fish/completions/openledger.fish",
+    ],
     input: z.object({ shell: z.enum(shells, { error: `one of ${shells.join(", ")}` }) }),
     run: async ({ shell }, { output }) => {
       const script = completionScript(shell, tree());

@@ -12,6 +12,7 @@ import {
   versionListSchema,
   versionSchema,
 } from "../../protocol/datanets.ts";
+import { parseInput } from "../../protocol/parse.ts";
 import { createDatanetSchema } from "../../protocol/workshop.ts";
 import { type CliCommand, command } from "./command.ts";
 import { count, flag, wholeText } from "./inputs.ts";
@@ -35,24 +36,18 @@ const create = command({
     'openledger datanet create handbook --summary "How we work" --licence CC-BY-4.0',
     'openledger datanet create notes --summary "Field notes" --licence MIT --review open --tag field',
   ],
-  input: z
-    .object({
-      ...{ name: wholeText, summary: z.string().optional(), licence: z.string().optional() },
-      ...{ description: z.string().optional(), tag: z.array(z.string()).optional() },
-      ...{ review: z.string().optional(), allow: z.array(z.string()).optional() },
-    })
-    .transform(({ tag, review, allow, ...draft }) => ({
-      ...draft,
-      ...(tag === undefined ? {} : { tags: tag }),
-      ...(review === undefined && allow === undefined
-        ? {}
-        : { rules: { ...(review === undefined ? {} : { review }), ...(allow === undefined ? {} : { licences: allow }) } }),
-    }))
-    .pipe(createDatanetSchema),
-  run: async (draft, { client: open, output }) => {
+  input: z.object({
+    ...{ name: wholeText, summary: wholeText, licence: wholeText, description: z.string().optional() },
+    ...{ tag: z.array(z.string()).optional(), review: z.string().optional(), allow: z.array(z.string()).optional() },
+  }),
+  run: async ({ tag, review, allow, ...facts }, { client: open, output }) => {
+    const rules = { ...(review && { review }), ...(allow && { licences: allow }) };
+    const wanted = { ...facts, ...(tag && { tags: tag }), ...(Object.keys(rules).length > 0 && { rules }) };
+    const draft = parseInput(createDatanetSchema, wanted);
+    if (!draft.ok) return draft;
     const client = await open();
     if (!client.ok) return client;
-    const made = await client.value.post("/api/datanets", draft, datanetSchema);
+    const made = await client.value.post("/api/datanets", draft.value, datanetSchema);
     if (made.ok) {
       output.line(`datanet ${made.value.name} is there`);
       output.line(`  put something in: openledger datanet import ${made.value.name} --git DIR`);
@@ -97,11 +92,19 @@ const show = command({
     const { summary, licence, tags, records, contributors } = found.value;
     output.heading(found.value.name);
     output.line(summary);
-    output.line(`${records} records by ${contributors} contributors, ${licence}${tags.map((tag) => ` #${tag}`).join("")}`);
+    output.line(
+      `${records} records by ${contributors} contributors, ${licence}${tags.map((tag) => ` #${tag}`).join("")}`,
+    );
     output.heading("Versions");
     output.table(
       versions.value.data.map(({ version, records, contributions, createdMs, contentRoot }) => ({
-        ...{ version, records, contributions, published: new Date(createdMs).toISOString(), "content root": contentRoot },
+        ...{
+          version,
+          records,
+          contributions,
+          published: new Date(createdMs).toISOString(),
+          "content root": contentRoot,
+        },
       })),
     );
     return { ok: true, value: { ...found.value, versions: versions.value.data } };
@@ -217,7 +220,11 @@ const review = command({
       return waiting;
     }
     const body = { decision: approve ? "approve" : "reject", reason };
-    const decided = await client.value.post(`${path}/${encodeURIComponent(contribution)}/review`, body, contributionSchema);
+    const decided = await client.value.post(
+      `${path}/${encodeURIComponent(contribution)}/review`,
+      body,
+      contributionSchema,
+    );
     if (decided.ok) output.line(`${decided.value.state}: ${decided.value.records} records`);
     return decided;
   },
@@ -242,7 +249,16 @@ const publish = command({
   },
 });
 
-export const datanetCommands: readonly CliCommand[] = [create, list, show, records, contributors, diff, review, publish];
+export const datanetCommands: readonly CliCommand[] = [
+  create,
+  list,
+  show,
+  records,
+  contributors,
+  diff,
+  review,
+  publish,
+];
 
 export function pathOf(datanet: string): string {
   return `/api/datanets/${encodeURIComponent(datanet)}`;

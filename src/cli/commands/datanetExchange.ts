@@ -25,7 +25,8 @@ const exportCommand = command({
       () => true,
       () => false,
     );
-    if (isThere) return refuse("already_exists", `${folder} is there already`, { hint: "name a folder that does not exist" });
+    if (isThere)
+      return refuse("already_exists", `${folder} is there already`, { hint: "name a folder that does not exist" });
     const client = await open();
     if (!client.ok) return client;
     const written = await refuseOnDisk(dirname(target), () => download(client.value, name, target));
@@ -50,7 +51,11 @@ const restore = command({
     const texts = await Promise.all(
       exportFiles.map(async (file) => [file, await readFile(join(folder, file), "utf8")] as const),
     );
-    const restored = await client.value.post("/api/datanets/restore", { files: Object.fromEntries(texts) }, restoredSchema);
+    const restored = await client.value.post(
+      "/api/datanets/restore",
+      { files: Object.fromEntries(texts) },
+      restoredSchema,
+    );
     if (restored.ok) {
       const { name, records, contributions, versions } = restored.value;
       output.line(`${name}: ${records} records, ${contributions} contributions, ${versions} versions, as they were`);

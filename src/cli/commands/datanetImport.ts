@@ -90,7 +90,10 @@ function importOf(input: Sources): Result<Import> {
     return ok(importNpm({ folder: npm, ...(wanted && { accept: (name: string) => wanted.includes(name) }) }));
   }
   if (licence === undefined)
-    return refuse("invalid_request", "a folder cannot say its licence itself", { field: "licence", hint: "--licence MIT" });
+    return refuse("invalid_request", "a folder cannot say its licence itself", {
+      field: "licence",
+      hint: "--licence MIT",
+    });
   const authors = parseAuthors(input.author);
   return authors.ok ? ok(importFolder({ folder: folder!, licence, authors: authors.value, label, withCode })) : authors;
 }
@@ -182,5 +185,6 @@ function showLeftOut(leftOut: readonly LeftOut[], output: Output): void {
   if (leftOut.length === 0) return;
   output.heading(`Left out: ${leftOut.length}`);
   output.table(leftOut.slice(0, LEFT_OUT_SHOWN).map(({ what, reason }) => ({ what, reason })));
-  if (leftOut.length > LEFT_OUT_SHOWN) output.line(`  and ${leftOut.length - LEFT_OUT_SHOWN} more; --json lists them all`);
+  if (leftOut.length > LEFT_OUT_SHOWN)
+    output.line(`  and ${leftOut.length - LEFT_OUT_SHOWN} more; --json lists them all`);
 }

@@ -51,7 +51,8 @@ const close = command({
     const client = await open();
     if (!client.ok) return client;
     const closed = await client.value.post("/api/epochs", {}, closedEpochSchema);
-    if (closed.ok) output.line(`epoch ${closed.value.epoch} is closed; the journal has ${closed.value.journalSize} entries`);
+    if (closed.ok)
+      output.line(`epoch ${closed.value.epoch} is closed; the journal has ${closed.value.journalSize} entries`);
     return closed;
   },
 });

@@ -2,7 +2,10 @@ import { z } from "zod";
 import { parseOpen } from "../../core/money.ts";
 
 /** How texts on a command line are read. */
-export const wholeText = z.string().trim().min(1);
+export const wholeText = z
+  .string({ error: ({ input }) => (input === undefined ? "is missing" : "is one text") })
+  .trim()
+  .min(1, "is empty");
 export const count = z.coerce.number({ error: "a whole number" }).int().min(1).max(1_000);
 export const port = z.coerce.number({ error: "a port, 0 to 65535" }).int().min(0).max(65_535);
 export const flag = z.boolean().default(false);

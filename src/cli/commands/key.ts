@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { createKeySchema, keyListSchema, keySchema, newKeySchema } from "../../protocol/accounts.ts";
+import { parseInput } from "../../protocol/parse.ts";
 import { type CliCommand, command } from "./command.ts";
 import { flag, openAmount, wholeText } from "./inputs.ts";
 
@@ -23,20 +24,17 @@ const create = command({
     "openledger key create acct_… laptop",
     "openledger key create acct_… ci --requests-per-minute 60 --open-per-day 0.5",
   ],
-  input: z
-    .object({
-      ...{ account: wholeText, name: wholeText, admin: flag, requestsPerMinute: whole, tokensPerMinute: whole },
-      ...{ openPerDay: openAmount.optional(), inFlight: whole },
-    })
-    .transform(({ account, name, admin, openPerDay, ...counts }) => ({
-      ...{ account, name, admin },
-      limits: { ...counts, ...(openPerDay === undefined ? {} : { nanoPerDay: openPerDay }) },
-    }))
-    .pipe(createKeySchema),
-  run: async (body, { client: open, output }) => {
+  input: z.object({
+    ...{ account: wholeText, name: wholeText, admin: flag, requestsPerMinute: whole, tokensPerMinute: whole },
+    ...{ openPerDay: openAmount.optional(), inFlight: whole },
+  }),
+  run: async ({ account, name, admin, openPerDay, ...counts }, { client: open, output }) => {
+    const limits = { ...counts, ...(openPerDay === undefined ? {} : { nanoPerDay: openPerDay }) };
+    const body = parseInput(createKeySchema, { account, name, admin, limits });
+    if (!body.ok) return body;
     const client = await open();
     if (!client.ok) return client;
-    const made = await client.value.post("/api/keys", body, newKeySchema);
+    const made = await client.value.post("/api/keys", body.value, newKeySchema);
     if (made.ok) {
       output.line(made.value.secret);
       output.line(`  ${made.value.key.id}; the secret is not shown again`);

@@ -33,7 +33,11 @@ const create = command({
     const isPriced = royaltyIn !== undefined || royaltyOut !== undefined || royaltyCall !== undefined;
     const royalty = { inPerMillion: royaltyIn ?? 0, outPerMillion: royaltyOut ?? 0, perCall: royaltyCall ?? 0 };
     output.progress("building the index and registering the assets");
-    const made = await client.value.post("/api/models", { ...draft, ...(isPriced ? { royalty } : {}) }, servedModelSchema);
+    const made = await client.value.post(
+      "/api/models",
+      { ...draft, ...(isPriced ? { royalty } : {}) },
+      servedModelSchema,
+    );
     if (made.ok) {
       output.line(`model ${made.value.name} is served`);
       output.line(`  ask it: openledger ask ${made.value.name} "…"`);
@@ -76,10 +80,16 @@ const show = command({
       const { asset, owner, datanets, indexId, methodsHash, royalty, unit, operators } = found.value;
       output.heading(found.value.name);
       output.table(
-        Object.entries({ asset, owner, datanets, index: indexId, methods: methodsHash }).map(([what, is]) => ({ what, is })),
+        Object.entries({ asset, owner, datanets, index: indexId, methods: methodsHash }).map(([what, is]) => ({
+          what,
+          is,
+        })),
       );
       output.heading(`Prices, ${unit === "nano" ? "OPEN" : "USD"}`);
-      const rows = [["royalty", royalty, ""] as const, ...operators.map(({ name, cost, state }) => [name, cost, state] as const)];
+      const rows = [
+        ["royalty", royalty, ""] as const,
+        ...operators.map(({ name, cost, state }) => [name, cost, state] as const),
+      ];
       showPrices(rows, unit, output);
     }
     return found;

@@ -149,7 +149,10 @@ function endOfParsing(
 ): number | undefined {
   if (error.exitCode === 0) return 0;
   const said = heard.join("");
-  const lines = said.replace(/^error: /, "").trimEnd().split("\n");
+  const lines = said
+    .replace(/^error: /, "")
+    .trimEnd()
+    .split("\n");
   const isHelp = error.code === "commander.help";
   const usage = /^Usage: openledger (\S+)/.exec(lines[0] ?? "")?.[1];
   const message = isHelp ? `${usage ?? "openledger"} needs one of its commands` : lines.join(" ");

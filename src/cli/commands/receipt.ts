@@ -46,7 +46,11 @@ const list = command({
       output.table(
         found.value.data.map(({ id, seq, timeMs, model, fee, usage, unattributed }) => ({
           ...{ seq, id, time: new Date(timeMs).toISOString(), model: model.name ?? model.asset.slice(0, 14) },
-          ...{ tokens: usage.tokensIn + usage.tokensOut, OPEN: formatOpen(fee.amount), credited: percent(1_000_000 - unattributed) },
+          ...{
+            tokens: usage.tokensIn + usage.tokensOut,
+            OPEN: formatOpen(fee.amount),
+            credited: percent(1_000_000 - unattributed),
+          },
         })),
       );
     }
@@ -59,7 +63,9 @@ export const receiptCommands: readonly CliCommand[] = [show, list];
 export function showReceipt(receipt: ReceiptView, output: Output): void {
   const { id, seq, timeMs, fee, usage, rate, unattributed, operator } = receipt;
   output.heading(`Receipt ${id}`);
-  output.line(`entry ${seq} of the journal, ${new Date(timeMs).toISOString()}, run by ${operator.label ?? operator.payee}`);
+  output.line(
+    `entry ${seq} of the journal, ${new Date(timeMs).toISOString()}, run by ${operator.label ?? operator.payee}`,
+  );
   output.line(
     `${formatOpen(fee.amount)} OPEN = cost ${formatOpen(fee.cost)} + royalty ${formatOpen(fee.royalty)}; ` +
       `${usage.tokensIn} tokens in, ${usage.tokensOut} out; 1 USD = ${formatOpen(rate.nanoPerUsd)} OPEN (${rate.source})`,

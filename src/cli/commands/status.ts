@@ -16,7 +16,11 @@ import { command } from "./command.ts";
 export const statusCommand = command({
   path: "status",
   summary: "How the node is: health, sums, rhythm, pressure",
-  examples: ["openledger status", "openledger status --json | jq .totals", "openledger status --url http://127.0.0.1:4242"],
+  examples: [
+    "openledger status",
+    "openledger status --json | jq .totals",
+    "openledger status --url http://127.0.0.1:4242",
+  ],
   input: z.object({}),
   run: async (_input, { client: open, output }) => {
     const client = await open();
@@ -44,7 +48,9 @@ export const statusCommand = command({
     output.line(`ledger ${ledger}, ${journalSize} entries, epoch ${epochs.value.open.epoch} open`);
     output.heading("Sums, OPEN");
     const { receipts, ...sums } = totals.value;
-    output.table([{ receipts, ...Object.fromEntries(Object.entries(sums).map(([k, v]) => [k, formatOpen(BigInt(v))])) }]);
+    output.table([
+      { receipts, ...Object.fromEntries(Object.entries(sums).map(([k, v]) => [k, formatOpen(BigInt(v))])) },
+    ]);
     output.heading("Rhythm");
     const { lastMinute, lastHour, lastDay } = rhythm.value;
     output.table(
@@ -56,7 +62,13 @@ export const statusCommand = command({
     output.heading("Pressure");
     const { waiting, inFlight, holds, waitMs } = pressure.value;
     output.table([
-      { waiting, "in flight": inFlight, holds: holds.count, "held OPEN": formatOpen(BigInt(holds.total)), "p95 wait ms": waitMs.p95 },
+      {
+        waiting,
+        "in flight": inFlight,
+        holds: holds.count,
+        "held OPEN": formatOpen(BigInt(holds.total)),
+        "p95 wait ms": waitMs.p95,
+      },
     ]);
     const known = datanets.ok ? datanets.value.data : [];
     output.heading("Served");

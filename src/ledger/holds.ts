@@ -2,7 +2,7 @@ import type { Nano } from "../core/money.ts";
 import { isNano } from "../core/money.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { keyOf } from "./keyOf.ts";
-import type { Hold, Holds } from "../ledger/ledger.ts";
+import type { Hold, Holds } from "./ledger.ts";
 import type { Purses } from "./purses.ts";
 
 /**

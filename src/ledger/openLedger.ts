@@ -8,7 +8,7 @@ import { BookKeeping } from "./bookkeeping.ts";
 import { BookState } from "./bookState.ts";
 import { EpochBook } from "./epochBook.ts";
 import { HoldTable } from "./holds.ts";
-import type { Ledger } from "../ledger/ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import type { LedgerStore, LedgerWorld, Signer, Takeover } from "./ports.ts";
 import { Purses } from "./purses.ts";
 import { statementOf } from "./statement.ts";

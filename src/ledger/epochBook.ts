@@ -9,7 +9,7 @@ import { decodeTotal, POSTING_LEAF_BYTES, TOTAL_LEAF_BYTES } from "../core/settl
 import { SettlementTree } from "../core/settlementTree.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
 import type { BookState } from "./bookState.ts";
-import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "../ledger/ledger.ts";
+import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "./ledger.ts";
 import { publishPool } from "./payees.ts";
 import type { EpochLeaves, EpochMark, LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";

@@ -7,7 +7,7 @@ import { amountOf, type Receipt } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { correctionOf, refundLegs } from "./correcting.ts";
 import type { HoldTable } from "./holds.ts";
-import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "../ledger/ledger.ts";
+import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
 import type { LedgerStore } from "./ports.ts";
 import { postReceipt } from "./posting.ts";

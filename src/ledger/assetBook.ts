@@ -4,7 +4,7 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import type { Share } from "../core/route.ts";
 import type { BookState, KnownAsset } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
-import type { AssetInput, AssetState, Assets } from "../ledger/ledger.ts";
+import type { AssetInput, AssetState, Assets } from "./ledger.ts";
 import { mergeShares, numberOf, publishPool } from "./payees.ts";
 import type { Batch, Writer } from "./writer.ts";
 

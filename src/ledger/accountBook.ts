@@ -4,7 +4,7 @@ import { hmacSha256 } from "../core/hash.ts";
 import { isNano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { keyOf } from "./keyOf.ts";
-import type { Account, Accounts, ApiKey, Balance, Statement, StatementQuery } from "../ledger/ledger.ts";
+import type { Account, Accounts, ApiKey, Balance, Statement, StatementQuery } from "./ledger.ts";
 import type { LedgerStore, LedgerWorld, MovementRow, StoredKey } from "./ports.ts";
 import type { Purses } from "./purses.ts";
 import type { Writer } from "./writer.ts";

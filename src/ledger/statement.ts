@@ -5,7 +5,7 @@ import { ownOf } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
 import type { BookState } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
-import type { Account, Statement, StatementLine, StatementQuery } from "../ledger/ledger.ts";
+import type { Account, Statement, StatementLine, StatementQuery } from "./ledger.ts";
 import type { LedgerStore } from "./ports.ts";
 
 const LINES_DEFAULT = 1_000;

@@ -3,7 +3,7 @@ import type { Nano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { BookState } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
-import type { Account, Balance } from "../ledger/ledger.ts";
+import type { Account, Balance } from "./ledger.ts";
 import type { MovementSum } from "./ports.ts";
 
 /** Where a hold's money comes from: a deposit first, then what the account's payee earned in the open epoch. */

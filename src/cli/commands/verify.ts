@@ -1,0 +1,146 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { equalBytes, fromHex, toHex } from "../../core/bytes.ts";
+import { formatOpen } from "../../core/money.ts";
+import { ok, type Result, refuse } from "../../core/result.ts";
+import type { ChainEpoch } from "../../ledger/chain.ts";
+import { type Verdict, verifyJournal } from "../../ledger/verify.ts";
+import type { Output } from "../output.ts";
+import { command, type Shell } from "./command.ts";
+import { wholeText } from "./inputs.ts";
+import { findTrust, openJournal, type Trust } from "./journalSource.ts";
+import { verifyOpened } from "./opened.ts";
+
+export const verifyCommand = command({
+  path: "verify",
+  summary: "Recompute a journal from its files and the chain, and name the first entry that differs",
+  arguments: [["[where]", "a folder or a URL that holds a published journal; the data folder's where it is left out"]],
+  options: [
+    ["--rpc <url>", "the chain's JSON-RPC endpoint; the node's own where it is left out"],
+    ["--no-chain", "the journal alone"],
+    ["--trust <file>", "the ledger's keys, as a node says them at /api/ledger"],
+    ["--opened <file>", "an opened receipt (receipt show --json): recompute its attribution too"],
+    ["--index <file>", "for --opened: the index that the receipt names"],
+  ],
+  examples: [
+    "openledger verify",
+    "openledger verify https://node.example.org --rpc https://rpc.example.org --trust ledger.json",
+    "openledger verify ./journal --trust ledger.json --no-chain",
+    "openledger verify --opened opened.json --index .openledger/indexes/npm-docs.index",
+  ],
+  input: z.object({
+    ...{ where: wholeText.optional(), rpc: wholeText.optional(), chain: z.boolean().default(true) },
+    ...{ trust: wholeText.optional(), opened: wholeText.optional(), index: wholeText.optional() },
+  }),
+  run: async ({ where: given, rpc, chain, trust: trustFile, opened, index }, shell) => {
+    const { output } = shell;
+    if ((opened === undefined) !== (index === undefined))
+      return refuse("invalid_request", "an opened receipt is verified with its index", {
+        hint: "--opened with --index",
+      });
+    const where = given === undefined ? await defaultPlace(shell) : ok(given);
+    if (!where.ok) return where;
+    const place = where.value;
+    const journal = await openJournal(place, shell.world.fetch);
+    if (!journal.ok) return journal;
+    const trust = await findTrust(shell, trustFile, place);
+    if (!trust.ok) return trust;
+    const rpcUrl = chain ? (rpc ?? trust.value.view.rpcUrl) : undefined;
+    const onChain = rpcUrl === undefined ? ok(undefined) : await askChain(rpcUrl, trust.value);
+    if (!onChain.ok) return onChain;
+    const verdict = await verifyJournal({
+      ...{ read: journal.value.read, trust: trust.value.trust },
+      ...(onChain.value === undefined ? {} : { chainEpoch: onChain.value }),
+      onProgress: (done, total) => output.progress(`${done} of ${total} entries`),
+    });
+    if (!verdict.ok) return verdict;
+    showVerdict(verdict.value, journal.value.where, trust.value, rpcUrl, output);
+    const result = {
+      where: journal.value.where,
+      keys: trust.value.from,
+      rpc: rpcUrl ?? null,
+      ...viewOf(verdict.value),
+    };
+    if (opened === undefined || index === undefined) return ok(result);
+    const attribution = await verifyOpened({ opened, index, read: journal.value.read, verdict: verdict.value });
+    if (!attribution.ok) return attribution;
+    const { receipt, evidence, records } = attribution.value;
+    output.line(`✓ receipt ${receipt}: texts, index and methods are its own, and its ${evidence} pieces of evidence`);
+    output.line(`  over ${records} records come out again, bit for bit`);
+    return ok({ ...result, attribution: attribution.value });
+  },
+});
+
+/** Without `where`: the journal in the data folder, else the node's. */
+async function defaultPlace(shell: Shell): Promise<Result<string>> {
+  const isThere = await stat(join(shell.data, "journal", "checkpoint")).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return ok(join(shell.data, "journal"));
+  const client = await shell.client();
+  return client.ok ? ok(client.value.url) : client;
+}
+
+type AskChain = (epoch: number) => Promise<Result<ChainEpoch | undefined>>;
+
+/** The chain as a reader: it must be the chain that the keys name, and know the ledger under the key that signs the journal. */
+async function askChain(rpcUrl: string, { trust }: Trust): Promise<Result<AskChain>> {
+  const [{ Sender }, { openEvmChain }, { settlementAbi }, { privateKeyToAccount }] = await Promise.all([
+    import("../../chain/sender.ts"),
+    import("../../chain/evmChain.ts"),
+    import("../../chain/abi.ts"),
+    import("viem/accounts"),
+  ]);
+  const sender = new Sender({ url: rpcUrl, mines: false });
+  const chainId = await sender.read((client) => client.getChainId());
+  if (!chainId.ok) return chainId;
+  const { chainId: expected, verifyingContract } = trust.domain;
+  if (chainId.value !== expected)
+    return refuse("verification_failed", `${rpcUrl} is chain ${chainId.value}, the ledger is on chain ${expected}`);
+  const address = toHex(verifyingContract);
+  const ledger = await sender.read((client) =>
+    client.readContract({ address, abi: settlementAbi, functionName: "ledgerOf", args: [toHex(trust.ledger)] }),
+  );
+  if (!ledger.ok) return ledger;
+  const { signer } = ledger.value.roles;
+  if (!equalBytes(fromHex(signer), trust.signer))
+    return refuse(
+      "verification_failed",
+      `the contract says that ${signer} signs this ledger, not ${toHex(trust.signer)}`,
+    );
+  // It only reads; an account is what the adapter asks for, and this one holds nothing.
+  const account = privateKeyToAccount(`0x${"00".repeat(31)}01`);
+  const none = new Uint8Array(20);
+  const contracts = { token: none, registry: none, policy: none, escrow: none, settlement: verifyingContract };
+  const periods = { epochSeconds: 0, windowSeconds: 0, thawSeconds: 0, noticeSeconds: 0, expirySeconds: 0 };
+  const setup = { ...periods, salt: new Uint8Array(32), bondNano: 0n, signer: trust.signer };
+  const chain = openEvmChain({ sender, chainId: chainId.value, contracts, account, setup });
+  return ok((epoch) => chain.epoch(trust.ledger, epoch));
+}
+
+function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: string | undefined, output: Output): void {
+  const { size, root, kinds, payees, epochs, credits, debits } = verdict;
+  output.line(`${where}`);
+  output.line(`✓ checkpoint of ${size} entries, signed by both keys (${from})`);
+  output.line(`✓ tree and every tile: root ${toHex(root)}`);
+  output.line(`✓ ${kinds.batch ?? 0} batches: every root and signature`);
+  output.line(`✓ ${kinds.receipt ?? 0} receipts: every fee, weight and split`);
+  output.line(`✓ ${kinds.poolSplit ?? 0} pool splits over ${kinds.poolChunk ?? 0} published chunks`);
+  output.line(`✓ ${epochs.length} epochs: postings, payouts and debits of ${payees} payees`);
+  const onChain = epochs.filter(({ chain }) => chain !== "absent" && chain !== "not asked").length;
+  output.line(
+    rpc === undefined
+      ? "– the chain was not asked"
+      : `✓ ${onChain} of ${epochs.length} epochs stand on chain, with these roots and sums`,
+  );
+  output.line(`  credits ${formatOpen(credits)} OPEN, debits ${formatOpen(debits)} OPEN`);
+}
+
+function viewOf({ size, root, kinds, payees, epochs, credits, debits }: Verdict): object {
+  return {
+    ...{ size, root: toHex(root), kinds, payees, credits, debits },
+    epochs: epochs.map(({ record, chain }) => ({ epoch: record.epoch, first: record.first, end: record.end, chain })),
+  };
+}

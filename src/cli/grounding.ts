@@ -1,0 +1,165 @@
+import { attributeText, indexMethodsHash } from "../attribution/attribute.ts";
+import { evidenceRoot } from "../attribution/evidence.ts";
+import { weighPayees } from "../attribution/payeeWeights.ts";
+import { fromHex, parseHex, toHex } from "../core/bytes.ts";
+import type { PayeeType } from "../core/entry.ts";
+import type { Share } from "../core/route.ts";
+import { Bm25Index } from "../datanets/bm25.ts";
+import type { Contribution } from "../datanets/contribution.ts";
+import { type IdentityScope, identityPayeeId } from "../datanets/identity.ts";
+import type { DatanetRecord } from "../datanets/record.ts";
+import type { Attribution, AttributionInput, Grounding, Passage } from "../gateway/ports.ts";
+import type { CorpusIndex } from "../models/corpusIndex.ts";
+
+/** What a grounded model stands on: one version's records with their index, and who is paid for each. */
+export interface Ground {
+  readonly datanet: string;
+  readonly records: readonly DatanetRecord[];
+  readonly index: CorpusIndex;
+  readonly people: People;
+}
+
+const PASSAGES_MAX = 6;
+const PAYEES_MAX = 40;
+/** Six records of at most 20,000 characters would be too much context: longer ones are cut for the hold's sake. */
+const CONTEXT_TOKENS_MAX = 8_192;
+
+/** Retrieval before, and attribution after: both over the same records, so that what was read can be credited. */
+export function groundModel({ datanet, records, index, people }: Ground): Grounding {
+  const search = new Bm25Index(records);
+  const passages = (hits: readonly { readonly record: number; readonly score: number }[]): Passage[] =>
+    hits.map(({ record: number, score }) => {
+      const { id, title, headingPath: headings, text, source } = records[number]!;
+      return { record: id, number, title, headings, text, source, score };
+    });
+  return {
+    datanets: [datanet],
+    indexId: index.id,
+    methodsHash: indexMethodsHash,
+    contextTokensMax: CONTEXT_TOKENS_MAX,
+    retrieve: (question) => {
+      const found = search.search(question, PASSAGES_MAX);
+      return Promise.resolve(found.isAnswerable ? passages(found.hits) : []);
+    },
+    attribute: (input) => Promise.resolve(attribute(records, index, people, input)),
+  };
+}
+
+function attribute(
+  records: readonly DatanetRecord[],
+  index: CorpusIndex,
+  people: People,
+  input: AttributionInput,
+): Attribution {
+  const found = attributeText(index, input.answer, { context: input.passages.map((passage) => passage.number) });
+  const { shares, unattributed } = weighPayees(found, {
+    payeesOf: (record) => people.sharesOf(records[record]!),
+    receiptId: input.receipt,
+    payeesMax: PAYEES_MAX,
+  });
+  return {
+    shares: shares.map(({ payee, weight }) => ({ ...people.payee(payee), weight })),
+    unattributed,
+    evidenceRoot: evidenceRoot(found.evidence, found.totalUnits),
+    evidence: found.evidence.map((item) => {
+      const record = records[item.recordNumber]!;
+      const first = people.sharesOf(record)[0];
+      return {
+        ...{ kind: item.kind, weight: item.weight, record: record.id, title: record.title, source: record.source },
+        payee: first === undefined ? toHex(new Uint8Array(32)) : toHex(people.payee(first.payee).payee),
+        author: people.namesOf(record),
+        output: [item.output.from, item.output.until] as [number, number],
+        position: [item.source.from, item.source.until] as [number, number],
+        text: input.answer.slice(item.output.from, item.output.until),
+      };
+    }),
+  };
+}
+
+interface Person {
+  readonly payee: Uint8Array;
+  readonly type: PayeeType;
+  readonly name: string;
+  readonly identity: string;
+}
+
+/**
+ * Who is paid for a record: the identities of its authors in equal parts, or, where it names none, the party that contributed it.
+ * Numbers are this object's own and stay as they are while it lives.
+ */
+export class People {
+  readonly #scope: IdentityScope;
+  readonly #contributions: ReadonlyMap<string, Contribution>;
+  readonly #numbers = new Map<string, number>();
+  readonly #people: Person[] = [];
+
+  constructor(scope: IdentityScope, contributions: readonly Contribution[]) {
+    this.#scope = scope;
+    this.#contributions = new Map(contributions.map((contribution) => [contribution.id, contribution]));
+  }
+
+  payee(number: number): { readonly payee: Uint8Array; readonly type: PayeeType } {
+    const { payee, type } = this.#people[number - 1]!;
+    return { payee, type };
+  }
+
+  sharesOf(record: DatanetRecord): Share[] {
+    if (record.authors.length === 0) return this.#contributorOf(record);
+    const numbers = new Set(record.authors.map((author) => this.#number(author.identity, author.name)));
+    return [...numbers].sort((a, b) => a - b).map((payee) => ({ payee, weight: 1 }));
+  }
+
+  namesOf(record: DatanetRecord): string {
+    if (record.authors.length > 0) return record.authors.map((author) => author.name).join(", ");
+    const by = this.#contributions.get(record.contributionId)?.by ?? "";
+    return this.#people.find((person) => person.identity === by)?.name ?? by;
+  }
+
+  /** A name for a payee id, for screens. */
+  labelOf(payee: Uint8Array): string | undefined {
+    const key = toHex(payee);
+    const person = this.#people.find((each) => toHex(each.payee) === key);
+    return person === undefined ? undefined : person.name;
+  }
+
+  /** Every identity of the records, so that labels are there before the first answer. */
+  introduce(records: readonly DatanetRecord[]): void {
+    for (const record of records) this.sharesOf(record);
+  }
+
+  identityOf(payee: Uint8Array): string | undefined {
+    const key = toHex(payee);
+    return this.#people.find((each) => toHex(each.payee) === key)?.identity;
+  }
+
+  #contributorOf(record: DatanetRecord): Share[] {
+    const contribution = this.#contributions.get(record.contributionId);
+    const party = contribution === undefined ? undefined : parseHex(contribution.by);
+    if (contribution === undefined || party?.length !== 32) return [];
+    return [
+      {
+        payee: this.#keep(contribution.by, {
+          payee: fromHex(contribution.by),
+          type: "party",
+          name: contribution.label,
+          identity: contribution.by,
+        }),
+        weight: 1,
+      },
+    ];
+  }
+
+  #number(identity: string, name: string): number {
+    const known = this.#numbers.get(identity);
+    if (known !== undefined) return known;
+    return this.#keep(identity, { payee: identityPayeeId(this.#scope, identity), type: "identity", name, identity });
+  }
+
+  #keep(key: string, person: Person): number {
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    this.#people.push(person);
+    this.#numbers.set(key, this.#people.length);
+    return this.#people.length;
+  }
+}

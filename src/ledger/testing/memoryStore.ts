@@ -1,0 +1,60 @@
+import { equalBytes } from "../../core/bytes.ts";
+import { decodeEntry } from "../../core/entry.ts";
+import { ok, refuse } from "../../core/result.ts";
+import type { AppendBatch, LedgerStore } from "../ports.ts";
+
+/** A ledger store in memory, for tests: it forgets everything with the process. */
+export function memoryStore(): LedgerStore {
+  let term = 0;
+  const batches: AppendBatch[] = [];
+  const entries = () => batches.flatMap((batch) => batch.entries);
+  return {
+    takeOver: async () => {
+      term += 1;
+      const all = entries();
+      const checkpoint = batches.findLast((batch) => batch.checkpoint !== undefined)?.checkpoint;
+      return ok({
+        ...{ term, lastSeq: all.length - 1, checkpoint },
+        accounts: batches.flatMap((batch) => batch.accounts),
+        keys: batches.flatMap((batch) => batch.keys),
+        movements: batches.flatMap((batch) => batch.movements.map((row) => ({ ...row, amount: BigInt(row.amount) }))),
+        epochMarks: batches.flatMap((batch) => batch.epochMarks),
+        epochEnds: all.flatMap(({ bytes }) => epochEnd(bytes)),
+      });
+    },
+    append: async (batch) => {
+      if (batch.term !== term) return refuse("writer_fenced", "a newer writer has the ledger");
+      batches.push(batch);
+      return ok(undefined);
+    },
+    lastSeq: async () => ok(entries().length - 1),
+    entries: async function* (_ledger, from, until) {
+      yield* entries().slice(from, until);
+    },
+    receipt: async (_ledger, id) => {
+      const row = entries().find((entry) => entry.receipt !== undefined && equalBytes(entry.receipt, id));
+      const opening = batches
+        .flatMap((batch) => batch.openings)
+        .find(({ receipt }) => equalBytes(receipt, id))?.opening;
+      if (row === undefined) return undefined;
+      return { seq: row.seq, bytes: row.bytes, ...(opening === undefined ? {} : { opening }) };
+    },
+    receipts: async (_ledger, { beforeSeq, limit, pseudonym }) =>
+      entries()
+        .filter((entry) => entry.receipt !== undefined && entry.seq < beforeSeq)
+        .filter(({ bytes }) => pseudonym === undefined || equalBytes(bytes.subarray(164, 180), pseudonym))
+        .toReversed()
+        .slice(0, limit),
+    idempotency: async (_ledger, account, key) =>
+      batches.flatMap((batch) => batch.idempotency).find((row) => row.account === account && row.key === key),
+    hasMovement: async (_ledger, reference) =>
+      batches.some((batch) => batch.movements.some((row) => row.reference === reference)),
+    epochLeaves: async (_ledger, epoch) =>
+      batches.flatMap((batch) => batch.epochLeaves).find((row) => row.epoch === epoch),
+  };
+}
+
+function epochEnd(bytes: Uint8Array): number[] {
+  const entry = decodeEntry(bytes);
+  return entry.ok && entry.value.kind === "epoch" ? [entry.value.epoch.end] : [];
+}

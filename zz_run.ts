@@ -6,7 +6,7 @@ const s=createServer((q,r)=>{q.resume();q.on("end",()=>{r.writeHead(200,{"conten
 await new Promise<void>(r=>s.listen(0,"127.0.0.1",()=>r()));
 const u=`http://127.0.0.1:${(s.address() as any).port}`;
 for (const kind of ["bare","ours"]) {
-const c=fork("dist/bench/support/proxyProcess.js",[kind,u]);
+const c=fork("bench/support/proxyProcess.ts",[kind,u],{execArgv:["--import","tsx"]});
 const m:any=await new Promise(r=>c.once("message",r));
 const p=new Pool(m.url,{connections:16});
 const b=JSON.stringify({model:"bench",messages:[{role:"user",content:"hello there"}],max_tokens:100});

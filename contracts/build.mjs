@@ -35,7 +35,7 @@ function compile(paths) {
     sources: Object.fromEntries(paths.map((path) => [path, { content: readFileSync(new URL(path, here), "utf8") }])),
     settings: {
       evmVersion: "cancun",
-      optimizer: { enabled: true, runs: 10_000 },
+      optimizer: { enabled: true, runs: 200 },
       metadata: { bytecodeHash: "none", appendCBOR: false },
       outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
     },

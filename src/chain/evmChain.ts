@@ -1,4 +1,4 @@
-import { type Hex, parseEventLogs } from "viem";
+import type { Hex } from "viem";
 import type { LocalAccount } from "viem/accounts";
 import { assetKinds } from "../core/asset.ts";
 import { compareBytes, fromHex, padAddress, toHex } from "../core/bytes.ts";
@@ -18,6 +18,7 @@ import type {
 import type { PayoutProof } from "../ledger/ledger.ts";
 import { escrowAbi, policyAbi, registryAbi, settlementAbi, tokenAbi } from "./abi.ts";
 import { policyStruct } from "./deploy.ts";
+import { escrowMovements } from "./escrowMovements.ts";
 import type { Sender } from "./sender.ts";
 
 /** How a ledger is opened: its salt (32 bytes), periods in seconds, and the proposer's bond in nano. */
@@ -148,25 +149,15 @@ class EvmChain implements Chain {
     return sent.ok ? ok(sent.value.transactionHash) : sent;
   }
 
+  /** Reads the escrow's log from its start, since what a withdrawal took back depends on the request before it. */
   async movements(ledger: Uint8Array, from: number, until: number): Promise<Result<readonly Movement[]>> {
+    const range = { fromBlock: 0n, toBlock: BigInt(until) };
     const logs = await this.#sender.read((client) =>
-      client.getLogs({
-        address: toHex(this.contracts.escrow),
-        ...{ fromBlock: BigInt(from), toBlock: BigInt(until) },
-      }),
+      client.getLogs({ address: toHex(this.contracts.escrow), ...range }),
     );
     if (!logs.ok) return logs;
-    const events = parseEventLogs({ abi: escrowAbi, logs: logs.value, eventName: ["Deposited", "Withdrawn"] });
-    const own = events.filter((event) => event.args.ledger === toHex(ledger));
-    return ok(
-      own.map((event) => ({
-        kind: event.eventName === "Deposited" ? ("deposit" as const) : ("withdrawal" as const),
-        payer: padAddress(fromHex(event.args.payer)),
-        amount: event.args.amount / WEI_PER_NANO,
-        reference: `${this.chainId}:${event.transactionHash}:${event.logIndex}`,
-        block: Number(event.blockNumber),
-      })),
-    );
+    const movements = escrowMovements(this.chainId, toHex(ledger), logs.value);
+    return ok(movements.filter((movement) => movement.block >= from));
   }
 
   async propose(ledger: Uint8Array, commitment: EpochCommitment): Promise<Result<string>> {

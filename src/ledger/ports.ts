@@ -20,9 +20,15 @@ export interface Signer {
  * All of a batch is committed, or nothing of it.
  */
 export interface LedgerStore {
+  /** Makes the ledger if it is new, commits its next term, and only then reads how far the journal got. */
   takeOver(ledger: Uint8Array): Promise<Result<Takeover>>;
+  /** Refuses with `writer_fenced` when the term is not the ledger's latest, `store_unavailable` when the outcome is not known. */
   append(batch: AppendBatch): Promise<Result<void>>;
-  lastSeq(ledger: Uint8Array): Promise<Result<number>>;
+  /**
+   * After an append whose outcome is not known (`store_unavailable`): waits until no transaction of it is under way, and says what came of it,
+   * by comparing the stored bytes. Refuses with `writer_fenced` where another writer has taken over, `store_unavailable` where it cannot tell yet.
+   */
+  settle(batch: AppendBatch): Promise<Result<"written" | "absent">>;
   entries(ledger: Uint8Array, from: number, until: number): AsyncIterable<StoredEntry>;
   receipt(ledger: Uint8Array, id: Uint8Array): Promise<StoredReceipt | undefined>;
   receipts(
@@ -30,7 +36,10 @@ export interface LedgerStore {
     query: { readonly beforeSeq: number; readonly limit: number; readonly pseudonym?: Uint8Array },
   ): Promise<readonly StoredEntry[]>;
   idempotency(ledger: Uint8Array, account: string, key: string): Promise<IdempotencyRow | undefined>;
-  hasMovement(ledger: Uint8Array, reference: string): Promise<boolean>;
+  /** The movement that was booked under this reference, so that the same reference with another amount can be refused. */
+  movement(ledger: Uint8Array, reference: string): Promise<MovementRow | undefined>;
+  /** Nano that corrections have refunded of a receipt so far, in the order of their entries. */
+  corrections(ledger: Uint8Array, receipt: Uint8Array): Promise<readonly StoredEntry[]>;
   epochLeaves(ledger: Uint8Array, epoch: number): Promise<EpochLeaves | undefined>;
 }
 
@@ -100,6 +109,7 @@ export interface EpochLeaves {
 export interface EntryRow {
   readonly seq: number;
   readonly kind: number;
+  /** 16 bytes: a receipt's own id, or the id of the receipt that a correction names. */
   readonly receipt: Uint8Array | undefined;
   readonly bytes: Uint8Array;
 }

@@ -4,7 +4,7 @@ import { chatCompletionSchema, settlementSchema } from "../../protocol/completio
 import { receiptDetailSchema } from "../../protocol/receipts.ts";
 import type { Client } from "../client.ts";
 import { command, type Shell } from "./command.ts";
-import { flag, wholeText } from "./inputs.ts";
+import { flag, wholeNumber, wholeText } from "./inputs.ts";
 import { percent, showEvidence, showReceipt, showRoute } from "./receipt.ts";
 
 type Settlement = z.infer<typeof settlementSchema>;
@@ -33,7 +33,7 @@ export const askCommand = command({
   ],
   input: z.object({
     ...{ model: wholeText, question: z.array(z.string()).min(1), stream: flag },
-    maxTokens: z.coerce.number().int().min(1).max(TOKENS_MAX).optional(),
+    maxTokens: wholeNumber(1, TOKENS_MAX).optional(),
   }),
   run: async ({ model, question, stream, maxTokens }, shell) => {
     const { output } = shell;

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Result } from "../../core/result.ts";
+import type { Refusal, RefusalCode, Result } from "../../core/result.ts";
 import { parseInput } from "../../protocol/parse.ts";
 import type { Children, ProcessHooks } from "../children.ts";
 import type { Client } from "../client.ts";
@@ -13,6 +13,8 @@ export interface Shell {
   readonly data: string;
   /** The node that is meant; refuses where there is none. */
   client(): Promise<Result<Client>>;
+  /** There is a result to print, and still the command ends with this refusal's exit code. */
+  endAs(code: RefusalCode): void;
 }
 
 export interface World {
@@ -84,7 +86,18 @@ export function command<I>({ input: schema, run, ...rest }: CommandSpec<I>): Cli
     ...rest,
     run: async (raw, shell) => {
       const input = parseInput(schema, raw);
-      return input.ok ? run(input.value, shell) : input;
+      return input.ok ? run(input.value, shell) : { ok: false, error: asTyped(input.error, rest) };
     },
   };
+}
+
+/** A refused field under the name that people type: `royaltyIn` is `--royalty-in`, an argument is `<name>`. */
+function asTyped(refusal: Refusal, { path, options = [] }: Pick<CliCommand, "path" | "options">): Refusal {
+  const [field, ...within] = refusal.field?.split(".") ?? [];
+  if (field === undefined) return refusal;
+  const long = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const isOption = options.some(([flags]) => flags.split(/[ ,]/).includes(long));
+  const name = isOption ? long : `<${field}>`;
+  const message = refusal.message.replace(`${[field, ...within].join(".")}: `, `${name} `);
+  return { ...refusal, message, field, hint: refusal.hint ?? `openledger ${path} --help` };
 }

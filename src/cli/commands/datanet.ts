@@ -15,7 +15,7 @@ import {
 import { parseInput } from "../../protocol/parse.ts";
 import { createDatanetSchema } from "../../protocol/workshop.ts";
 import { type CliCommand, command } from "./command.ts";
-import { count, flag, wholeText } from "./inputs.ts";
+import { count, flag, wholeNumber, wholeText } from "./inputs.ts";
 
 const name: readonly [string, string] = ["<name>", "the datanet"];
 const named = z.object({ name: wholeText });
@@ -123,7 +123,7 @@ const records = command({
   examples: ["openledger datanet records npm-docs --limit 5", 'openledger datanet records npm-docs --query "retry"'],
   input: z.object({
     ...{ name: wholeText, query: wholeText.optional(), limit: count.default(20) },
-    offset: z.coerce.number().int().min(0).default(0),
+    offset: wholeNumber(0, 10_000_000).default(0),
   }),
   run: async ({ name, query, limit, offset }, { client: open, output }) => {
     const client = await open();

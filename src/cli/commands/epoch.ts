@@ -2,6 +2,7 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { closedEpochSchema, type EpochView, epochListSchema, epochSchema } from "../../protocol/epochs.ts";
 import { type CliCommand, command } from "./command.ts";
+import { wholeNumber } from "./inputs.ts";
 
 const list = command({
   path: "epoch list",
@@ -26,7 +27,7 @@ const show = command({
   summary: "One epoch: its range, sums and roots",
   arguments: [["<epoch>", "its number"]],
   examples: ["openledger epoch show 1"],
-  input: z.object({ epoch: z.coerce.number({ error: "an epoch's number" }).int().min(0) }),
+  input: z.object({ epoch: wholeNumber(0, Number.MAX_SAFE_INTEGER) }),
   run: async ({ epoch }, { client: open, output }) => {
     const client = await open();
     if (!client.ok) return client;

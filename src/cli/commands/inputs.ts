@@ -6,8 +6,17 @@ export const wholeText = z
   .string({ error: ({ input }) => (input === undefined ? "is missing" : "is one text") })
   .trim()
   .min(1, "is empty");
-export const count = z.coerce.number({ error: "a whole number" }).int().min(1).max(1_000);
-export const port = z.coerce.number({ error: "a port, 0 to 65535" }).int().min(0).max(65_535);
+/** A whole number in [min, max]. */
+export const wholeNumber = (min: number, max: number) => {
+  const error = `is a whole number from ${min} to ${max}`;
+  return z
+    .string({ error })
+    .regex(/^\d{1,15}$/, error)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, { error });
+};
+export const count = wholeNumber(1, 1_000);
+export const port = wholeNumber(0, 65_535);
 export const flag = z.boolean().default(false);
 
 /** An amount of OPEN as text; nano. */
@@ -21,9 +30,9 @@ export const openAmount = z.string().transform((text, context) => {
 /** Bare or with 0x, in the one spelling that the API takes in its paths. */
 export const receiptId = z
   .string()
-  .regex(/^(?:(?:0x)?[0-9a-fA-F]{32}|(?:chat)?cmpl-[0-9a-f]{32})$/, "a receipt id, 32 hex digits")
+  .regex(/^(?:(?:0x)?[0-9a-fA-F]{32}|(?:chat)?cmpl-[0-9a-f]{32})$/, "is a receipt id, 32 hex digits")
   .transform((text) => text.replace(/^(?:0x|chatcmpl-|cmpl-)/, "").toLowerCase());
 export const payeeId = z
   .string()
-  .regex(/^(?:0x)?[0-9a-fA-F]{64}$/, "a payee id, 64 hex digits")
+  .regex(/^(?:0x)?[0-9a-fA-F]{64}$/, "is a payee id, 64 hex digits")
   .transform((text) => text.replace(/^0x/, "").toLowerCase());

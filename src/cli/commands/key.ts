@@ -2,9 +2,9 @@ import { z } from "zod";
 import { createKeySchema, keyListSchema, keySchema, newKeySchema } from "../../protocol/accounts.ts";
 import { parseInput } from "../../protocol/parse.ts";
 import { type CliCommand, command } from "./command.ts";
-import { flag, openAmount, wholeText } from "./inputs.ts";
+import { flag, openAmount, wholeNumber, wholeText } from "./inputs.ts";
 
-const whole = z.coerce.number({ error: "a whole number" }).int().min(1).optional();
+const whole = wholeNumber(1, 1_000_000_000).optional();
 
 const create = command({
   path: "key create",

@@ -4,7 +4,7 @@ import type { Prices } from "../../core/quote.ts";
 import { servedModelListSchema, servedModelSchema } from "../../protocol/service.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
-import { openAmount, wholeText } from "./inputs.ts";
+import { openAmount, wholeNumber, wholeText } from "./inputs.ts";
 
 const create = command({
   path: "model create",
@@ -23,9 +23,9 @@ const create = command({
     "openledger model create m --datanet handbook --royalty-in 0.002 --royalty-out 0.004 --royalty-call 0.000001",
   ],
   input: z.object({
-    ...{ name: wholeText, datanet: wholeText, version: z.coerce.number().int().min(1).optional() },
+    ...{ name: wholeText, datanet: wholeText, version: wholeNumber(1, 1_000_000).optional() },
     ...{ royaltyIn: openAmount.optional(), royaltyOut: openAmount.optional(), royaltyCall: openAmount.optional() },
-    parentsBps: z.coerce.number().int().min(0).max(10_000).optional(),
+    parentsBps: wholeNumber(0, 10_000).optional(),
   }),
   run: async ({ royaltyIn, royaltyOut, royaltyCall, ...draft }, { client: open, output }) => {
     const client = await open();

@@ -56,7 +56,6 @@ const groups: Readonly<Record<string, string>> = {
 
 /** BSD sysexits.h: an error of ours. */
 const EXIT_SOFTWARE = 70;
-const EXIT_USAGE = 64;
 
 /** Runs one command line, without the program's name. The exit code; refusals have that of the one error table. */
 export async function runCli(args: readonly string[], world: World): Promise<number> {
@@ -70,7 +69,9 @@ export async function runCli(args: readonly string[], world: World): Promise<num
     exitCode = refusalRow(refusal.code).exitCode;
   };
   const program = buildProgram(async (cli, raw) => {
-    const shell = openShell(raw, world);
+    const shell = openShell(raw, world, (code) => {
+      exitCode = refusalRow(code).exitCode;
+    });
     const done = await cli.run(raw, shell);
     if (done.ok) shell.output.result(done.value);
     else refused(done.error);
@@ -82,11 +83,16 @@ export async function runCli(args: readonly string[], world: World): Promise<num
       writeErr: (text) => heard.push(text),
     });
   }
+  if (args.length === 0) {
+    world.terminal.write(program.helpInformation());
+    return 0;
+  }
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
     if (error instanceof RefusalError) refused(error.refusal);
-    else if (error instanceof CommanderError) return endOfParsing(error, heard, refused) ?? exitCode;
+    else if (error instanceof CommanderError)
+      return endOfParsing(error, heard.join(""), meantCommand(program, args), refused) ?? exitCode;
     else {
       const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
       const hint = world.environment.isDebug ? (stack ?? "") : "OPENLEDGER_DEBUG=1 shows where";
@@ -141,31 +147,41 @@ function family(command: Command): Command[] {
   return [command, ...command.commands.flatMap(family)];
 }
 
-/** Help and version end parsing too. Undefined: a refusal was shown. */
+/** Help ends parsing too. Undefined: a refusal was shown. */
 function endOfParsing(
   error: CommanderError,
-  heard: readonly string[],
+  said: string,
+  meant: string,
   refused: (refusal: Refusal) => void,
 ): number | undefined {
   if (error.exitCode === 0) return 0;
-  const said = heard.join("");
+  const isHelp = error.code === "commander.help";
   const lines = said
     .replace(/^error: /, "")
     .trimEnd()
     .split("\n");
-  const isHelp = error.code === "commander.help";
-  const usage = /^Usage: openledger (\S+)/.exec(lines[0] ?? "")?.[1];
-  const message = isHelp ? `${usage ?? "openledger"} needs one of its commands` : lines.join(" ");
-  refused({ code: "invalid_request", message, hint: `openledger ${usage ?? ""} --help lists them`.replace("  ", " ") });
-  return EXIT_USAGE;
+  const message = isHelp ? `${meant} needs one of its commands` : lines.join(" ");
+  refused({ code: "invalid_request", message, hint: `${meant} --help` });
+  return undefined;
 }
 
-function openShell(raw: Readonly<Record<string, unknown>>, world: World): Shell {
+/** The deepest command that the words name. */
+function meantCommand(program: Command, args: readonly string[]): string {
+  let [command, path]: [Command, string] = [program, program.name()];
+  for (const word of args.filter((arg) => !arg.startsWith("-"))) {
+    const next = command.commands.find((child) => child.name() === word);
+    if (next === undefined) continue;
+    [command, path] = [next, `${path} ${word}`];
+  }
+  return path;
+}
+
+function openShell(raw: Readonly<Record<string, unknown>>, world: World, endAs: Shell["endAs"]): Shell {
   const text = (name: string): string | undefined => (typeof raw[name] === "string" ? raw[name] : undefined);
   const output = openOutput(world.terminal, { json: raw["json"] === true, colour: raw["color"] !== false });
   const data = resolve(text("data") ?? DATA_FOLDER);
   return {
-    ...{ output, world, data },
+    ...{ output, world, data, endAs },
     client: async () => {
       const node = await findNode({ data, url: text("url"), key: text("key") });
       return node.ok ? ok(openClient(node.value, world.fetch)) : node;

@@ -3,7 +3,7 @@ import { formatOpen } from "../../core/money.ts";
 import { type ReceiptView, receiptDetailSchema, receiptListSchema } from "../../protocol/receipts.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
-import { count, flag, receiptId } from "./inputs.ts";
+import { count, flag, receiptId, wholeNumber } from "./inputs.ts";
 
 export type ReceiptDetail = z.infer<typeof receiptDetailSchema>;
 
@@ -35,7 +35,7 @@ const list = command({
   ],
   examples: ["openledger receipt list", "openledger receipt list --mine --limit 100"],
   input: z.object({
-    ...{ mine: flag, limit: count.default(20), before: z.coerce.number().int().min(0).optional() },
+    ...{ mine: flag, limit: count.default(20), before: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() },
   }),
   run: async ({ mine, limit, before }, { client: open, output }) => {
     const client = await open();
@@ -74,12 +74,15 @@ export function showReceipt(receipt: ReceiptView, output: Output): void {
 }
 
 /** The credited passages and people, for whoever may open the receipt. */
-export function showEvidence({ opening }: ReceiptDetail, output: Output): void {
+export function showEvidence({ opening, unattributed }: ReceiptDetail, output: Output): void {
   if (opening === undefined) return;
   output.heading("Credited passages and people");
+  // Evidence is weighed in 1/256 bit; what is shown is its part of the whole answer.
+  const total = opening.evidence.reduce((sum, { weight }) => sum + weight, 0);
   output.table(
     opening.evidence.map(({ kind, author, title, source, text, weight }) => ({
-      ...{ kind, weight: percent(weight), who: author, record: title, source, text },
+      ...{ kind, weight: percent(((1_000_000 - unattributed) * weight) / Math.max(1, total)) },
+      ...{ who: author, record: title, source, text },
     })),
     ["kind", "weight", "who", "record", "source", "text"],
   );

@@ -37,7 +37,7 @@ export function memoryStore(): LedgerStore {
         .flatMap((batch) => batch.openings)
         .find(({ receipt }) => equalBytes(receipt, id))?.opening;
       if (row === undefined) return undefined;
-      return { seq: row.seq, bytes: row.bytes, ...(opening === undefined ? {} : { opening }) };
+      return { seq: row.seq, bytes: row.bytes, opening };
     },
     receipts: async (_ledger, { beforeSeq, limit, pseudonym }) =>
       entries()

@@ -1,0 +1,67 @@
+import type { AssetKind, Parent, Terms } from "../core/asset.ts";
+import { compareBytes, fromHex, type Hex, padAddress } from "../core/bytes.ts";
+import { keccak256 } from "../core/hash.ts";
+import { noPrices } from "../core/quote.ts";
+import type { Result } from "../core/result.ts";
+import type { Chain } from "../ledger/chain.ts";
+import type { AssetState, Ledger } from "../ledger/ledger.ts";
+
+/** What the node makes is registered twice: on chain, which is the record, and in the journal, which routes by it. */
+export interface Provenance {
+  readonly chain: Chain;
+  readonly ledger: Ledger;
+}
+
+export interface NewAsset {
+  readonly kind: AssetKind;
+  readonly contentRoot: Uint8Array;
+  readonly parents: readonly Parent[];
+  readonly terms: Terms;
+  readonly uri: string;
+}
+
+/** Registers the asset if it is new; the same content by the same owner is the same asset. */
+export async function registerAsset({ chain, ledger }: Provenance, asset: NewAsset): Promise<Result<AssetState>> {
+  const parents = asset.parents.toSorted((a, b) => compareBytes(a.id, b.id));
+  const salt = keccak256(asset.contentRoot, ...parents.map((parent) => parent.id));
+  const id = await chain.registerAsset({ ...asset, parents, salt });
+  if (!id.ok) return id;
+  const owner = padAddress(chain.node);
+  return ledger.assets.register({
+    id: id.value,
+    kind: asset.kind,
+    owner,
+    contentRoot: asset.contentRoot,
+    terms: asset.terms,
+    parents,
+  });
+}
+
+export function termsOf(licence: string, parentsBps: number, royalty = noPrices): Terms {
+  const ascii = licence.replaceAll(/[^\x21-\x7e]/g, "-").slice(0, 32);
+  return { unit: "nano", royalty, parentsBps, licence: ascii };
+}
+
+/** Context and datanet version as assets: the context is a parent of the version, and is paid in its own role. */
+export async function registerVersion(
+  provenance: Provenance,
+  version: {
+    readonly id: Hex;
+    readonly contentRoot: Hex;
+    readonly context: Hex;
+    readonly datanet: string;
+    readonly number: number;
+  },
+  licence: string,
+): Promise<Result<AssetState>> {
+  const context = await registerAsset(provenance, {
+    ...{ kind: "context", contentRoot: fromHex(version.context), parents: [], terms: termsOf("Apache-2.0", 0) },
+    uri: `openledger:context/${version.context}`,
+  });
+  if (!context.ok) return context;
+  return registerAsset(provenance, {
+    ...{ kind: "datanet", contentRoot: fromHex(version.id), terms: termsOf(licence, 0) },
+    parents: [{ id: context.value.id, weight: 1 }],
+    uri: `openledger:datanet/${version.datanet}@${version.number}`,
+  });
+}

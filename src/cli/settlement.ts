@@ -1,0 +1,109 @@
+import { checkpointDigest, type Domain, signDigest } from "../core/eip712.ts";
+import { ok, type Result } from "../core/result.ts";
+import type { Chain, EpochCommitment } from "../ledger/chain.ts";
+import type { ClosedEpoch, Ledger } from "../ledger/ledger.ts";
+import type { Publisher } from "../ledger/publish.ts";
+
+export interface SettlementParts {
+  readonly ledger: Ledger;
+  readonly chain: Chain;
+  readonly publisher: Publisher;
+  readonly domain: Domain;
+  /** 32 bytes: signs checkpoints. */
+  readonly signer: Uint8Array;
+  readonly sleep: (ms: number) => Promise<void>;
+  readonly nowMs: () => number;
+  /** The chain's state outlives a crash of it from here on. */
+  readonly snapshot: () => Promise<void>;
+  readonly say: (text: string) => void;
+}
+
+/** Closes epochs and brings them to their end on chain: proposed when closed, final when their window has passed. Every step can be repeated. */
+export class Settlement {
+  readonly #parts: SettlementParts;
+  #deposits = -1;
+
+  constructor(parts: SettlementParts) {
+    this.#parts = parts;
+  }
+
+  /** Closes the open epoch and proposes it. */
+  async close(): Promise<Result<ClosedEpoch>> {
+    const { ledger, chain } = this.#parts;
+    const closed = await ledger.epochs.closeEpoch({ registryBlock: await chain.block() });
+    if (!closed.ok) return closed;
+    const proposed = await this.propose(closed.value);
+    return proposed.ok ? closed : proposed;
+  }
+
+  async propose(closed: ClosedEpoch): Promise<Result<string>> {
+    const { ledger, chain, snapshot } = this.#parts;
+    const commitment = await this.commitmentOf(closed);
+    const proposed = await chain.propose(ledger.id, commitment);
+    if (!proposed.ok) return proposed;
+    await ledger.epochs.mark(closed.record.epoch, "proposed", proposed.value);
+    await snapshot();
+    return proposed;
+  }
+
+  /** What goes on chain for an epoch; publishes the journal that it commits to. */
+  async commitmentOf(closed: ClosedEpoch): Promise<EpochCommitment> {
+    const { ledger, publisher, domain, signer } = this.#parts;
+    const { size, root } = await publisher.publish(Math.max(closed.journalSize, publisher.published?.size ?? 0));
+    const statement = { ledger: ledger.id, size, root };
+    return {
+      record: closed.record,
+      journalSize: size,
+      journalRoot: root,
+      checkpointSignature: signDigest(signer, checkpointDigest(domain, statement)),
+    };
+  }
+
+  /** Waits for the epoch's window and makes it final. */
+  async finalise(epoch: number): Promise<Result<string>> {
+    const { ledger, chain, sleep, nowMs, snapshot } = this.#parts;
+    const onChain = await chain.epoch(ledger.id, epoch);
+    if (!onChain.ok) return onChain;
+    const waitMs = (onChain.value?.finalFrom ?? 0) * 1_000 - nowMs();
+    if (waitMs > 0) await sleep(waitMs + 1_000);
+    const final = await chain.finalise(ledger.id, epoch);
+    if (!final.ok) return final;
+    await ledger.epochs.mark(epoch, "final", final.value);
+    await snapshot();
+    return final;
+  }
+
+  /** Takes up what an earlier run left: closed epochs are proposed, proposed ones whose window has passed become final. */
+  async resume(): Promise<Result<void>> {
+    const { ledger, chain, nowMs } = this.#parts;
+    for (const { record, seq, status } of ledger.epochs.list()) {
+      if (status === "final" || status === "voided") continue;
+      const onChain = await chain.epoch(ledger.id, record.epoch);
+      if (!onChain.ok) return onChain;
+      if (onChain.value === undefined) {
+        const proposed = await this.propose({ record, seq, journalSize: ledger.books.size() });
+        if (!proposed.ok) return proposed;
+      } else if (onChain.value.status === "final" || onChain.value.finalFrom * 1_000 < nowMs()) {
+        const final = await this.finalise(record.epoch);
+        if (!final.ok) return final;
+      }
+    }
+    return ok(undefined);
+  }
+
+  /** Books deposits and withdrawals that the chain has seen since the last look. */
+  async watchDeposits(): Promise<Result<void>> {
+    const { ledger, chain } = this.#parts;
+    const until = await chain.block();
+    if (until <= this.#deposits) return ok(undefined);
+    const moved = await chain.movements(ledger.id, this.#deposits + 1, until);
+    if (!moved.ok) return moved;
+    for (const { kind, payer, amount, reference, block } of moved.value) {
+      const input = { payer, amount: Number(amount), reference, block };
+      const booked = kind === "deposit" ? await ledger.accounts.deposit(input) : await ledger.accounts.withdraw(input);
+      if (!booked.ok) return booked;
+    }
+    this.#deposits = until;
+    return ok(undefined);
+  }
+}

@@ -15,7 +15,6 @@ assert(upstream !== undefined, "the upstream's URL is the second argument");
 const started = kind === "bare" ? await startBare(upstream) : await startOurs(upstream);
 process.on("message", () => {
   const { user, system } = process.cpuUsage();
-  if (process.env["SPLIT"]) console.log(user, system);
   process.send?.({ cpuMicros: user + system, receipts: started.receipts() });
 });
 process.on("disconnect", () => process.exit(0));
@@ -45,7 +44,7 @@ async function startBare(origin: string): Promise<Started> {
 }
 
 async function startOurs(origin: string): Promise<Started> {
-  const ledger = new MemoryLedger(() => Date.now());
+  const ledger = new MemoryLedger(() => Date.now(), 0, 1_000);
   const account = unwrap(await ledger.accounts.open({ name: "bench" }));
   unwrap(await ledger.accounts.credit({ account: account.id, amount: Number.MAX_SAFE_INTEGER, key: "k", note: "" }));
   const { secret } = unwrap(await ledger.accounts.createKey({ account: account.id, name: "bench" }));

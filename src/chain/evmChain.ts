@@ -1,7 +1,7 @@
 import type { Hex } from "viem";
 import type { LocalAccount } from "viem/accounts";
 import { assetKinds } from "../core/asset.ts";
-import { compareBytes, fromHex, padAddress, toHex } from "../core/bytes.ts";
+import { compareBytes, fromHex, toHex } from "../core/bytes.ts";
 import { WEI_PER_NANO } from "../core/money.ts";
 import type { FeePolicy } from "../core/policy.ts";
 import { policyHash } from "../core/policy.ts";

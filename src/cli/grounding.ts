@@ -1,12 +1,11 @@
 import { attributeText, indexMethodsHash } from "../attribution/attribute.ts";
 import { evidenceRoot } from "../attribution/evidence.ts";
 import { weighPayees } from "../attribution/payeeWeights.ts";
-import { fromHex, parseHex, toHex } from "../core/bytes.ts";
+import { toHex } from "../core/bytes.ts";
 import type { PayeeType } from "../core/entry.ts";
 import type { Share } from "../core/route.ts";
 import { Bm25Index } from "../datanets/bm25.ts";
-import type { Contribution } from "../datanets/contribution.ts";
-import { type IdentityScope, identityPayeeId } from "../datanets/identity.ts";
+import { type IdentityScope, identityPayeeId, isAddressIdentity } from "../datanets/identity.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding, Passage } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
@@ -83,19 +82,14 @@ interface Person {
   readonly identity: string;
 }
 
-/**
- * Who is paid for a record: the identities of its authors in equal parts, or, where it names none, the party that contributed it.
- * Numbers are this object's own and stay as they are while it lives.
- */
+/** Who is paid for a record: its authors, in equal parts. Numbers are this object's own and stay as they are while it lives. */
 export class People {
   readonly #scope: IdentityScope;
-  readonly #contributions: ReadonlyMap<string, Contribution>;
   readonly #numbers = new Map<string, number>();
   readonly #people: Person[] = [];
 
-  constructor(scope: IdentityScope, contributions: readonly Contribution[]) {
+  constructor(scope: IdentityScope) {
     this.#scope = scope;
-    this.#contributions = new Map(contributions.map((contribution) => [contribution.id, contribution]));
   }
 
   payee(number: number): { readonly payee: Uint8Array; readonly type: PayeeType } {
@@ -104,15 +98,12 @@ export class People {
   }
 
   sharesOf(record: DatanetRecord): Share[] {
-    if (record.authors.length === 0) return this.#contributorOf(record);
     const numbers = new Set(record.authors.map((author) => this.#number(author.identity, author.name)));
     return [...numbers].sort((a, b) => a - b).map((payee) => ({ payee, weight: 1 }));
   }
 
   namesOf(record: DatanetRecord): string {
-    if (record.authors.length > 0) return record.authors.map((author) => author.name).join(", ");
-    const by = this.#contributions.get(record.contributionId)?.by ?? "";
-    return this.#people.find((person) => person.identity === by)?.name ?? by;
+    return record.authors.map((author) => author.name).join(", ");
   }
 
   /** A name for a payee id, for screens. */
@@ -132,34 +123,12 @@ export class People {
     return this.#people.find((each) => toHex(each.payee) === key)?.identity;
   }
 
-  #contributorOf(record: DatanetRecord): Share[] {
-    const contribution = this.#contributions.get(record.contributionId);
-    const party = contribution === undefined ? undefined : parseHex(contribution.by);
-    if (contribution === undefined || party?.length !== 32) return [];
-    return [
-      {
-        payee: this.#keep(contribution.by, {
-          payee: fromHex(contribution.by),
-          type: "party",
-          name: contribution.label,
-          identity: contribution.by,
-        }),
-        weight: 1,
-      },
-    ];
-  }
-
   #number(identity: string, name: string): number {
     const known = this.#numbers.get(identity);
     if (known !== undefined) return known;
-    return this.#keep(identity, { payee: identityPayeeId(this.#scope, identity), type: "identity", name, identity });
-  }
-
-  #keep(key: string, person: Person): number {
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
-    this.#people.push(person);
-    this.#numbers.set(key, this.#people.length);
+    const type = isAddressIdentity(identity) ? "party" : "identity";
+    this.#people.push({ payee: identityPayeeId(this.#scope, identity), type, name, identity });
+    this.#numbers.set(identity, this.#people.length);
     return this.#people.length;
   }
 }

@@ -169,7 +169,7 @@ export class ModelShelf {
     const { store, gateway, provenance } = this.#parts;
     const datanet = (await store.datanet(manifest.datanet))!;
     const scope = await scopeOf(store, provenance, manifest.datanet);
-    const people = new People(scope, await store.contributions(manifest.datanet));
+    const people = new People(scope);
     people.introduce(records);
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {

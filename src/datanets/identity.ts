@@ -1,4 +1,4 @@
-import { u64, utf8 } from "../core/bytes.ts";
+import { fromHex, padAddress, u64, utf8 } from "../core/bytes.ts";
 import { hmacSha256, keccak256 } from "../core/hash.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 
@@ -8,9 +8,10 @@ import { assert, ok, type Result, refuse } from "../core/result.ts";
  *     repo:github.com/owner/name         whoever can write to a repository's default branch (the default)
  *     npm:name                           whoever can publish a package that names no repository
  *     git:someone@example.org            whoever signs commits as this author
+ *     address:0x…                        a party that has an address already: its payee id is the address, and nothing needs binding
  *     author:github.com/owner/name#name  somebody whom a source knows by name only; no proof binds it yet, so it stays reserved
  */
-export const identityKinds = ["repo", "npm", "git", "author"] as const;
+export const identityKinds = ["repo", "npm", "git", "address", "author"] as const;
 export type IdentityKind = (typeof identityKinds)[number];
 
 export interface ExternalIdentity {
@@ -32,13 +33,24 @@ export interface IdentityScope {
   readonly secret: Uint8Array;
 }
 
-/** keccak256(u64 chainId ‖ address registry ‖ bytes32 datanet ‖ HMAC-SHA-256(secret, identity)): no dictionary of names unmasks it. */
+/**
+ * keccak256(u64 chainId ‖ address registry ‖ bytes32 datanet ‖ HMAC-SHA-256(secret, identity)): no dictionary of names unmasks it.
+ * An `address:` identity is a party already, and its payee id is the padded address.
+ */
 export function identityPayeeId(scope: IdentityScope, identity: string): Uint8Array {
+  if (isAddressIdentity(identity)) return padAddress(fromHex(identity.slice(ADDRESS_PREFIX.length)));
   assert(scope.registry.length === 20, "the registry is a 20-byte address");
   assert(scope.datanet.length === 32, "a datanet id has 32 bytes");
   assert(scope.secret.length >= 32, "a datanet secret has at least 32 bytes");
   return keccak256(u64(scope.chainId), scope.registry, scope.datanet, hmacSha256(scope.secret, utf8(identity)));
 }
+
+/** Whether an identity, in its one spelling, is a party with an address. */
+export function isAddressIdentity(identity: string): boolean {
+  return /^address:0x[0-9a-f]{40}$/.test(identity);
+}
+
+const ADDRESS_PREFIX = "address:";
 
 /** An identity in its one spelling, from text in any. */
 export function parseIdentity(text: string): Result<ExternalIdentity> {
@@ -58,6 +70,10 @@ export function parseIdentity(text: string): Result<ExternalIdentity> {
         : wrong(text, "this is not an npm package name");
     case "git":
       return gitIdentity(rest) ?? wrong(text, "a git identity is an e-mail address");
+    case "address":
+      return /^0x[0-9a-fA-F]{40}$/.test(rest)
+        ? ok(identity("address", rest.toLowerCase()))
+        : wrong(text, "an address is 0x and 40 hex digits");
     case "author":
       return namedIdentity(rest) ?? wrong(text, "a named author is host/owner/name#name");
   }

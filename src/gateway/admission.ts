@@ -4,7 +4,7 @@ import type { PressureView } from "../protocol/service.ts";
 import type { ServedModel } from "./catalog.ts";
 import { FairQueue } from "./fairQueue.ts";
 import type { Chosen, Operator, OperatorTable, Outcome } from "./operators.ts";
-import type { World } from "./ports.ts";
+import type { StopSignal, World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 
 export interface AdmissionOptions {
@@ -20,7 +20,7 @@ export interface Candidate {
   readonly worst: Usage;
   /** Operators that failed this request already. */
   readonly excluded: ReadonlySet<string>;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 /** A place at an operator. Must be finished exactly once. */

@@ -9,12 +9,15 @@ import { receiptRoutes } from "./receiptRoutes.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, plain, type Route, route } from "./routes.ts";
 import { serviceRoutes } from "./serviceRoutes.ts";
+import type { Workshop } from "./workshop.ts";
+import { workshopRoutes } from "./workshopRoutes.ts";
 
 export interface ApiParts {
   readonly datanets: DatanetDirectory | undefined;
   readonly journal: JournalFiles | undefined;
   readonly chain: ChainView | undefined;
   readonly epochs: EpochControl | undefined;
+  readonly workshop: Workshop | undefined;
   readonly version: string;
   readonly rhythm: Rhythm;
   state(): { readonly isDraining: boolean; readonly uptimeMs: number };
@@ -28,6 +31,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...accountRoutes(floor),
     ...epochRoutes(floor, parts),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
+    ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
   ];
   let document: object | undefined;
   const describe = route({

@@ -1,4 +1,3 @@
-import { toHex } from "../core/bytes.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import {
   type ChatRequest,
@@ -17,9 +16,12 @@ import { wireModel } from "./catalog.ts";
 import { callerSignal, StreamDelivery, wholeDelivery } from "./deliveries.ts";
 import { type Exchange, type Headers, sendJson } from "./exchange.ts";
 import { type Answered, execute, type Floor, type Order, type Placed, place } from "./execution.ts";
+import { hexText } from "./hexText.ts";
 import { beginOnce, type Once } from "./idempotency.ts";
+import type { StopSignal } from "./ports.ts";
 import type { Refused } from "./refused.ts";
 import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
+import { StopSource } from "./stopSource.ts";
 
 /** The live answers of a server, so that it can end them when it goes down. */
 export type LiveAnswers = Set<{ abort(reason?: Refusal): void }>;
@@ -133,14 +135,14 @@ async function deliver(
   const startedMs = floor.world.elapsedMs();
   const caller = callerSignal(exchange);
   live.add(caller);
-  const headers = { "openledger-receipt": toHex(hold.id), ...floor.meters.headers(order.key, floor.world.nowMs()) };
+  const headers = { "openledger-receipt": hexText(hold.id), ...floor.meters.headers(order.key, floor.world.nowMs()) };
   try {
     if (body.stream !== true) {
-      const answered = await execute(floor, placed, wholeDelivery(caller.signal));
+      const answered = await execute(floor, placed, wholeDelivery(caller));
       if (!answered.ok) return answered;
       return ok({ kind: "json", body: wireAnswer(order.mode, order.model.name, answered.value), headers });
     }
-    return await stream(floor, exchange, placed, caller.signal, headers, wantsUsage(body));
+    return await stream(floor, exchange, placed, caller, headers, wantsUsage(body));
   } finally {
     live.delete(caller);
     floor.metrics.took(order.model.name, floor.world.elapsedMs() - startedMs);
@@ -151,7 +153,7 @@ async function stream(
   floor: Floor,
   exchange: Exchange,
   placed: Placed,
-  signal: AbortSignal,
+  signal: StopSignal,
   headers: Headers,
   withUsage: boolean,
 ): Promise<Result<Reply, Refused>> {
@@ -175,14 +177,14 @@ function replay(
   mode: Order["mode"],
   answered: Answered,
 ): Result<Reply> {
-  const headers = { "openledger-receipt": toHex(answered.receipt), "idempotency-replayed": "true" };
+  const headers = { "openledger-receipt": hexText(answered.receipt), "idempotency-replayed": "true" };
   if (body.stream !== true) {
     sendJson(exchange, 200, wireAnswer(mode, body.model, answered), headers);
     return ok({ kind: "sent" });
   }
   const id = answerId(mode, answered.receipt);
   const chunks = new ChunkWriter(mode, id, answered.createdMs, body.model, wantsUsage(body));
-  const delivery = new StreamDelivery(exchange, chunks, new AbortController().signal, headers);
+  const delivery = new StreamDelivery(exchange, chunks, new StopSource(), headers);
   delivery.text(answered.answer);
   if (answered.failure !== undefined) delivery.end(chunks.failure(answered.failure, answered));
   else delivery.end(chunks.finish(answered.finish) + chunks.last(answered));

@@ -1,5 +1,6 @@
 import type { Refusal } from "../core/result.ts";
-import type { EngineEvent } from "./ports.ts";
+import type { EngineEvent, StopSignal } from "./ports.ts";
+import { StopSource } from "./stopSource.ts";
 
 export interface Timeouts {
   /** From dispatch to the first byte of the answer. */
@@ -14,31 +15,28 @@ export interface Timeouts {
  * Watches one dispatch: it ends when the caller leaves, when a timeout passes or when the server goes down; whichever came first is `cause`.
  */
 export class Watch {
-  readonly #controller = new AbortController();
+  readonly #source = new StopSource();
   readonly #timeouts: Timeouts;
   readonly #total: NodeJS.Timeout;
-  readonly #outer: AbortSignal;
-  readonly #aborted: Promise<"aborted">;
+  readonly #outer: StopSignal;
   #pace: NodeJS.Timeout;
+  #wake: (step: undefined) => void = () => {};
   #isRunning = false;
   #isWaiting = false;
   #cause: Refusal | undefined;
 
   /** `outer` aborts with a refusal as its reason, or without one when the caller left. */
-  constructor(outer: AbortSignal, timeouts: Timeouts) {
+  constructor(outer: StopSignal, timeouts: Timeouts) {
     this.#timeouts = timeouts;
     this.#outer = outer;
-    this.#aborted = new Promise((resolve) => {
-      this.#controller.signal.addEventListener("abort", () => resolve("aborted"), { once: true });
-    });
     this.#pace = setTimeout(() => this.#paceUp("first byte", timeouts.firstByteMs), timeouts.firstByteMs);
     this.#total = setTimeout(() => this.#timeUp("whole answer", timeouts.totalMs), timeouts.totalMs);
     if (outer.aborted) this.#outerAborted();
     else outer.addEventListener("abort", this.#outerAborted, { once: true });
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): StopSignal {
+    return this.#source;
   }
 
   /** Why it was stopped; undefined while it was not. */
@@ -46,14 +44,17 @@ export class Watch {
     return this.#cause;
   }
 
-  /** An event, or undefined when the iteration is over or was stopped. Never hangs on an engine that ignores its signal. */
-  async next(events: AsyncIterator<EngineEvent>): Promise<EngineEvent | undefined> {
+  /** The next events, or undefined when the iteration is over or was stopped. Never hangs on an engine that ignores its signal. */
+  async next(events: AsyncIterator<readonly EngineEvent[]>): Promise<readonly EngineEvent[] | undefined> {
     if (this.signal.aborted) return undefined;
     this.#isWaiting = true;
     this.#pace.refresh();
-    const step = await Promise.race([events.next(), this.#aborted]);
+    const step = await new Promise<IteratorResult<readonly EngineEvent[]> | undefined>((resolve, reject) => {
+      this.#wake = resolve;
+      events.next().then(resolve, reject);
+    });
     this.#isWaiting = false;
-    if (step === "aborted" || step.done === true) return undefined;
+    if (step === undefined || step.done === true) return undefined;
     if (!this.#isRunning) this.#run();
     return step.value;
   }
@@ -63,7 +64,7 @@ export class Watch {
     clearTimeout(this.#pace);
     clearTimeout(this.#total);
     this.#outer.removeEventListener("abort", this.#outerAborted);
-    if (!isOver && !this.signal.aborted) this.#controller.abort(stopped);
+    if (!isOver && !this.signal.aborted) this.#source.abort(stopped);
   }
 
   /** From the first byte on the shorter patience holds. */
@@ -90,11 +91,11 @@ export class Watch {
   #abort(cause: Refusal): void {
     if (this.#cause !== undefined || this.signal.aborted) return;
     this.#cause = cause;
-    this.#controller.abort(cause);
+    this.#source.abort(cause);
+    this.#wake(undefined);
   }
 }
 
-/** A reason of our own spares the platform the making of a DOMException with its stack. */
 const stopped: Refusal = { code: "cancelled", message: "no longer wanted" };
 
 function isRefusal(reason: unknown): reason is Refusal {

@@ -2,6 +2,8 @@ import type { Refusal } from "../core/result.ts";
 import type { ChunkWriter } from "./answerWire.ts";
 import type { Delivery } from "./dispatch.ts";
 import type { Exchange, Headers } from "./exchange.ts";
+import type { StopSignal } from "./ports.ts";
+import { StopSource } from "./stopSource.ts";
 
 /** A caller that reads nothing for so long is taken to be gone. */
 const STALL_MS = 30_000;
@@ -9,18 +11,18 @@ const STALL_MS = 30_000;
 const BUFFERED_CHARS_MAX = 65_536;
 
 /** The caller leaves, or the server goes down: what ends a delivery from outside. */
-export function callerSignal(exchange: Exchange): { readonly signal: AbortSignal; abort(reason?: Refusal): void } {
-  const controller = new AbortController();
-  exchange.response.once("close", () => {
-    if (!exchange.response.writableFinished) controller.abort(callerLeft);
+export function callerSignal({ response }: Exchange): StopSource {
+  const source = new StopSource();
+  response.once("close", () => {
+    if (!response.writableFinished) source.abort(callerLeft);
   });
-  return { signal: controller.signal, abort: (reason) => controller.abort(reason) };
+  return source;
 }
 
 const callerLeft: Refusal = { code: "cancelled", message: "the caller left" };
 
 /** Keeps everything back until the end. */
-export function wholeDelivery(signal: AbortSignal): Delivery {
+export function wholeDelivery(signal: StopSignal): Delivery {
   return { isStream: false, signal, text: () => !signal.aborted };
 }
 
@@ -30,7 +32,7 @@ export function wholeDelivery(signal: AbortSignal): Delivery {
  */
 export class StreamDelivery implements Delivery {
   readonly isStream = true;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly #exchange: Exchange;
   readonly #chunks: ChunkWriter;
   readonly #headers: Headers;
@@ -38,7 +40,7 @@ export class StreamDelivery implements Delivery {
   #isScheduled = false;
   #hasBegun = false;
 
-  constructor(exchange: Exchange, chunks: ChunkWriter, signal: AbortSignal, headers: Headers) {
+  constructor(exchange: Exchange, chunks: ChunkWriter, signal: StopSignal, headers: Headers) {
     this.#exchange = exchange;
     this.#chunks = chunks;
     this.#headers = headers;

@@ -159,9 +159,9 @@ test("a slow reader holds the engine back, and nothing is lost", async () => {
   let given = 0;
   const counting = {
     complete: async function* (...args: Parameters<ScriptedEngine["complete"]>) {
-      for await (const event of engine.complete(...args)) {
+      for await (const batch of engine.complete(...args)) {
         given += 1;
-        yield event;
+        yield batch;
       }
     },
   };

@@ -2,7 +2,7 @@ import { ok, type Refusal, type Result } from "../core/result.ts";
 import type { FinishReason } from "../protocol/completions.ts";
 import type { Admission, Candidate, Slot } from "./admission.ts";
 import { type Timeouts, Watch } from "./deadline.ts";
-import type { EngineEvent, EngineRequest, Passage, World } from "./ports.ts";
+import type { EngineEvent, EngineRequest, Passage, StopSignal, World } from "./ports.ts";
 import type { Refused } from "./refused.ts";
 
 /** Where an answer goes as it comes. */
@@ -10,7 +10,7 @@ export interface Delivery {
   /** False for one that is sent whole at the end: then nothing is delivered while the engine runs, and another operator may start over. */
   readonly isStream: boolean;
   /** Aborted when the caller left, or, with a refusal as reason, when the server goes down. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Hands over a part. A promise while the reader is slow; false when the reader is gone. */
   text(part: string): boolean | Promise<boolean>;
 }
@@ -95,12 +95,16 @@ async function runAt(
   };
   const events = slot.operator.engine.complete(request, watch.signal)[Symbol.asyncIterator]();
   try {
-    for (;;) {
-      const event = await watch.next(events);
-      if (event === undefined) break;
-      if (event.type === "text" && run.parts === 0) run.firstByteMs = world.elapsedMs() - startedMs;
-      const more = take(run, event, request.maxTokens, delivery);
-      if (!(more instanceof Promise ? await more : more)) break;
+    let more = true;
+    while (more) {
+      const batch = await watch.next(events);
+      if (batch === undefined) break;
+      if (run.parts === 0) run.firstByteMs = world.elapsedMs() - startedMs;
+      for (const event of batch) {
+        const taken = take(run, event, request.maxTokens, delivery);
+        more = taken instanceof Promise ? await taken : taken;
+        if (!more) break;
+      }
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

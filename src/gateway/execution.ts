@@ -1,4 +1,3 @@
-import { toHex } from "../core/bytes.ts";
 import { type Fee, feeOf, type Prices, type Quote, type Rate, type Usage } from "../core/quote.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Hold, Ledger, Posted } from "../ledger/ledger.ts";
@@ -7,12 +6,13 @@ import type { Admission } from "./admission.ts";
 import { countTokens, type ModelCatalog, type ServedModel } from "./catalog.ts";
 import type { Timeouts } from "./deadline.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
+import { hexText } from "./hexText.ts";
 import type { Leases } from "./leases.ts";
 import type { Allowance, KeyMeters } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { SALT_BYTES, saltedHash, writeOpening } from "./opening.ts";
 import type { OperatorTable } from "./operators.ts";
-import type { Attribution, EngineMessage, EngineRequest, Passage, PayeeLabel, World } from "./ports.ts";
+import type { Attribution, EngineMessage, EngineRequest, Passage, PayeeLabel, StopSignal, World } from "./ports.ts";
 import type { Refused } from "./refused.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { settlementOf } from "./settlementView.ts";
@@ -168,7 +168,7 @@ function quoteOf(model: ServedModel, cost: Prices): Quote {
   return { unit: model.unit, cost, royalty: model.royalty };
 }
 
-async function retrieve(floor: Floor, order: Order, signal: AbortSignal): Promise<readonly Passage[]> {
+async function retrieve(floor: Floor, order: Order, signal: StopSignal): Promise<readonly Passage[]> {
   if (order.model.grounding === undefined) return [];
   const question = order.messages.findLast((message) => message.role === "user") ?? order.messages.at(-1);
   try {
@@ -279,7 +279,7 @@ async function post(
   });
   if (!posted.ok) {
     floor.world.log("error", "a delivered answer could not be posted", {
-      receipt: toHex(placed.hold.id),
+      receipt: hexText(placed.hold.id),
       code: posted.error.code,
     });
     return posted;
@@ -310,7 +310,7 @@ function settlement(
 }
 
 function stored({ receipt, ...rest }: Answered): object {
-  return { ...rest, receipt: toHex(receipt) };
+  return { ...rest, receipt: hexText(receipt) };
 }
 
 function logError(floor: Floor, message: string, order: Order, error: unknown): void {

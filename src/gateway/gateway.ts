@@ -1,6 +1,7 @@
 import type { Rate } from "../core/quote.ts";
 import type { Result } from "../core/result.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { ServedModelView } from "../protocol/service.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import { apiRoutes } from "./apiRoutes.ts";
 import { ModelCatalog } from "./catalog.ts";
@@ -15,6 +16,8 @@ import type { ChainView, DatanetDirectory, EpochControl, JournalFiles, PayeeLabe
 import { Rhythm } from "./rhythm.ts";
 import { Router } from "./routes.ts";
 import { HttpDoor, type ServerOptions } from "./server.ts";
+import { modelView } from "./serviceRoutes.ts";
+import type { Workshop } from "./workshop.ts";
 
 /** What a composition root hands in. All but `world` and `ledger` may be left out: the endpoints concerned then say that it is not here. */
 export interface GatewayParts {
@@ -27,6 +30,8 @@ export interface GatewayParts {
   readonly journal?: JournalFiles;
   readonly chain?: ChainView;
   readonly epochs?: EpochControl;
+  /** What the node's owner does with it; made after the gateway, since it serves models through it. */
+  readonly workshop?: (gateway: Gateway) => Workshop;
   readonly version?: string;
 }
 
@@ -73,11 +78,13 @@ export class Gateway {
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
     const openAi = completionRoutes(this.floor, live);
     const { datanets, journal, chain, epochs, version = "0.1.0" } = parts;
+    const workshop = parts.workshop?.(this);
     const api = apiRoutes(this.floor, openAi, {
       datanets,
       journal,
       chain,
       epochs,
+      workshop,
       version,
       rhythm: this.floor.rhythm,
       state,
@@ -109,6 +116,12 @@ export class Gateway {
     return { ok: true, value: { port: bound.value.port, url: `http://${name}:${bound.value.port}` } };
   }
 
+  /** A served model as the own API shows it. */
+  modelView(name: string): Result<ServedModelView> {
+    const model = this.catalog.find(name);
+    return model.ok ? { ok: true, value: modelView(this.floor, model.value) } : model;
+  }
+
   /** Stops taking requests, lets those that run finish within `patienceMs`, cuts the rest; every hold ends posted or released. */
   async drain(patienceMs = 10_000): Promise<void> {
     this.floor.admission.turnAway();
@@ -129,7 +142,7 @@ function gauges(admission: Admission, ledger: Ledger): Record<string, { help: st
 
 /** Asking the system for 32 bytes costs as much as asking it for 4,096. Every byte is given out once. */
 function pooledRandom(world: World): World["randomBytes"] {
-  let pool = new Uint8Array();
+  let pool: Uint8Array = new Uint8Array();
   let at = 0;
   return (size) => {
     if (at + size > pool.length) {

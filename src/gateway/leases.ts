@@ -1,5 +1,5 @@
-import { toHex } from "../core/bytes.ts";
 import type { Holds } from "../ledger/ledger.ts";
+import { hexText } from "./hexText.ts";
 
 /** Keeps the holds of live executions alive; one that is no longer kept is reaped by the ledger when its lease ends. */
 export class Leases {
@@ -17,11 +17,11 @@ export class Leases {
   }
 
   keep(id: Uint8Array): void {
-    this.#live.set(toHex(id), id);
+    this.#live.set(hexText(id), id);
   }
 
   drop(id: Uint8Array): void {
-    this.#live.delete(toHex(id));
+    this.#live.delete(hexText(id));
   }
 
   /** To be called a few times a lease. */

@@ -1,8 +1,9 @@
-import { fromHex, toHex, utf8 } from "../core/bytes.ts";
+import { fromHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { parseInput, parseJson } from "../protocol/parse.ts";
 import { type Opening, openingSchema } from "../protocol/receipts.ts";
+import { hexText } from "./hexText.ts";
 
 /**
  * What opens a receipt: the journal holds sha256(salt ‖ text) of the prompt and of the answer, the node keeps salts, texts and evidence.
@@ -22,8 +23,8 @@ export function writeOpening(
 ): string {
   const opening: Opening = {
     v: 1,
-    promptSalt: toHex(salts.prompt),
-    answerSalt: toHex(salts.answer),
+    promptSalt: hexText(salts.prompt),
+    answerSalt: hexText(salts.answer),
     prompt,
     answer,
     evidence,
@@ -43,9 +44,9 @@ export function checkOpening(
 ): Result<Opening> {
   const prompt = saltedHash(fromHex(opening.promptSalt), opening.prompt);
   const answer = saltedHash(fromHex(opening.answerSalt), opening.answer);
-  if (toHex(prompt) !== toHex(receipt.promptHash))
+  if (hexText(prompt) !== hexText(receipt.promptHash))
     return refuse("verification_failed", "the prompt is not the receipt's");
-  if (toHex(answer) !== toHex(receipt.answerHash))
+  if (hexText(answer) !== hexText(receipt.answerHash))
     return refuse("verification_failed", "the answer is not the receipt's");
   return ok(opening);
 }

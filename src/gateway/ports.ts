@@ -25,10 +25,19 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /**
  * An inference engine, as `src/upstream` implements it. Expected failures are events, not exceptions; the last event is `end` or `failed`.
+ * Events come in the batches in which they arrived: a step of an async iteration costs more than reading a token does.
  * Leaving the iteration early, or aborting the signal, stops the work behind it.
  */
 export interface Engine {
-  complete(request: EngineRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  complete(request: EngineRequest, signal: StopSignal): AsyncIterable<readonly EngineEvent[]>;
+}
+
+/** What tells a piece of work to stop. An AbortSignal is one. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 export interface EngineRequest {
@@ -80,7 +89,7 @@ export interface Grounding {
   readonly methodsHash: Uint8Array;
   /** Tokens of context that {@link retrieve} may add at most; part of the hold. */
   readonly contextTokensMax: number;
-  retrieve(question: string, signal: AbortSignal): Promise<readonly Passage[]>;
+  retrieve(question: string, signal: StopSignal): Promise<readonly Passage[]>;
   attribute(input: AttributionInput): Promise<Attribution>;
 }
 

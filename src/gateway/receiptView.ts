@@ -1,8 +1,8 @@
-import { toHex } from "../core/bytes.ts";
 import { amountOf, ownOf, type Receipt } from "../core/receipt.ts";
 import type { Books } from "../ledger/ledger.ts";
 import type { ReceiptView } from "../protocol/receipts.ts";
 import type { ModelCatalog } from "./catalog.ts";
+import { hexText } from "./hexText.ts";
 import type { PayeeLabel } from "./ports.ts";
 
 /** A receipt for people: payee numbers resolved to ids, and to labels where the node has one. */
@@ -15,24 +15,28 @@ export function receiptView(
   const payee = (number: number) => {
     const id = books.payee(number)?.id ?? new Uint8Array(32);
     const label = labels(id);
-    return { payee: toHex(id), ...(label === undefined ? {} : { label }) };
+    return { payee: hexText(id), ...(label === undefined ? {} : { label }) };
   };
   const { nesting, fee, usage, rate } = receipt;
   const name = catalog.nameOf(receipt.model);
   return {
-    ...{ id: toHex(receipt.id), seq, timeMs, flags: receipt.flags },
+    ...{ id: hexText(receipt.id), seq, timeMs, flags: receipt.flags },
     nesting: {
-      ...{ depth: nesting.depth, parent: toHex(nesting.parent), root: toHex(nesting.root) },
-      ...{ sibling: toHex(nesting.sibling), childrenTotal: nesting.childrenTotal },
+      ...{ depth: nesting.depth, parent: hexText(nesting.parent), root: hexText(nesting.root) },
+      ...{ sibling: hexText(nesting.sibling), childrenTotal: nesting.childrenTotal },
     },
-    ...{ payer: toHex(receipt.payer), account: toHex(receipt.account), operator: payee(receipt.operator) },
-    model: { asset: toHex(receipt.model), ...(name === undefined ? {} : { name }) },
-    ...{ policyHash: toHex(receipt.policyHash), unit: receipt.unit, rate, usage },
+    ...{ payer: hexText(receipt.payer), account: hexText(receipt.account), operator: payee(receipt.operator) },
+    model: { asset: hexText(receipt.model), ...(name === undefined ? {} : { name }) },
+    ...{ policyHash: hexText(receipt.policyHash), unit: receipt.unit, rate, usage },
     prices: { cost: receipt.costPrices, royalty: receipt.royaltyPrices },
     fee: { ...fee, own: ownOf(receipt), amount: amountOf(receipt), earned: receipt.earned },
     hashes: {
-      ...{ prompt: toHex(receipt.promptHash), answer: toHex(receipt.answerHash) },
-      ...{ evidence: toHex(receipt.evidenceRoot), index: toHex(receipt.indexId), methods: toHex(receipt.methodsHash) },
+      ...{ prompt: hexText(receipt.promptHash), answer: hexText(receipt.answerHash) },
+      ...{
+        evidence: hexText(receipt.evidenceRoot),
+        index: hexText(receipt.indexId),
+        methods: hexText(receipt.methodsHash),
+      },
     },
     unattributed: receipt.unattributed,
     legs: receipt.legs.map(({ role, payee: number, weight, amount }) => ({

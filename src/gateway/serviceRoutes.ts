@@ -120,7 +120,8 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
   ];
 }
 
-function modelView({ operators, world }: Floor, model: ServedModel): ServedModelView {
+/** A served model as the own API shows it. */
+export function modelView({ operators, world }: Floor, model: ServedModel): ServedModelView {
   const states = new Map(operators.views(world.nowMs()).map((view) => [view.name, view.state]));
   const { grounding } = model;
   const none = new Uint8Array(32);

@@ -1,7 +1,7 @@
-import { toHex } from "../core/bytes.ts";
 import type { Fee } from "../core/quote.ts";
 import type { ReceiptPromise } from "../ledger/ledger.ts";
 import type { WirePromise, WireSettlement } from "../protocol/completions.ts";
+import { hexText } from "./hexText.ts";
 import type { Attribution, PayeeLabel } from "./ports.ts";
 
 /** At most so many credited payees are named in an answer; the receipt has all of them. */
@@ -22,7 +22,7 @@ export function settlementOf(from: {
   const { fee, attribution, promise } = from;
   const shares = (attribution?.shares ?? []).toSorted((a, b) => b.weight - a.weight).slice(0, CREDITED_SHOWN);
   return {
-    receipt: toHex(from.receipt),
+    receipt: hexText(from.receipt),
     operator: from.operator,
     why: from.why,
     partial: from.isPartial,
@@ -31,7 +31,7 @@ export function settlementOf(from: {
     unattributed: attribution?.unattributed ?? 0,
     credited: shares.map(({ payee, weight }) => {
       const label = from.labels(payee);
-      return { payee: toHex(payee), weight, ...(label === undefined ? {} : { label }) };
+      return { payee: hexText(payee), weight, ...(label === undefined ? {} : { label }) };
     }),
     ...(promise === undefined ? {} : { promise: wirePromise(promise) }),
   };
@@ -39,15 +39,15 @@ export function settlementOf(from: {
 
 export function wirePromise(promise: ReceiptPromise): WirePromise {
   return {
-    receipt: toHex(promise.receipt),
+    receipt: hexText(promise.receipt),
     amount: promise.amount,
     seq: promise.seq,
-    entry: toHex(promise.entry),
+    entry: hexText(promise.entry),
     first: promise.first,
     count: promise.count,
-    root: toHex(promise.root),
-    path: promise.path.map(toHex),
+    root: hexText(promise.root),
+    path: promise.path.map(hexText),
     deadlineMs: promise.deadlineMs,
-    signature: toHex(promise.signature),
+    signature: hexText(promise.signature),
   };
 }

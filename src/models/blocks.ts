@@ -17,6 +17,7 @@ export function splitBlocks(text: string): Block[] {
   let heading = "";
   let pending: string | undefined;
   for (const piece of pieces(text)) {
+    if (isDecoration(piece)) continue;
     const title = /^#{1,6}\s+(.*?)\s*#*$/.exec(piece)?.[1];
     if (title !== undefined) {
       if (pending !== undefined) blocks.push(makeBlock(pending, heading, blocks.length));
@@ -39,6 +40,16 @@ export function splitBlocks(text: string): Block[] {
 const introduces = /:\s*$/;
 const fence = /^\s{0,3}(```+|~~~+)/;
 const anyFence = /^\s{0,3}(?:```|~~~)/m;
+
+/** HTML tags, images and badges without a word of their own: an anchor or a logo answers nothing. */
+function isDecoration(piece: string): boolean {
+  if (fence.test(piece)) return false;
+  const words = piece
+    .replaceAll(/!\[[^\]]*\]\([^)]*\)/g, "")
+    .replaceAll(/<[^>]*>/g, "")
+    .replaceAll(/\[\s*\]\([^)]*\)/g, "");
+  return !/[\p{L}\p{N}]/u.test(words);
+}
 
 function makeBlock(text: string, heading: string, order: number): Block {
   return { text, heading, hasCode: /```|~~~|^\s{4}\S|`[^`]+`/m.test(text), order };

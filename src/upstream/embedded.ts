@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { type Engine, type EngineEvent, type EngineRequest, failed } from "./engine.ts";
+import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "./engine.ts";
 import type { FromWorker, ToWorker } from "./workerProtocol.ts";
 import { startWorker } from "./workerThread.ts";
 
@@ -34,10 +34,10 @@ export class EmbeddedEngine implements Engine {
     return this.#restarts;
   }
 
-  async *complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<readonly EngineEvent[]> {
     const live = this.#isClosed ? undefined : this.#worker();
     if (live === undefined || !(await live.ready)) {
-      yield failed("upstream_failed", "the embedded engine is not running");
+      yield [failed("upstream_failed", "the embedded engine is not running")];
       return;
     }
     const run = live.begin(request);
@@ -46,9 +46,8 @@ export class EmbeddedEngine implements Engine {
     else signal.addEventListener("abort", onAbort, { once: true });
     try {
       while (!run.isOver || run.events.length > 0) {
-        const event = run.events.shift();
         if (signal.aborted) return;
-        if (event !== undefined) yield event;
+        if (run.events.length > 0) yield run.events.splice(0);
         else
           await new Promise<void>((resolve) => {
             run.wake = resolve;

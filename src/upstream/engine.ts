@@ -2,10 +2,18 @@ import type { Refusal } from "../core/result.ts";
 
 /**
  * An inference engine. Expected failures are events, not exceptions; the last event is `end` or `failed`, and `usage`, where the engine
- * counts, comes before it. Leaving the iteration early, or aborting the signal, stops the work behind it; an aborted run ends without a last event.
+ * counts, comes before it. Events come in the batches in which they arrived. Leaving the iteration early, or aborting the signal, stops the work behind it; an aborted run ends without a last event.
  */
 export interface Engine {
-  complete(request: EngineRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  complete(request: EngineRequest, signal: StopSignal): AsyncIterable<readonly EngineEvent[]>;
+}
+
+/** What tells a piece of work to stop. An AbortSignal is one. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 export interface EngineRequest {

@@ -2,7 +2,7 @@ import { answer } from "../models/answer.ts";
 import { encode, TokenDecoder } from "../models/bpe.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { generate } from "../models/infinigram.ts";
-import { type Engine, type EngineEvent, type EngineRequest, failed } from "./engine.ts";
+import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "./engine.ts";
 import { StopText } from "./stopText.ts";
 
 /** Parts after which the event loop gets a turn, so that a cancellation can arrive. */
@@ -20,28 +20,28 @@ export class InfinigramEngine implements Engine {
     this.#indexes = indexes;
   }
 
-  async *complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<readonly EngineEvent[]> {
     const index = this.#indexes.get(request.model);
     if (index === undefined) {
-      yield failed("upstream_failed", `the embedded engine has no model "${request.model}"`);
+      yield [failed("upstream_failed", `the embedded engine has no model "${request.model}"`)];
       return;
     }
     const stop = new StopText(request.stop);
-    const steps = request.mode === "chat" ? chat(index, request, signal) : continuation(index, request);
+    const steps = request.mode === "chat" ? chat(index, request) : continuation(index, request);
     let tokensOut = 0;
     for (let parts = 1; ; parts++) {
       if (parts % PARTS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
       if (signal.aborted) return;
       const step = steps.next();
       if (step.done === true) {
-        yield* ending(index, request, tokensOut, step.value, stop.end());
+        yield ending(index, request, tokensOut, step.value, stop.end());
         return;
       }
       tokensOut += step.value.tokens;
       const text = stop.push(step.value.text);
-      if (text !== "") yield { type: "text", text };
+      if (text !== "") yield [{ type: "text", text }];
       if (stop.isStopped) {
-        yield* ending(index, request, tokensOut, "stop", "");
+        yield ending(index, request, tokensOut, "stop", "");
         return;
       }
     }
@@ -61,9 +61,9 @@ interface Part {
 
 type Finish = "stop" | "length";
 
-function* chat(index: CorpusIndex, request: EngineRequest, signal: AbortSignal): Generator<Part, Finish> {
+function* chat(index: CorpusIndex, request: EngineRequest): Generator<Part, Finish> {
   const { messages, passages: records, maxTokens } = request;
-  const outcome = yield* answer(index, { messages, records, maxTokens, signal });
+  const outcome = yield* answer(index, { messages, records, maxTokens });
   return outcome.finish === "length" ? "length" : "stop";
 }
 
@@ -83,16 +83,18 @@ function* continuation(index: CorpusIndex, request: EngineRequest): Generator<Pa
   }
 }
 
-function* ending(
+function ending(
   index: CorpusIndex,
   request: EngineRequest,
   tokensOut: number,
   reason: Finish,
   rest: string,
-): Generator<EngineEvent> {
-  if (rest !== "") yield { type: "text", text: rest };
-  yield { type: "usage", tokensIn: tokensOf(index, request), tokensOut };
-  yield { type: "end", reason };
+): EngineEvent[] {
+  return [
+    ...(rest === "" ? [] : [{ type: "text", text: rest } as const]),
+    { type: "usage", tokensIn: tokensOf(index, request), tokensOut },
+    { type: "end", reason },
+  ];
 }
 
 /** Tommy Ettinger's mulberry32: uniform in [0, 1), the same for the same seed. */

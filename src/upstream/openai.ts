@@ -1,6 +1,7 @@
+import { EventEmitter } from "node:events";
 import { type Dispatcher, Pool } from "undici";
 import { assert, type Refusal } from "../core/result.ts";
-import { type Engine, type EngineEvent, type EngineRequest, failed } from "./engine.ts";
+import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "./engine.ts";
 import { SseParser } from "./sse.ts";
 
 /** An OpenAI-compatible server: vLLM, llama.cpp, a provider, another node. */
@@ -47,7 +48,11 @@ export class OpenAiEngine implements Engine {
     });
   }
 
-  async *complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<EngineEvent> {
+    if (signal.aborted) return;
+    const stop = new EventEmitter();
+    const onAbort = () => stop.emit("abort");
+    signal.addEventListener("abort", onAbort, { once: true });
     let response: Dispatcher.ResponseData;
     try {
       response = await this.#pool.request({
@@ -55,7 +60,7 @@ export class OpenAiEngine implements Engine {
         path: `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`,
         headers: this.#headers,
         body: JSON.stringify(wireRequest(request)),
-        signal,
+        signal: stop,
       });
     } catch (error) {
       if (!signal.aborted) yield { type: "failed", refusal: refusalOfError(error) };
@@ -72,6 +77,7 @@ export class OpenAiEngine implements Engine {
     } catch (error) {
       if (!signal.aborted) yield { type: "failed", refusal: refusalOfError(error) };
     } finally {
+      signal.removeEventListener("abort", onAbort);
       if (!response.body.readableEnded) response.body.destroy();
     }
   }

@@ -42,9 +42,9 @@ async function run(
     events = [];
   };
   try {
-    for await (const event of engine.complete(request, signal)) {
+    for await (const batch of engine.complete(request, signal)) {
       if (signal.aborted) break;
-      events.push(event);
+      events.push(...batch);
       flush ??= setImmediate(() => send(false));
     }
   } catch (error) {

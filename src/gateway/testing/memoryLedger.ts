@@ -40,8 +40,9 @@ export class MemoryLedger implements Ledger {
   readonly assets: Assets = noAssets;
   readonly state = new MemoryState();
 
-  /** `postDelayMs` stands for the time that durability takes. */
-  constructor(nowMs: () => number, postDelayMs = 0) {
+  /** `postDelayMs` stands for the time that durability takes; of `receiptsMax` receipts the oldest are forgotten, for long benchmarks. */
+  constructor(nowMs: () => number, postDelayMs = 0, receiptsMax = Number.POSITIVE_INFINITY) {
+    this.state.receiptsMax = receiptsMax;
     this.accounts = memoryAccounts(this.state, nowMs);
     this.holds = memoryHolds(this.state);
     this.books = memoryBooks(this.state, this.id, nowMs, postDelayMs);
@@ -78,6 +79,8 @@ class MemoryState {
   /** By number, less one. */
   readonly payeeList: MemoryPayee[] = [];
   ids = 0;
+  receiptsMax = Number.POSITIVE_INFINITY;
+  receiptsPosted = 0;
   debited = 0n;
   isClosed = false;
   /** Set by a test: the next post is refused with it. */
@@ -104,7 +107,7 @@ class MemoryState {
   }
 
   numberOf(id: Uint8Array): number {
-    const key = toHex(id);
+    const key = bytesKey(id);
     let payee = this.payees.get(key);
     if (payee === undefined) {
       payee = { number: this.payees.size + 1, id, lifetime: 0n };
@@ -201,12 +204,12 @@ function memoryHolds(state: MemoryState): Holds {
       }
       state.ids += 1;
       const hold = { id: sha256(utf8(`hold${state.ids}`)).slice(0, 16), account, amount };
-      state.holds.set(toHex(hold.id), hold);
+      state.holds.set(bytesKey(hold.id), hold);
       return ok(hold);
     },
-    renew: (id) => state.holds.has(toHex(id)),
+    renew: (id) => state.holds.has(bytesKey(id)),
     release: (id) => {
-      state.holds.delete(toHex(id));
+      state.holds.delete(bytesKey(id));
     },
     count: () => state.holds.size,
     totalHeld: () => [...state.holds.values()].reduce((sum, hold) => sum + BigInt(hold.amount), 0n),
@@ -214,7 +217,7 @@ function memoryHolds(state: MemoryState): Holds {
 }
 
 function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number, postDelayMs: number): Books {
-  const find = (id: Uint8Array) => state.receipts.get(toHex(id));
+  const find = (id: Uint8Array) => state.receipts.get(bytesKey(id));
   const keyOf = (account: string, key: string) => `${account}\n${key}`;
   const absent = async () => refuse("not_found", "not in the memory ledger");
   return {
@@ -259,13 +262,13 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
       yield* state.entries.slice(from, until);
     },
     size: () => state.entries.length,
-    payeeNumber: (id) => state.payees.get(toHex(id))?.number,
+    payeeNumber: (id) => state.payees.get(bytesKey(id))?.number,
     payee: (number) => {
       const found = state.payeeList[number - 1];
       return found === undefined ? undefined : { id: found.id, type: "party" };
     },
     accrued: (payee) => {
-      const lifetime = state.payees.get(toHex(payee))?.lifetime ?? 0n;
+      const lifetime = state.payees.get(bytesKey(payee))?.lifetime ?? 0n;
       return { lifetime, open: lifetime };
     },
     payees: function* () {
@@ -280,9 +283,9 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
 }
 
 function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeMs: number): Result<Posted> {
-  const key = toHex(draft.hold);
+  const key = bytesKey(draft.hold);
   const hold = state.holds.get(key);
-  if (hold === undefined) return refuse("not_found", `no hold ${key}`);
+  if (hold === undefined) return refuse("not_found", `no hold ${toHex(draft.hold)}`);
   const fee = feeOf(draft.quote, draft.rate, draft.usage);
   if (!fee.ok) return fee;
   const own = ownOf({ fee: fee.value });
@@ -319,8 +322,16 @@ function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeM
   state.spent.set(hold.account, (state.spent.get(hold.account) ?? 0n) + BigInt(own));
   state.debited += BigInt(own);
   for (const leg of receipt.legs) state.payeeList[leg.payee - 1]!.lifetime += BigInt(leg.amount);
-  state.entries.push(entry, new Uint8Array());
+  state.entries.push(entry);
+  state.receiptsPosted += 1;
   const posted = { seq, timeMs, receipt, promise: promiseOf(receipt, seq, timeMs, entry) };
+  if (state.receipts.size >= state.receiptsMax) {
+    for (const oldest of state.receipts.keys()) {
+      state.receipts.delete(oldest);
+      break;
+    }
+    state.entries[seq - state.receiptsMax] = forgotten;
+  }
   const { opening, idempotency } = draft;
   state.receipts.set(key, { posted, entry, account: hold.account, ...(opening === undefined ? {} : { opening }) });
   if (idempotency !== undefined) {
@@ -330,6 +341,8 @@ function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeM
   }
   return ok(posted);
 }
+
+const forgotten = new Uint8Array();
 
 function shares(state: MemoryState, of: readonly { readonly payee: Uint8Array; readonly weight: number }[]): Share[] {
   return of.map(({ payee, weight }) => ({ payee: state.numberOf(payee), weight }));
@@ -361,7 +374,7 @@ function totals(state: MemoryState): Totals {
     debited: state.debited,
     credited: sum([...state.payees.values()].map((payee) => payee.lifetime)),
     held: [...state.holds.values()].reduce((total, hold) => total + BigInt(hold.amount), 0n),
-    receipts: state.receipts.size,
+    receipts: state.receiptsPosted,
   };
 }
 
@@ -386,3 +399,8 @@ const noAssets: Assets = {
   list: () => [],
   transfer: async () => refuse("not_found", "the memory ledger keeps no assets"),
 };
+
+/** A map key for bytes. */
+function bytesKey(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}

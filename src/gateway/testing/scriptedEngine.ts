@@ -1,5 +1,5 @@
 import type { Refusal } from "../../core/result.ts";
-import type { Engine, EngineEvent, EngineRequest } from "../ports.ts";
+import type { Engine, EngineEvent, EngineRequest, StopSignal } from "../ports.ts";
 
 /** One step of a scripted answer: a part of text, a pause, a failure, or an end. */
 export type Step =
@@ -23,7 +23,7 @@ export class ScriptedEngine implements Engine {
     this.script = typeof script === "function" ? script : () => script;
   }
 
-  async *complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<EngineEvent[]> {
     this.requests.push(request);
     this.running += 1;
     this.runningMost = Math.max(this.runningMost, this.running);
@@ -31,7 +31,7 @@ export class ScriptedEngine implements Engine {
       for (const step of this.script(request)) {
         if (signal.aborted) break;
         const event = await this.#play(step, signal);
-        if (event !== undefined) yield event;
+        if (event !== undefined) yield [event];
         if (event?.type === "end" || event?.type === "failed") return;
       }
     } finally {
@@ -40,7 +40,7 @@ export class ScriptedEngine implements Engine {
     }
   }
 
-  async #play(step: Step, signal: AbortSignal): Promise<EngineEvent | undefined> {
+  async #play(step: Step, signal: StopSignal): Promise<EngineEvent | undefined> {
     if ("say" in step) return { type: "text", text: step.say };
     if ("usage" in step) return { type: "usage", tokensIn: step.usage[0], tokensOut: step.usage[1] };
     if ("end" in step) return { type: "end", reason: step.end };
@@ -61,7 +61,7 @@ export const hello: readonly Step[] = [
   { end: "stop" },
 ];
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+function sleep(ms: number, signal: StopSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     const onAbort = () => {

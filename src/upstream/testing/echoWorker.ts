@@ -10,7 +10,7 @@ serveEngine(parentPort, {
     const said = request.messages.at(-1)?.content ?? "";
     if (said === "crash") process.exit(7);
     if (said === "refuse") {
-      yield failed("invalid_request", "no");
+      yield [failed("invalid_request", "no")];
       return;
     }
     if (said === "broken") throw new Error("a bug");
@@ -19,9 +19,11 @@ serveEngine(parentPort, {
     for (const word of kept) {
       if (said === "slow") await new Promise((resolve) => setTimeout(resolve, 5));
       if (signal.aborted) return;
-      yield { type: "text", text: word };
+      yield [{ type: "text", text: word }];
     }
-    yield { type: "usage", tokensIn: words.length, tokensOut: kept.length };
-    yield { type: "end", reason: kept.length < words.length ? "length" : "stop" };
+    yield [
+      { type: "usage", tokensIn: words.length, tokensOut: kept.length },
+      { type: "end", reason: kept.length < words.length ? "length" : "stop" },
+    ];
   },
 });

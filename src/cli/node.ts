@@ -1,0 +1,309 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { padAddress, toHex } from "../core/bytes.ts";
+import { addressOf, type Domain, signDigest } from "../core/eip712.ts";
+import { ed25519PublicKey } from "../core/note.ts";
+import { ok, type Result } from "../core/result.ts";
+import type { DatanetStore } from "../datanets/store.ts";
+import { Gateway } from "../gateway/gateway.ts";
+import type { World } from "../gateway/ports.ts";
+import { readIfThere, writeAtomically } from "../host/files.ts";
+import type { ChildEvent } from "../host/supervisor.ts";
+import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
+import type { LedgerStore } from "../ledger/ports.ts";
+import { Publisher } from "../ledger/publish.ts";
+import type { LedgerTrustView } from "../protocol/workshop.ts";
+import { openDatanetStore } from "../store/datanetStore.ts";
+import { startEmbeddedPostgres } from "../store/embedded.ts";
+import { openLedgerStore } from "../store/ledgerStore.ts";
+import { type ChainPart, openChainPart } from "./chainPart.ts";
+import type { Children } from "./children.ts";
+import type { NodeOptions, RunningNode } from "./commands/command.ts";
+import { openDataFolder } from "./dataFolder.ts";
+import { DatanetDesk } from "./datanetDesk.ts";
+import { fileSink } from "./fileSink.ts";
+import { embeddedCost, ModelShelf } from "./modelShelf.ts";
+import { adminKeyPath, keepSecrets, type Secrets } from "./secrets.ts";
+import { Settlement } from "./settlement.ts";
+import { WorkshopPart } from "./workshopPart.ts";
+
+/** A running node with all its parts, for the commands that act from within it. */
+export interface Node extends RunningNode {
+  readonly data: string;
+  readonly ledger: OpenLedger;
+  readonly gateway: Gateway;
+  readonly chain: ChainPart;
+  readonly datanets: DatanetStore;
+  readonly shelf: ModelShelf;
+  readonly workshop: WorkshopPart;
+  readonly settlement: Settlement;
+  readonly publisher: Publisher;
+  readonly trust: LedgerTrustView;
+}
+
+const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
+const now = (): number => Date.now();
+/** What the node deposits for its API-key accounts on the development chain. */
+const DEVELOPMENT_DEPOSIT_NANO = 1_000_000_000_000n;
+const PUBLISH_EVERY_MS = 5_000;
+
+/** Starts everything that a node is, in order; all of it is handed to `children`, which stops it in reverse order. */
+export async function startNode(options: NodeOptions, children: Children): Promise<Result<Node>> {
+  const { say } = options;
+  const folder = await openDataFolder({ path: options.data });
+  if (!folder.ok) return folder;
+  const data = folder.value.path;
+  children.add({ name: "data folder", stop: () => folder.value.release() });
+  for (const note of folder.value.notes) say(note);
+  const secrets = await keepSecrets(data, random);
+  const onEvent = (event: ChildEvent): void => say(describe(event));
+  const stores = await openStores(options, data, children, onEvent);
+  if (!stores.ok) return stores;
+  const external = options.chain === undefined ? {} : { external: options.chain };
+  const chain = await openChainPart({ data, secrets, children, randomBytes: random, onEvent, say, ...external });
+  if (!chain.ok) return chain;
+  return assemble(options, data, secrets, children, stores.value, chain.value);
+}
+
+interface Stores {
+  readonly ledger: LedgerStore;
+  readonly datanets: DatanetStore;
+}
+
+async function openStores(
+  { databaseUrl, say }: NodeOptions,
+  data: string,
+  children: Children,
+  onEvent: (event: ChildEvent) => void,
+): Promise<Result<Stores>> {
+  let url = databaseUrl;
+  if (url === undefined) {
+    say("starting PostgreSQL");
+    const started = await startEmbeddedPostgres({ data, randomBytes: random, onEvent });
+    if (!started.ok) return started;
+    url = children.add({ name: "PostgreSQL", ...started.value }).url;
+  }
+  const ledger = await openLedgerStore({ url });
+  if (!ledger.ok) return ledger;
+  children.add({ name: "ledger store", stop: () => ledger.value.close() });
+  const datanets = await openDatanetStore({ url });
+  if (!datanets.ok) return datanets;
+  children.add({ name: "datanet store", stop: () => datanets.value.close() });
+  return ok({ ledger: ledger.value, datanets: datanets.value });
+}
+
+async function assemble(
+  options: NodeOptions,
+  data: string,
+  secrets: Secrets,
+  children: Children,
+  stores: Stores,
+  part: ChainPart,
+): Promise<Result<Node>> {
+  const { say } = options;
+  const { chain } = part;
+  const ledgerId = await chain.openLedger();
+  if (!ledgerId.ok) return ledgerId;
+  const domain: Domain = { chainId: chain.chainId, verifyingContract: chain.settlement };
+  const opened = await openLedger({
+    ...{ id: ledgerId.value, store: stores.ledger, domain, secret: secrets.accounts, node: padAddress(chain.node) },
+    world: { nowMs: now, randomBytes: random, warn: say },
+    signer: { sign: (digest) => signDigest(secrets.signer, digest) },
+    ...{ policy: part.policy, requireDeposit: true },
+    onProgress: (done, total) => say(`reading the journal: ${done} of ${total} entries`),
+  });
+  if (!opened.ok) return opened;
+  const ledger = opened.value;
+  children.add({ name: "ledger", stop: () => ledger.close() });
+  const keys = { domain, ed25519: secrets.log, secp256k1: secrets.signer };
+  const sink = fileSink(join(data, "journal"));
+  const publisher = new Publisher({
+    ledger: ledger.id,
+    sink,
+    keys,
+    entries: (from, until) => ledger.books.entries(from, until),
+  });
+  const settlementParts = { ledger, chain, publisher, domain, signer: secrets.signer, snapshot: part.snapshot, say };
+  const settlement = new Settlement({ ...settlementParts, nowMs: now, sleep: (ms) => sleep(ms) });
+  const funded = await fund(part, ledger, settlement);
+  if (!funded.ok) return funded;
+  const trust = trustOf(ledger, part, secrets);
+  await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
+  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say });
+  children.add({ name: "embedded engine", stop: () => house.shelf.close() });
+  const restored = await house.shelf.restore(say);
+  if (!restored.ok) return restored;
+  const adminKey = await keepAdminKey(data, ledger);
+  if (!adminKey.ok) return adminKey;
+  const listening = await house.gateway.listen(options.port, options.host);
+  if (!listening.ok) return listening;
+  const { url } = listening.value;
+  children.add({ name: "gateway", stop: () => house.gateway.drain(5_000) });
+  const resumed = await settlement.resume();
+  if (!resumed.ok) return resumed;
+  await publisher.publish(ledger.books.size());
+  children.add({ name: "housekeeping", stop: keepHouse(ledger, publisher, settlement, house.workshop, say) });
+  await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
+  const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };
+  return ok({ ...base, ...house, url, ledgerId: ledger.id, adminKey: adminKey.value });
+}
+
+interface Furnishing {
+  readonly data: string;
+  readonly stores: Stores;
+  readonly part: ChainPart;
+  readonly ledger: OpenLedger;
+  readonly settlement: Settlement;
+  readonly sink: ReturnType<typeof fileSink>;
+  readonly trust: LedgerTrustView;
+  readonly say: (text: string) => void;
+}
+
+/** Gateway, models and workshop: they know each other, so they are made together. */
+function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: Furnishing) {
+  const { chain } = part;
+  const provenance = { chain, ledger };
+  const desk = new DatanetDesk(stores.datanets, provenance, now);
+  const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
+  const made: { shelf?: ModelShelf; workshop?: WorkshopPart } = {};
+  const gateway = new Gateway({
+    ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
+    rate: { nanoPerUsd: 1_000_000_000, source: "play" },
+    labels: (payee) => labelOf(payee, operator, part, made.shelf),
+    chain: {
+      chainId: chain.chainId,
+      settlement: toHex(chain.settlement),
+      claimed: (payee) => chain.claimed(ledger.id, payee),
+    },
+    epochs: {
+      close: async () => {
+        const closed = await settlement.close();
+        return closed.ok ? ok({ epoch: closed.value.record.epoch, journalSize: closed.value.journalSize }) : closed;
+      },
+    },
+    workshop: (self) => {
+      const shelf = new ModelShelf({
+        data,
+        store: stores.datanets,
+        provenance,
+        gateway: self,
+        nowMs: now,
+        operator,
+        cost: embeddedCost,
+      });
+      const workshop = new WorkshopPart({
+        ...{
+          store: stores.datanets,
+          provenance,
+          desk,
+          shelf,
+          gateway: self,
+          nowMs: now,
+          randomBytes: random,
+          say,
+          trust,
+        },
+        ...{ noticeMs: part.actor === undefined ? NOTICE_MS : 2_000, knownKeys: () => new Set() },
+      });
+      Object.assign(made, { shelf, workshop });
+      return workshop;
+    },
+  });
+  return { gateway, shelf: made.shelf!, workshop: made.workshop! };
+}
+
+const NOTICE_MS = 7 * 24 * 3_600_000;
+
+function addressOfActor(part: ChainPart, index: number): Uint8Array {
+  return Uint8Array.from(Buffer.from(part.actor!(index).address.slice(2), "hex"));
+}
+
+function labelOf(
+  payee: Uint8Array,
+  operator: Uint8Array,
+  part: ChainPart,
+  shelf: ModelShelf | undefined,
+): string | undefined {
+  const key = toHex(payee);
+  if (key === toHex(operator)) return "operator: embedded engine";
+  if (key === toHex(padAddress(part.chain.node))) return "this node";
+  if (key === toHex(part.policy.reservePayee)) return "reserve: validation, disputes, refunds";
+  if (key === toHex(part.policy.datanetReservePayee)) return "treasury: reserved for datanets";
+  return shelf?.labelOf(payee);
+}
+
+/** On the development chain the node makes a deposit of its own, so that accounts can be granted play money at once. */
+async function fund({ chain, actor }: ChainPart, ledger: OpenLedger, settlement: Settlement): Promise<Result<void>> {
+  const seen = await settlement.watchDeposits();
+  if (!seen.ok || actor === undefined || ledger.books.totals().deposited > 0n) return seen;
+  const deposited = await chain.deposit(ledger.id, DEVELOPMENT_DEPOSIT_NANO);
+  return deposited.ok ? settlement.watchDeposits() : deposited;
+}
+
+function trustOf(ledger: OpenLedger, { chain, rpcUrl, actor }: ChainPart, secrets: Secrets): LedgerTrustView {
+  const contracts = Object.fromEntries(
+    Object.entries(chain.contracts).map(([name, address]) => [name, toHex(address)]),
+  );
+  return {
+    ...{ ledger: toHex(ledger.id), chainId: chain.chainId, settlement: toHex(chain.settlement), contracts },
+    ...{ signer: toHex(addressOf(secrets.signer)), logKey: toHex(ed25519PublicKey(secrets.log)) },
+    ...(actor === undefined ? {} : { rpcUrl }),
+  };
+}
+
+/** The key that the command line uses: made once, and made again when the ledger does not know it. */
+async function keepAdminKey(data: string, ledger: OpenLedger): Promise<Result<string>> {
+  const kept = (await readIfThere(adminKeyPath(data)))?.trim();
+  const known = kept === undefined ? undefined : ledger.accounts.findKey(kept);
+  if (kept !== undefined && known !== undefined && known.revokedMs === undefined) return ok(kept);
+  const account = await ledger.accounts.open({ name: "node owner" });
+  if (!account.ok) return account;
+  const key = await ledger.accounts.createKey({ account: account.value.id, name: "command line", admin: true });
+  if (!key.ok) return key;
+  await writeAtomically(adminKeyPath(data), `${key.value.secret}\n`, { mode: 0o600 });
+  return ok(key.value.secret);
+}
+
+/** Publishes the journal, books deposits and settles bindings while the node runs; what fails is tried again at the next turn. */
+function keepHouse(
+  ledger: OpenLedger,
+  publisher: Publisher,
+  settlement: Settlement,
+  workshop: WorkshopPart,
+  say: (text: string) => void,
+): () => Promise<void> {
+  let turn: Promise<void> = Promise.resolve();
+  const round = async (): Promise<void> => {
+    if ((publisher.published?.size ?? 0) < ledger.books.size()) await publisher.publish(ledger.books.size());
+    for (const done of [await settlement.watchDeposits(), await workshop.settleBindings()])
+      if (!done.ok) say(done.error.message);
+  };
+  const timer = setInterval(() => {
+    turn = turn
+      .then(round)
+      .catch((error: unknown) => say(`housekeeping: ${error instanceof Error ? error.message : String(error)}`));
+  }, PUBLISH_EVERY_MS);
+  return async () => {
+    clearInterval(timer);
+    await turn;
+    await publisher.publish(ledger.books.size());
+  };
+}
+
+function worldOf(say: (text: string) => void): World {
+  return {
+    nowMs: now,
+    elapsedMs: () => performance.now(),
+    randomBytes: random,
+    log: (level, message, fields) => {
+      if (level === "error" || level === "warn")
+        say(`${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`);
+    },
+  };
+}
+
+function describe(event: ChildEvent): string {
+  const { kind, name, ...rest } = event;
+  return `${name}: ${kind}${"note" in rest ? `, ${String(rest.note)}` : ""}`;
+}

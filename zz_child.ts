@@ -65,7 +65,7 @@ async function startOurs(origin: string): Promise<Started> {
     ...{ unit: "nano", royalty: prices },
   });
   gateway.operators.put({
-    ...{ name: "upstream", payee: randomBytes(32), engine: (process.env["V"] ?? "").includes("engine") ? { complete: async function* () { yield { type: "text" as const, text: "word ".repeat(32) }; yield { type: "usage" as const, tokensIn: 5, tokensOut: 32 }; yield { type: "end" as const, reason: "stop" as const }; } } : new OpenAiEngine({ baseUrl: `${origin}/v1` }) },
+    ...{ name: "upstream", payee: randomBytes(32), engine: (process.env["V"] ?? "").includes("engine") ? { complete: async function* () { yield [{ type: "text" as const, text: "word ".repeat(32) }, { type: "usage" as const, tokensIn: 5, tokensOut: 32 }, { type: "end" as const, reason: "stop" as const }]; } } : new OpenAiEngine({ baseUrl: `${origin}/v1` }) },
     ...{ models: { bench: "bench" }, unit: "nano", cost: prices, concurrency: 64 },
   });
   const { url } = unwrap(await gateway.listen(0));

@@ -9,7 +9,7 @@ import { unwrap } from "../src/core/result.ts";
 import { encode } from "../src/models/bpe.ts";
 import { type CorpusIndex, indexTokens } from "../src/models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../src/models/corpusIndexFile.ts";
-import { houseTokenizer } from "../src/models/houseTokenizer.ts";
+import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
 import { buildSuffixArray } from "../src/models/suffixArray.ts";
 
 const TOKENS = 10_000_000;

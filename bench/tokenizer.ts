@@ -3,7 +3,7 @@ import { gunzipSync } from "node:zlib";
 import { decode, encode } from "../src/models/bpe.ts";
 import { writeTokenizerJson } from "../src/models/bpeFile.ts";
 import { trainTokenizer } from "../src/models/bpeTrain.ts";
-import { houseTokenizer } from "../src/models/houseTokenizer.ts";
+import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
 
 /**
  * Trains the house tokenizer from the READMEs of the installed packages and, where present, from manual pages and standards, and measures it.

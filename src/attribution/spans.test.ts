@@ -4,7 +4,7 @@ import { toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { encode } from "../models/bpe.ts";
 import { buildIndex, type CorpusIndex, indexTokens } from "../models/corpusIndex.ts";
-import { houseTokenizer } from "../models/houseTokenizer.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { attributeText } from "./attribute.ts";
 import { findMaximalSpans } from "./maximalSpans.ts";
 import { log2Units } from "./rarity.ts";

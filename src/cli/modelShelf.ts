@@ -13,7 +13,7 @@ import { readIfThere, writeAtomically } from "../host/files.ts";
 import { encode } from "../models/bpe.ts";
 import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
-import { houseTokenizer } from "../models/houseTokenizer.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { EmbeddedEngine } from "../upstream/embedded.ts";
 import { embeddedInfinigram } from "../upstream/infinigramHost.ts";
 import { groundModel, People } from "./grounding.ts";

@@ -5,6 +5,7 @@ import { padAddress, toHex } from "../core/bytes.ts";
 import { addressOf, type Domain, signDigest } from "../core/eip712.ts";
 import { ed25519PublicKey } from "../core/note.ts";
 import { ok, type Result } from "../core/result.ts";
+import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import type { World } from "../gateway/ports.ts";
@@ -212,8 +213,6 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
   });
   return { gateway, shelf: made.shelf!, workshop: made.workshop! };
 }
-
-const NOTICE_MS = 7 * 24 * 3_600_000;
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {
   return Uint8Array.from(Buffer.from(part.actor!(index).address.slice(2), "hex"));

@@ -87,15 +87,6 @@ export function u64(value: number | bigint): Uint8Array {
   return bytes;
 }
 
-/** A whole number below 2^128 as 16 big-endian bytes; negative values in two's complement. */
-export function i128(value: bigint): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt.asUintN(64, value >> 64n));
-  view.setBigUint64(8, BigInt.asUintN(64, value));
-  return bytes;
-}
-
 /** An Ethereum address (20 bytes) as a 32-byte party id. */
 export function padAddress(address: Uint8Array): Uint8Array {
   assert(address.length === 20, "an address has 20 bytes");

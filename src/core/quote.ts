@@ -54,15 +54,6 @@ export function feeOf(quote: Quote, rate: Rate, usage: Usage): Result<Fee> {
   return ok({ cost: Number(cost), royalty: Number(royalty) });
 }
 
-/** The prices of several assets' terms, added up. All must be in the same unit. */
-export function addPrices(...lines: readonly Prices[]): Prices {
-  return {
-    inPerMillion: lines.reduce((sum, line) => sum + line.inPerMillion, 0),
-    outPerMillion: lines.reduce((sum, line) => sum + line.outPerMillion, 0),
-    perCall: lines.reduce((sum, line) => sum + line.perCall, 0),
-  };
-}
-
 function lineNano(prices: Prices, unit: PriceUnit, rate: Rate, usage: Usage): bigint {
   for (const count of [usage.tokensIn, usage.tokensOut, usage.calls]) {
     assert(Number.isSafeInteger(count) && count >= 0, "usage is counted in whole numbers");

@@ -9,7 +9,7 @@ import { MemoryDatanetStore } from "../datanets/memoryStore.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import { buildVersion } from "../datanets/version.ts";
 import { buildIndex } from "../models/corpusIndex.ts";
-import { houseTokenizer } from "../models/houseTokenizer.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { receiptDetailSchema } from "../protocol/receipts.ts";
 import { embeddedInfinigram } from "../upstream/infinigramHost.ts";
 import { datanetDirectory } from "./datanetDirectory.ts";

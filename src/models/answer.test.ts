@@ -7,7 +7,7 @@ import { type AnswerOutcome, answer, cannotAnswer, type RetrievedRecord } from "
 import { splitBlocks } from "./blocks.ts";
 import { encode } from "./bpe.ts";
 import { buildIndex, type CorpusIndex } from "./corpusIndex.ts";
-import { houseTokenizer } from "./houseTokenizer.ts";
+import { houseTokenizer } from "./houseTokenizerFile.ts";
 import { queryTerms, stemOf, stemsOf } from "./queryTerms.ts";
 
 const house = houseTokenizer();

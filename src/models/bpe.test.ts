@@ -5,7 +5,7 @@ import { unwrap } from "../core/result.ts";
 import { charRange, decode, decodeBytes, encode, encodeBytes, TokenDecoder, wordPattern } from "./bpe.ts";
 import { parseTokenizerJson, writeTokenizerJson } from "./bpeFile.ts";
 import { trainTokenizer } from "./bpeTrain.ts";
-import { houseTokenizer } from "./houseTokenizer.ts";
+import { houseTokenizer } from "./houseTokenizerFile.ts";
 
 const house = houseTokenizer();
 const text = fc.string({ unit: "binary", maxLength: 60 }).map((value) => value.toWellFormed());

@@ -10,7 +10,7 @@ import { END_OF_RECORD, encode, type Tokenizer } from "./bpe.ts";
 import { trainTokenizer } from "./bpeTrain.ts";
 import { buildIndex, type CorpusIndex, indexTokens, recordAt, recordTokens } from "./corpusIndex.ts";
 import { loadIndex, saveIndex } from "./corpusIndexFile.ts";
-import { houseTokenizer } from "./houseTokenizer.ts";
+import { houseTokenizer } from "./houseTokenizerFile.ts";
 import { countPattern, generate, nextTokens } from "./infinigram.ts";
 
 const house = houseTokenizer();

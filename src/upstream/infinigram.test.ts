@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { cannotAnswer } from "../models/answer.ts";
 import { buildIndex } from "../models/corpusIndex.ts";
-import { houseTokenizer } from "../models/houseTokenizer.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { EngineRequest, Passage } from "./engine.ts";
 import { InfinigramEngine, tokensOf } from "./infinigram.ts";
 import { embeddedInfinigram } from "./infinigramHost.ts";

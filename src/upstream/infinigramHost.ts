@@ -1,6 +1,6 @@
 import { assert } from "../core/result.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
-import { houseTokenizer } from "../models/houseTokenizer.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { EmbeddedEngine } from "./embedded.ts";
 
 /** An index as it travels to a worker: its arrays are shared memory, and the worker has the tokenizer already. */

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../core/result.ts";
-import { houseTokenizer } from "../models/houseTokenizer.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { InfinigramEngine } from "./infinigram.ts";
 import type { SharedIndex } from "./infinigramHost.ts";
 import { serveEngine } from "./workerProtocol.ts";

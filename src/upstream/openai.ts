@@ -1,7 +1,7 @@
-import { EventEmitter } from "node:events";
-import { type Dispatcher, Pool } from "undici";
+import { Pool } from "undici";
 import { assert, type Refusal } from "../core/result.ts";
 import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "./engine.ts";
+import { Inbox } from "./inbox.ts";
 import { SseParser } from "./sse.ts";
 
 /** An OpenAI-compatible server: vLLM, llama.cpp, a provider, another node. */
@@ -48,37 +48,24 @@ export class OpenAiEngine implements Engine {
     });
   }
 
-  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<EngineEvent> {
+  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<readonly EngineEvent[]> {
     if (signal.aborted) return;
-    const stop = new EventEmitter();
-    const onAbort = () => stop.emit("abort");
+    const inbox = new Inbox();
+    const onAbort = () => inbox.stop();
     signal.addEventListener("abort", onAbort, { once: true });
-    let response: Dispatcher.ResponseData;
     try {
-      response = await this.#pool.request({
-        method: "POST",
-        path: `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`,
-        headers: this.#headers,
-        body: JSON.stringify(wireRequest(request)),
-        signal: stop,
-      });
+      const path = `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`;
+      const body = JSON.stringify(wireRequest(request));
+      this.#pool.dispatch({ method: "POST", path, headers: this.#headers, body }, inbox);
+      await inbox.head();
+      if (inbox.status !== 200) yield [{ type: "failed", refusal: await refusalOfStatus(inbox) }];
+      else if (inbox.contentType.startsWith("text/event-stream")) yield* this.#streamed(inbox);
+      else yield await this.#whole(inbox);
     } catch (error) {
-      if (!signal.aborted) yield { type: "failed", refusal: refusalOfError(error) };
-      return;
-    }
-    try {
-      if (response.statusCode !== 200) {
-        yield { type: "failed", refusal: await refusalOfStatus(response) };
-        return;
-      }
-      const type = String(response.headers["content-type"] ?? "");
-      if (type.startsWith("text/event-stream")) yield* this.#streamed(response);
-      else yield* this.#whole(response);
-    } catch (error) {
-      if (!signal.aborted) yield { type: "failed", refusal: refusalOfError(error) };
+      if (!signal.aborted) yield [{ type: "failed", refusal: refusalOfError(error) }];
     } finally {
       signal.removeEventListener("abort", onAbort);
-      if (!response.body.readableEnded) response.body.destroy();
+      inbox.stop();
     }
   }
 
@@ -86,50 +73,69 @@ export class OpenAiEngine implements Engine {
     return this.#pool.close();
   }
 
-  async *#streamed(response: Dispatcher.ResponseData): AsyncGenerator<EngineEvent> {
+  /** One batch for all that arrived together. */
+  async *#streamed(inbox: Inbox): AsyncGenerator<readonly EngineEvent[]> {
+    const chunks = new ChunkReader();
     const parser = new SseParser();
     let bytes = 0;
-    let finish: "stop" | "length" | undefined;
-    for await (const part of response.body) {
-      const chunk: Uint8Array = part;
-      bytes += chunk.length;
-      if (bytes > this.#bytesMax) {
-        yield failed("upstream_failed", `the answer is larger than ${this.#bytesMax} bytes`);
+    for (;;) {
+      const parts = await inbox.read();
+      if (parts === undefined) {
+        yield [chunks.ended()];
         return;
       }
-      for (const data of parser.push(chunk)) {
-        if (data === "[DONE]") {
-          yield finish === undefined ? unfinished() : { type: "end", reason: finish };
-          return;
-        }
-        const read = readChunk(data);
-        if (read.failure !== undefined) {
-          yield { type: "failed", refusal: read.failure };
-          return;
-        }
-        if (read.text !== "") yield { type: "text", text: read.text };
-        if (read.usage !== undefined) yield { type: "usage", ...read.usage };
-        finish = read.finish ?? finish;
+      const events: EngineEvent[] = [];
+      for (const part of parts) {
+        bytes += part.length;
+        for (const data of parser.push(part)) chunks.read(data, events);
       }
+      if (bytes > this.#bytesMax && !chunks.isOver) events.push(tooLarge(this.#bytesMax));
+      if (events.length > 0) yield events;
+      if (chunks.isOver || bytes > this.#bytesMax) return;
     }
-    yield finish === undefined ? unfinished() : { type: "end", reason: finish };
   }
 
   /** A server that does not stream answers with one object. */
-  async *#whole(response: Dispatcher.ResponseData): AsyncGenerator<EngineEvent> {
-    const text = await boundedText(response, this.#bytesMax);
-    if (text === undefined) {
-      yield failed("upstream_failed", `the answer is larger than ${this.#bytesMax} bytes`);
+  async #whole(inbox: Inbox): Promise<readonly EngineEvent[]> {
+    const text = await boundedText(inbox, this.#bytesMax);
+    if (text === undefined) return [tooLarge(this.#bytesMax)];
+    const events: EngineEvent[] = [];
+    const chunks = new ChunkReader();
+    chunks.read(text, events);
+    if (!chunks.isOver) events.push(chunks.ended());
+    return events;
+  }
+}
+
+/** Turns the chunks of one answer into events. */
+class ChunkReader {
+  #finish: "stop" | "length" | undefined;
+  #isOver = false;
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  read(data: string, events: EngineEvent[]): void {
+    if (this.#isOver) return;
+    if (data === "[DONE]") {
+      this.#isOver = true;
+      events.push(this.ended());
       return;
     }
-    const read = readChunk(text);
-    if (read.failure !== undefined) {
-      yield { type: "failed", refusal: read.failure };
+    const { failure, text, usage, finish } = readChunk(data);
+    if (failure !== undefined) {
+      this.#isOver = true;
+      events.push({ type: "failed", refusal: failure });
       return;
     }
-    if (read.text !== "") yield { type: "text", text: read.text };
-    if (read.usage !== undefined) yield { type: "usage", ...read.usage };
-    yield read.finish === undefined ? unfinished() : { type: "end", reason: read.finish };
+    if (text !== "") events.push({ type: "text", text });
+    if (usage !== undefined) events.push({ type: "usage", ...usage });
+    this.#finish = finish ?? this.#finish;
+  }
+
+  ended(): EngineEvent {
+    return this.#finish === undefined ? unfinished() : { type: "end", reason: this.#finish };
   }
 }
 
@@ -202,14 +208,18 @@ function messageOf(error: unknown): string {
   return typeof message === "string" ? message.slice(0, 200) : "without a reason";
 }
 
+function tooLarge(bytesMax: number): EngineEvent {
+  return failed("upstream_failed", `the answer is larger than ${bytesMax} bytes`);
+}
+
 function unfinished(): EngineEvent {
   return failed("upstream_failed", "the operator's answer ended without a finish");
 }
 
 /** What the server's status means for a caller. Only a bad request is the caller's own; a refused key or an unknown model is between us and the operator. */
-async function refusalOfStatus(response: Dispatcher.ResponseData): Promise<Refusal> {
-  const { statusCode } = response;
-  const text = (await boundedText(response, 65_536)) ?? "";
+async function refusalOfStatus(inbox: Inbox): Promise<Refusal> {
+  const { status: statusCode } = inbox;
+  const text = (await boundedText(inbox, 65_536)) ?? "";
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -236,14 +246,16 @@ function refusalOfError(error: unknown): Refusal {
 }
 
 /** The whole body as text; undefined when it is larger than `bytesMax`. */
-async function boundedText(response: Dispatcher.ResponseData, bytesMax: number): Promise<string | undefined> {
-  const parts: Uint8Array[] = [];
+async function boundedText(inbox: Inbox, bytesMax: number): Promise<string | undefined> {
+  const all: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of response.body) {
-    const chunk: Uint8Array = part;
-    bytes += chunk.length;
+  for (;;) {
+    const parts = await inbox.read();
+    if (parts === undefined) return Buffer.concat(all, bytes).toString("utf8");
+    for (const part of parts) {
+      bytes += part.length;
+      all.push(part);
+    }
     if (bytes > bytesMax) return undefined;
-    parts.push(chunk);
   }
-  return Buffer.concat(parts).toString("utf8");
 }

@@ -7,7 +7,7 @@ import { ok, type Result, refuse } from "../../core/result.ts";
 import { readExport } from "../../datanets/importExport.ts";
 import type { DatanetRecord } from "../../datanets/record.ts";
 import { buildIndex } from "../../models/corpusIndex.ts";
-import { houseTokenizer } from "../../models/houseTokenizer.ts";
+import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
 import { command } from "./command.ts";
 import { wholeText } from "./inputs.ts";
 import { percent } from "./receipt.ts";

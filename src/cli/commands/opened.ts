@@ -10,7 +10,7 @@ import { readIfThere } from "../../host/files.ts";
 import type { Verdict } from "../../ledger/verify.ts";
 import { type CorpusIndex, recordCount, recordId } from "../../models/corpusIndex.ts";
 import { loadIndex } from "../../models/corpusIndexFile.ts";
-import { houseTokenizer } from "../../models/houseTokenizer.ts";
+import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
 import { parseInput, parseJson } from "../../protocol/parse.ts";
 import { openingSchema } from "../../protocol/receipts.ts";
 

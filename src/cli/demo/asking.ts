@@ -9,15 +9,15 @@ import { openingSchema } from "../../protocol/receipts.ts";
 import type { Node } from "../node.ts";
 import type { Output } from "../output.ts";
 
-/** A customer of the demonstration: an account with play money, asking through the official OpenAI client. */
-export interface Customer {
+/** A payer of the demonstration: an account with play money, asking through the official OpenAI client. */
+export interface Payer {
   readonly account: string;
   readonly client: OpenAI;
 }
 
 const CREDIT_NANO = 100_000_000_000;
 
-export async function openCustomer(node: Node): Promise<Result<Customer>> {
+export async function openPayer(node: Node): Promise<Result<Payer>> {
   const { accounts } = node.ledger;
   const known = accounts.list().find((account) => account.name === "demonstration");
   const account = known === undefined ? await accounts.open({ name: "demonstration" }) : ok(known);
@@ -59,7 +59,7 @@ export interface Evidence {
 /** Asks, and reads the receipt behind the answer. With `stream` the words are handed on as they come. */
 export async function ask(
   node: Node,
-  customer: Customer,
+  payer: Payer,
   model: string,
   question: string,
   stream?: (text: string) => void,
@@ -67,7 +67,7 @@ export async function ask(
   const started = performance.now();
   const order = { model, messages: [{ role: "user" as const, content: question }], max_tokens: 220 };
   const said =
-    stream === undefined ? await askWhole(customer.client, order) : await askStreaming(customer.client, order, stream);
+    stream === undefined ? await askWhole(payer.client, order) : await askStreaming(payer.client, order, stream);
   const settled = settlementSchema.safeParse(said.openledger);
   if (!settled.success) return refuse("upstream_failed", "the answer came without its receipt");
   const id = parseHex(settled.data.receipt);

@@ -10,7 +10,7 @@ import type { DemoOptions } from "../commands/command.ts";
 import { fileSink } from "../fileSink.ts";
 import { type Node, startNode } from "../node.ts";
 import type { Output } from "../output.ts";
-import { type Asked, ask, type Customer, openCustomer, percent, showAsked } from "./asking.ts";
+import { type Asked, ask, openPayer, type Payer, percent, showAsked } from "./asking.ts";
 import { type Library, openLibrary } from "./library.ts";
 import { plantCopies, removeTopRecord, share, skim } from "./proofs.ts";
 import { npmQuestions, questionsAbout, streamedQuestion, unanswerable } from "./questions.ts";
@@ -51,10 +51,10 @@ class Demonstration {
     if (!library.ok) return library;
     this.model = library.value.model;
     this.#showLibrary(library.value);
-    const customer = await openCustomer(this.#node);
-    if (!customer.ok) return customer;
+    const payer = await openPayer(this.#node);
+    if (!payer.ok) return payer;
     output.heading("2 · Questions, through the official OpenAI client");
-    const asked = await this.#askAll(library.value, customer.value, startedMs);
+    const asked = await this.#askAll(library.value, payer.value, startedMs);
     if (!asked.ok) return asked;
     output.heading("3 · An epoch on chain, a claim, and a refusal");
     const settled = await this.#settle(library.value);
@@ -63,7 +63,7 @@ class Demonstration {
     const proven = await this.#prove(library.value, asked.value);
     if (!proven.ok) return proven;
     output.heading("5 · A month: 200 questions, one statement");
-    const month = await this.#month(library.value, customer.value);
+    const month = await this.#month(library.value, payer.value);
     if (!month.ok) return month;
     const { totals } = { totals: this.#node.ledger.books.totals() };
     const seconds = Math.round((Date.now() - startedMs) / 100) / 10;
@@ -94,7 +94,7 @@ class Demonstration {
 
   async #askAll(
     library: Library,
-    customer: Customer,
+    payer: Payer,
     startedMs: number,
   ): Promise<Result<{ readonly asked: readonly Asked[]; readonly sums: Record<string, unknown> }>> {
     const node = this.#node;
@@ -106,7 +106,7 @@ class Demonstration {
     const asked: Asked[] = [];
     let firstReceiptSeconds = 0;
     for (const question of questions) {
-      const done = await ask(node, customer, library.model, question);
+      const done = await ask(node, payer, library.model, question);
       if (!done.ok) return done;
       firstReceiptSeconds ||= Math.round((Date.now() - startedMs) / 100) / 10;
       asked.push(done.value);
@@ -115,13 +115,13 @@ class Demonstration {
     const streamed = this.#repo === undefined ? streamedQuestion : questionsAbout(library.records, 3)[1]!;
     output.heading(`“${streamed}” (streamed)`);
     let words = 0;
-    const stream = await ask(node, customer, library.model, streamed, () => {
+    const stream = await ask(node, payer, library.model, streamed, () => {
       words += 1;
     });
     if (!stream.ok) return stream;
     output.line(`  ${words} chunks came before the receipt did:`);
     showAsked(node, stream.value, output, true);
-    const refused = await ask(node, customer, library.model, unanswerable);
+    const refused = await ask(node, payer, library.model, unanswerable);
     if (!refused.ok) return refused;
     showAsked(node, refused.value, output);
     const fees = [...asked, stream.value, refused.value].reduce((sum, each) => sum + ownOf(each.receipt), 0);
@@ -223,13 +223,13 @@ class Demonstration {
     });
   }
 
-  async #month(library: Library, customer: Customer): Promise<Result<Record<string, unknown>>> {
+  async #month(library: Library, payer: Payer): Promise<Result<Record<string, unknown>>> {
     const { ledger, settlement, gateway } = this.#node;
     const output = this.#output;
     const questions = questionsAbout(library.records, 200);
     const started = Date.now();
     for (const [i, question] of questions.entries()) {
-      const done = await ask(this.#node, customer, library.model, question);
+      const done = await ask(this.#node, payer, library.model, question);
       if (!done.ok) return done;
       if (i % 10 === 9) output.progress(`${i + 1} of ${questions.length} questions`);
     }

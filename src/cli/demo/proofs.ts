@@ -12,7 +12,7 @@ import { Publisher } from "../../ledger/publish.ts";
 import { verifyJournal } from "../../ledger/verify.ts";
 import { answer } from "../../models/answer.ts";
 import { buildIndex, type CorpusIndex } from "../../models/corpusIndex.ts";
-import { houseTokenizer } from "../../models/houseTokenizer.ts";
+import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
 import { groundModel, People } from "../grounding.ts";
 import { scopeOf } from "../modelShelf.ts";
 import type { Node } from "../node.ts";

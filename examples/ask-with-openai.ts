@@ -2,7 +2,7 @@
  * Starts a whole node (PostgreSQL, a development chain, gateway) on a temporary folder, serves a small datanet's model, asks it through the
  * official OpenAI client, and checks by itself what the node promises: the receipt, its place in the signed batch, and whose signature it is.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
@@ -21,6 +21,7 @@ const TEXT = `A kettle is descaled with citric acid: dissolve two spoons of it i
 without heating it, pour it out, and boil clear water once before the next cup.`;
 
 const data = await mkdtemp(join(tmpdir(), "openledger-example-"));
+await chmod(data, 0o711); // started by root, PostgreSQL is another user's process, who has to get into the folder
 const children = new Children(process, (text) => console.error(text));
 try {
   const node = unwrap(await startNode({ data, port: 0, say: (text) => console.error(`  ${text}`) }, children));

@@ -14,7 +14,7 @@ import { importFolder } from "../src/datanets/importFolder.ts";
 import { importInto, publishVersion } from "../src/datanets/intake.ts";
 import { MemoryDatanetStore } from "../src/datanets/memoryStore.ts";
 import { buildIndex } from "../src/models/corpusIndex.ts";
-import { houseTokenizer } from "../src/models/houseTokenizer.ts";
+import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
 
 const pages = {
   ann: `# Sourdough

@@ -27,7 +27,7 @@ export class AccountBook implements Accounts {
   readonly #options: AccountBookOptions;
   readonly #keys = new Map<string, StoredKey>();
   readonly #byHash = new Map<string, string>();
-  readonly #references = new Set<string>();
+  readonly #moving = new Map<string, Promise<unknown>>();
 
   constructor(writer: Writer, purses: Purses, keys: readonly StoredKey[], options: AccountBookOptions) {
     this.#writer = writer;
@@ -164,22 +164,38 @@ export class AccountBook implements Accounts {
     return this.#options.statement(query);
   }
 
+  /** One booking of a reference at a time; whoever comes second waits for the first to be durable. */
   async #move(input: Omit<MovementRow, "timeMs">): Promise<Result<"booked" | "known">> {
-    const { ledger, store, world } = this.#options;
     if (!isNano(input.amount) || input.amount === 0)
       return refused("an amount is whole nano above 0 and below 2^53", "amount");
-    if (this.#references.has(input.reference)) return ok("known");
-    this.#references.add(input.reference);
-    try {
-      if (await store.hasMovement(ledger, input.reference)) return ok("known");
-      return await this.#writer.run((batch) => {
-        batch.movements.push({ ...input, timeMs: world.nowMs() });
-        this.#purses.move({ kind: input.kind, party: input.party, amount: BigInt(input.amount) });
-        return ok(() => "booked" as const);
-      });
-    } finally {
-      this.#references.delete(input.reference);
+    const running = this.#moving.get(input.reference);
+    if (running !== undefined) {
+      await running;
+      return this.#move(input);
     }
+    const moving = this.#book(input);
+    this.#moving.set(input.reference, moving);
+    try {
+      return await moving;
+    } finally {
+      this.#moving.delete(input.reference);
+    }
+  }
+
+  async #book(input: Omit<MovementRow, "timeMs">): Promise<Result<"booked" | "known">> {
+    const { ledger, store, world } = this.#options;
+    const known = await store.movement(ledger, input.reference);
+    if (known !== undefined && (known.amount !== input.amount || known.party !== input.party)) {
+      return refuse("idempotency_mismatch", `${known.amount} nano were booked under this key, not ${input.amount}`, {
+        field: "key",
+      });
+    }
+    if (known !== undefined) return ok("known");
+    return this.#writer.run((batch) => {
+      batch.movements.push({ ...input, timeMs: world.nowMs() });
+      this.#purses.move({ kind: input.kind, party: input.party, amount: BigInt(input.amount) });
+      return ok(() => "booked" as const);
+    });
   }
 
   /** An attacker who reads the database learns no key, and one who can write hashes cannot make one. */

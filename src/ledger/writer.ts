@@ -57,21 +57,24 @@ export class Writer {
   async #commit(batch: Batch): Promise<Result<Commit>> {
     const commit = batch.seal();
     if (batch.isEmpty) return { ok: true, value: commit };
-    const { store, ledger, world } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      const appended = await store.append(batch.rows());
-      if (appended.ok) return { ok: true, value: commit };
-      if (appended.error.code === "store_unavailable" && attempt < ATTEMPTS_MAX) {
-        await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
-        // The commit may have gone through before the connection broke: never append blindly.
-        const last = batch.lastSeq === undefined ? undefined : await store.lastSeq(ledger);
-        if (last?.ok && last.value === batch.lastSeq) return { ok: true, value: commit };
-        continue;
-      }
-      world.warn(`the ledger's writer stops: ${appended.error.message}`);
-      this.#stopped = appended;
-      return appended;
+    const { store, world } = this.#options;
+    const rows = batch.rows();
+    let outcome = await store.append(rows);
+    for (
+      let attempt = 1;
+      !outcome.ok && outcome.error.code === "store_unavailable" && attempt < ATTEMPTS_MAX;
+      attempt++
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
+      // The commit may have gone through before the connection broke: never append blindly.
+      const settled = await store.settle(rows);
+      if (!settled.ok) outcome = settled;
+      else outcome = settled.value === "written" ? { ok: true, value: undefined } : await store.append(rows);
     }
+    if (outcome.ok) return { ok: true, value: commit };
+    world.warn(`the ledger's writer stops: ${outcome.error.message}`);
+    this.#stopped = outcome;
+    return outcome;
   }
 }
 
@@ -135,7 +138,7 @@ export class Batch {
     const seq = this.#state.size;
     const entry = { ledger: this.#options.ledger, seq, timeMs: this.timeMs, ...body };
     const bytes = encodeEntry(entry);
-    const receipt = body.kind === "receipt" ? body.receipt.id : undefined;
+    const receipt = namedReceipt(body);
     this.entries.push({ seq, kind: entryKinds.indexOf(body.kind) + 1, receipt, bytes });
     this.bytes += bytes.length;
     this.#state.apply(entry);
@@ -145,10 +148,6 @@ export class Batch {
   get isEmpty(): boolean {
     const rows = [this.entries, this.accounts, this.keys, this.movements, this.epochMarks, this.idempotency];
     return rows.every((list) => list.length === 0);
-  }
-
-  get lastSeq(): number | undefined {
-    return this.entries.at(-1)?.seq;
   }
 
   /** Signs what was added, as the batch's last entry. */
@@ -190,4 +189,10 @@ function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued 
     }
     return (durable) => resolve(durable.ok ? { ok: true, value: done.value(durable.value) } : durable);
   };
+}
+
+/** The receipt that an entry is, or amends. */
+function namedReceipt(body: EntryBody): Uint8Array | undefined {
+  if (body.kind === "receipt") return body.receipt.id;
+  return body.kind === "correction" ? body.correction.receipt : undefined;
 }

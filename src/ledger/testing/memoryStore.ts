@@ -27,12 +27,17 @@ export function memoryStore(): LedgerStore {
       batches.push(batch);
       return ok(undefined);
     },
-    lastSeq: async () => ok(entries().length - 1),
+    settle: async (batch) => {
+      if (batches.includes(batch)) return ok("written");
+      return batch.term === term ? ok("absent") : refuse("writer_fenced", "a newer writer has the ledger");
+    },
     entries: async function* (_ledger, from, until) {
       yield* entries().slice(from, until);
     },
     receipt: async (_ledger, id) => {
-      const row = entries().find((entry) => entry.receipt !== undefined && equalBytes(entry.receipt, id));
+      const row = entries().find(
+        (entry) => entry.kind === 6 && entry.receipt !== undefined && equalBytes(entry.receipt, id),
+      );
       const opening = batches
         .flatMap((batch) => batch.openings)
         .find(({ receipt }) => equalBytes(receipt, id))?.opening;
@@ -41,14 +46,18 @@ export function memoryStore(): LedgerStore {
     },
     receipts: async (_ledger, { beforeSeq, limit, pseudonym }) =>
       entries()
-        .filter((entry) => entry.receipt !== undefined && entry.seq < beforeSeq)
+        .filter((entry) => entry.kind === 6 && entry.seq < beforeSeq)
         .filter(({ bytes }) => pseudonym === undefined || equalBytes(bytes.subarray(164, 180), pseudonym))
         .toReversed()
         .slice(0, limit),
     idempotency: async (_ledger, account, key) =>
       batches.flatMap((batch) => batch.idempotency).find((row) => row.account === account && row.key === key),
-    hasMovement: async (_ledger, reference) =>
-      batches.some((batch) => batch.movements.some((row) => row.reference === reference)),
+    movement: async (_ledger, reference) =>
+      batches.flatMap((batch) => batch.movements).find((row) => row.reference === reference),
+    corrections: async (_ledger, receipt) =>
+      entries().filter(
+        (entry) => entry.kind === 9 && entry.receipt !== undefined && equalBytes(entry.receipt, receipt),
+      ),
     epochLeaves: async (_ledger, epoch) =>
       batches.flatMap((batch) => batch.epochLeaves).find((row) => row.epoch === epoch),
   };

@@ -1,0 +1,421 @@
+import { DatabaseError, Pool, type PoolClient } from "pg";
+import { fromHex, toHex } from "../core/bytes.ts";
+import { decodeEntry } from "../core/entry.ts";
+import { assert, ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import type { Account } from "../ledger/ledger.ts";
+import type {
+  AppendBatch,
+  EpochMark,
+  LedgerStore,
+  MovementKind,
+  MovementSum,
+  StoredEntry,
+  StoredKey,
+  Takeover,
+} from "../ledger/ports.ts";
+import { migrateLedger } from "./ledgerMigrations.ts";
+
+export interface LedgerStoreOptions {
+  /** A PostgreSQL connection string. */
+  readonly url: string;
+  readonly connections?: number;
+}
+
+export interface OpenLedgerStore extends LedgerStore {
+  close(): Promise<void>;
+}
+
+const CHUNK = 2_000;
+
+/** Ledgers in PostgreSQL. Refuses with `store_unavailable` where the server cannot be reached or its schema is newer than this program. */
+export async function openLedgerStore(options: LedgerStoreOptions): Promise<Result<OpenLedgerStore>> {
+  const pool = new Pool({
+    ...{ connectionString: options.url, max: options.connections ?? 8, connectionTimeoutMillis: 10_000 },
+    ...{ statement_timeout: 60_000, application_name: "openledger" },
+  });
+  // A connection that breaks while idle is replaced; without a listener it would end the process.
+  pool.on("error", () => undefined);
+  try {
+    const { newer } = await migrateLedger(pool);
+    if (newer === undefined) return ok(new PostgresLedgerStore(pool));
+    await pool.end();
+    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`, {
+      hint: "use the program that made it, or a newer one",
+    });
+  } catch (error) {
+    await pool.end();
+    return { ok: false, error: storeRefusal(error) };
+  }
+}
+
+class PostgresLedgerStore implements OpenLedgerStore {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  close(): Promise<void> {
+    return this.#pool.end();
+  }
+
+  async takeOver(ledger: Uint8Array): Promise<Result<Takeover>> {
+    try {
+      const shard = await this.#pool.query<{ term: string }>(
+        "INSERT INTO ledger.shard AS s VALUES ($1, 1) ON CONFLICT (ledger) DO UPDATE SET term = s.term + 1 RETURNING term",
+        [ledger],
+      );
+      return ok(await this.#standing(ledger, whole(shard.rows[0]!.term)));
+    } catch (error) {
+      return { ok: false, error: storeRefusal(error) };
+    }
+  }
+
+  async append(batch: AppendBatch): Promise<Result<void>> {
+    let client: PoolClient | undefined;
+    try {
+      client = await this.#pool.connect();
+      const fenced = await appendIn(client, batch);
+      client.release();
+      return fenced ? refuse("writer_fenced", "another writer has taken the ledger over") : ok(undefined);
+    } catch (error) {
+      // A connection that failed in the middle of a transaction is not given back.
+      client?.release(true);
+      return { ok: false, error: storeRefusal(error) };
+    }
+  }
+
+  async settle(batch: AppendBatch): Promise<Result<"written" | "absent">> {
+    let client: PoolClient | undefined;
+    try {
+      client = await this.#pool.connect();
+      await client.query("BEGIN");
+      // Waits until no append of this ledger is under way.
+      const shard = await client.query<{ term: string }>("SELECT term FROM ledger.shard WHERE ledger = $1 FOR UPDATE", [
+        batch.ledger,
+      ]);
+      const isWritten = await hasBatch(client, batch);
+      await client.query("COMMIT");
+      client.release();
+      if (isWritten) return ok("written");
+      if (whole(shard.rows[0]?.term ?? "0") !== batch.term)
+        return refuse("writer_fenced", "another writer has taken the ledger over");
+      return ok("absent");
+    } catch (error) {
+      client?.release(true);
+      return { ok: false, error: storeRefusal(error) };
+    }
+  }
+
+  async *entries(ledger: Uint8Array, from: number, until: number): AsyncGenerator<StoredEntry> {
+    for (let next = from; next < until; next += CHUNK) {
+      const { rows } = await this.#pool.query<EntryColumns>(
+        "SELECT seq, bytes FROM ledger.entry WHERE ledger = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
+        [ledger, next, Math.min(next + CHUNK, until)],
+      );
+      for (const row of rows) yield storedEntry(row);
+    }
+  }
+
+  async receipt(ledger: Uint8Array, id: Uint8Array): ReturnType<LedgerStore["receipt"]> {
+    const { rows } = await this.#pool.query<EntryColumns & { opening: string | null }>(
+      `SELECT e.seq, e.bytes, o.opening FROM ledger.entry e LEFT JOIN ledger.opening o ON o.ledger = e.ledger AND o.receipt = e.receipt
+       WHERE e.ledger = $1 AND e.receipt = $2 AND e.kind = 6`,
+      [ledger, id],
+    );
+    const [row] = rows;
+    return row === undefined ? undefined : { ...storedEntry(row), opening: row.opening ?? undefined };
+  }
+
+  async receipts(ledger: Uint8Array, query: Parameters<LedgerStore["receipts"]>[1]): Promise<readonly StoredEntry[]> {
+    // The account's pseudonym stands at a fixed place of every receipt.
+    const { rows } = await this.#pool.query<EntryColumns>(
+      `SELECT seq, bytes FROM ledger.entry WHERE ledger = $1 AND kind = 6 AND seq < $2
+       AND ($4::bytea IS NULL OR substring(bytes FROM 165 FOR 16) = $4) ORDER BY seq DESC LIMIT $3`,
+      [ledger, query.beforeSeq, query.limit, query.pseudonym ?? null],
+    );
+    return rows.map(storedEntry);
+  }
+
+  async corrections(ledger: Uint8Array, receipt: Uint8Array): Promise<readonly StoredEntry[]> {
+    const { rows } = await this.#pool.query<EntryColumns>(
+      "SELECT seq, bytes FROM ledger.entry WHERE ledger = $1 AND receipt = $2 AND kind = 9 ORDER BY seq",
+      [ledger, receipt],
+    );
+    return rows.map(storedEntry);
+  }
+
+  async idempotency(ledger: Uint8Array, account: string, key: string): ReturnType<LedgerStore["idempotency"]> {
+    const { rows } = await this.#pool.query<{ body_hash: Buffer; receipt: Buffer; response: string | null }>(
+      "SELECT body_hash, receipt, response FROM ledger.idempotency WHERE ledger = $1 AND account = $2 AND key = $3",
+      [ledger, account, key],
+    );
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    return {
+      account,
+      key,
+      bodyHash: new Uint8Array(row.body_hash),
+      receipt: new Uint8Array(row.receipt),
+      response: row.response ?? undefined,
+    };
+  }
+
+  async movement(ledger: Uint8Array, reference: string): ReturnType<LedgerStore["movement"]> {
+    const { rows } = await this.#pool.query<MovementColumns>(
+      "SELECT kind, party, amount, block, note, time_ms FROM ledger.movement WHERE ledger = $1 AND reference = $2",
+      [ledger, reference],
+    );
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    const { kind, party, note } = row;
+    return {
+      kind,
+      reference,
+      party,
+      note,
+      amount: whole(row.amount),
+      block: whole(row.block),
+      timeMs: whole(row.time_ms),
+    };
+  }
+
+  async epochLeaves(ledger: Uint8Array, epoch: number): ReturnType<LedgerStore["epochLeaves"]> {
+    const { rows } = await this.#pool.query<{ postings: Buffer; payouts: Buffer; debits: Buffer }>(
+      "SELECT postings, payouts, debits FROM ledger.epoch_leaves WHERE ledger = $1 AND epoch = $2",
+      [ledger, epoch],
+    );
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    return {
+      epoch,
+      postings: new Uint8Array(row.postings),
+      payouts: new Uint8Array(row.payouts),
+      debits: new Uint8Array(row.debits),
+    };
+  }
+
+  async #standing(ledger: Uint8Array, term: number): Promise<Takeover> {
+    const all = <T extends object>(text: string) => this.#pool.query<T>(text, [ledger]).then(({ rows }) => rows);
+    const [last] = await all<{ seq: string | null }>("SELECT max(seq) AS seq FROM ledger.entry WHERE ledger = $1");
+    const accounts = await all<{ account: AccountJson }>(
+      "SELECT account FROM ledger.account WHERE ledger = $1 ORDER BY position",
+    );
+    const keys = await all<{ hash: Buffer; key: Omit<StoredKey, "hash"> }>(
+      "SELECT hash, key FROM ledger.api_key WHERE ledger = $1 ORDER BY position",
+    );
+    const movements = await all<{ kind: MovementKind; party: string; amount: string }>(
+      "SELECT kind, party, sum(amount)::text AS amount FROM ledger.movement WHERE ledger = $1 GROUP BY kind, party",
+    );
+    const marks = await all<{ epoch: string; status: EpochMark["status"]; reference: string }>(
+      "SELECT epoch, status, reference FROM ledger.epoch_mark WHERE ledger = $1 ORDER BY epoch",
+    );
+    const epochs = await all<{ bytes: Buffer }>(
+      "SELECT bytes FROM ledger.entry WHERE ledger = $1 AND kind = 11 ORDER BY seq",
+    );
+    const [checkpoint] = await all<{ seq: string; state: Buffer }>(
+      "SELECT seq, state FROM ledger.checkpoint WHERE ledger = $1",
+    );
+    return {
+      ...{ term, lastSeq: last?.seq === null || last === undefined ? -1 : whole(last.seq) },
+      accounts: accounts.map((row) => accountOf(row.account)),
+      keys: keys.map((row) => ({ ...row.key, hash: new Uint8Array(row.hash) })),
+      movements: movements.map((row): MovementSum => ({ ...row, amount: BigInt(row.amount) })),
+      epochMarks: marks.map((row) => ({ ...row, epoch: whole(row.epoch) })),
+      epochEnds: epochs.map((row) => endOf(row.bytes)),
+      checkpoint:
+        checkpoint === undefined ? undefined : { seq: whole(checkpoint.seq), state: new Uint8Array(checkpoint.state) },
+    };
+  }
+}
+
+/** True when the term is over: then nothing was written. Statements are sent without waiting for each other's answers. */
+async function appendIn(client: PoolClient, batch: AppendBatch): Promise<boolean> {
+  const { ledger, term } = batch;
+  const begun = client.query("BEGIN");
+  const shard = await client.query("SELECT 1 FROM ledger.shard WHERE ledger = $1 AND term = $2 FOR SHARE", [
+    ledger,
+    term,
+  ]);
+  await begun;
+  if (shard.rowCount === 0) {
+    await client.query("ROLLBACK");
+    return true;
+  }
+  const sent = inserts(batch).map(([text, values]) => client.query(text, values as unknown[]));
+  const committed = client.query("COMMIT");
+  const outcomes = await Promise.allSettled([...sent, committed]);
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return false;
+}
+
+function inserts(batch: AppendBatch): [text: string, values: readonly unknown[]][] {
+  const { ledger, entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves, checkpoint } =
+    batch;
+  const list: [string, readonly unknown[]][] = [];
+  const add = (rows: readonly unknown[], text: string, ...columns: readonly (readonly unknown[])[]): void => {
+    if (rows.length > 0) list.push([text, [ledger, ...columns]]);
+  };
+  add(
+    entries,
+    "INSERT INTO ledger.entry (ledger, seq, kind, receipt, bytes) SELECT $1, * FROM unnest($2::bigint[], $3::smallint[], $4::bytea[], $5::bytea[])",
+    entries.map((row) => row.seq),
+    entries.map((row) => row.kind),
+    entries.map((row) => bufferOf(row.receipt)),
+    entries.map((row) => bufferOf(row.bytes)),
+  );
+  add(
+    openings,
+    "INSERT INTO ledger.opening SELECT $1, * FROM unnest($2::bytea[], $3::text[])",
+    openings.map((row) => bufferOf(row.receipt)),
+    openings.map((row) => row.opening),
+  );
+  add(
+    idempotency,
+    "INSERT INTO ledger.idempotency SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])",
+    idempotency.map((row) => row.account),
+    idempotency.map((row) => row.key),
+    idempotency.map((row) => bufferOf(row.bodyHash)),
+    idempotency.map((row) => bufferOf(row.receipt)),
+    idempotency.map((row) => row.response ?? null),
+  );
+  for (const account of accounts) {
+    list.push([
+      "INSERT INTO ledger.account (ledger, id, account) VALUES ($1, $2, $3) ON CONFLICT (ledger, id) DO UPDATE SET account = excluded.account",
+      [ledger, account.id, accountJson(account)],
+    ]);
+  }
+  for (const { hash, ...key } of keys) {
+    list.push([
+      "INSERT INTO ledger.api_key (ledger, id, hash, key) VALUES ($1, $2, $3, $4) ON CONFLICT (ledger, id) DO UPDATE SET key = excluded.key",
+      [ledger, key.id, bufferOf(hash), JSON.stringify(key)],
+    ]);
+  }
+  for (const { reference, kind, party, amount, block, note, timeMs } of movements) {
+    list.push([
+      "INSERT INTO ledger.movement (ledger, reference, kind, party, amount, block, note, time_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+      [ledger, reference, kind, party, amount, block, note, timeMs],
+    ]);
+  }
+  for (const { epoch, status, reference } of epochMarks) {
+    list.push([
+      "INSERT INTO ledger.epoch_mark VALUES ($1, $2, $3, $4) ON CONFLICT (ledger, epoch) DO UPDATE SET status = excluded.status, reference = excluded.reference",
+      [ledger, epoch, status, reference],
+    ]);
+  }
+  for (const { epoch, postings, payouts, debits } of epochLeaves) {
+    list.push([
+      "INSERT INTO ledger.epoch_leaves VALUES ($1, $2, $3, $4, $5)",
+      [ledger, epoch, bufferOf(postings), bufferOf(payouts), bufferOf(debits)],
+    ]);
+  }
+  if (checkpoint !== undefined) {
+    list.push([
+      "INSERT INTO ledger.checkpoint VALUES ($1, $2, $3) ON CONFLICT (ledger) DO UPDATE SET seq = excluded.seq, state = excluded.state",
+      [ledger, checkpoint.seq, bufferOf(checkpoint.state)],
+    ]);
+  }
+  return list;
+}
+
+/** Whether the last thing that the batch writes is there. All of a batch is committed or nothing of it. */
+async function hasBatch(client: PoolClient, batch: AppendBatch): Promise<boolean> {
+  const entry = batch.entries.at(-1);
+  if (entry !== undefined) {
+    const { rowCount } = await client.query(
+      "SELECT 1 FROM ledger.entry WHERE ledger = $1 AND seq = $2 AND bytes = $3",
+      [batch.ledger, entry.seq, bufferOf(entry.bytes)],
+    );
+    return rowCount === 1;
+  }
+  const movement = batch.movements.at(-1);
+  if (movement !== undefined) {
+    const { rowCount } = await client.query(
+      "SELECT 1 FROM ledger.movement WHERE ledger = $1 AND reference = $2 AND time_ms = $3",
+      [batch.ledger, movement.reference, movement.timeMs],
+    );
+    return rowCount === 1;
+  }
+  // Accounts, keys and marks are written again with the same values.
+  return false;
+}
+
+interface EntryColumns {
+  readonly seq: string;
+  readonly bytes: Buffer;
+}
+
+interface MovementColumns {
+  readonly kind: MovementKind;
+  readonly party: string;
+  readonly amount: string;
+  readonly block: string;
+  readonly note: string;
+  readonly time_ms: string;
+}
+
+function storedEntry(row: EntryColumns): StoredEntry {
+  return { seq: whole(row.seq), bytes: new Uint8Array(row.bytes) };
+}
+
+interface AccountJson {
+  readonly id: string;
+  readonly name: string;
+  readonly payer: string;
+  readonly pseudonym: string;
+  readonly payee?: string;
+  readonly createdMs: number;
+}
+
+function accountJson({ payer, pseudonym, payee, ...rest }: Account): string {
+  const json: AccountJson = {
+    ...rest,
+    payer: toHex(payer),
+    pseudonym: toHex(pseudonym),
+    ...(payee === undefined ? {} : { payee: toHex(payee) }),
+  };
+  return JSON.stringify(json);
+}
+
+function accountOf({ payer, pseudonym, payee, ...rest }: AccountJson): Account {
+  return {
+    ...rest,
+    payer: fromHex(payer),
+    pseudonym: fromHex(pseudonym),
+    ...(payee === undefined ? {} : { payee: fromHex(payee) }),
+  };
+}
+
+function endOf(bytes: Uint8Array): number {
+  const entry = decodeEntry(new Uint8Array(bytes));
+  assert(entry.ok && entry.value.kind === "epoch", "a row of kind epoch holds one");
+  return entry.value.epoch.end;
+}
+
+/** int8 comes as text. */
+function whole(text: string): number {
+  const value = Number(text);
+  assert(Number.isSafeInteger(value), `a whole number below 2^53, got ${text}`);
+  return value;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer;
+function bufferOf(bytes: Uint8Array | undefined): Buffer | null;
+function bufferOf(bytes: Uint8Array | undefined): Buffer | null {
+  return bytes === undefined ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** A unique violation is a bug or a stale writer, never a passing state; everything else may pass. */
+function storeRefusal(error: unknown): Refusal {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof DatabaseError && error.code === "53100")
+    return { code: "disk_full", message: `the database's disk is full: ${message}` };
+  if (error instanceof DatabaseError && error.code?.startsWith("23") === true)
+    return { code: "conflict", message: `the database refused a duplicate: ${message}` };
+  return {
+    code: "store_unavailable",
+    message: `the database cannot be used now: ${message}`,
+    hint: "check that PostgreSQL runs and DATABASE_URL is right",
+  };
+}

@@ -1,14 +1,13 @@
-import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { Pool } from "undici";
 import { assert, unwrap } from "../../src/core/result.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
-import { MemoryLedger } from "../../src/gateway/testing/memoryLedger.ts";
 import { OpenAiEngine } from "../../src/upstream/openai.ts";
+import { benchKey, benchModel, benchWorld, openBenchLedger } from "./benchLedger.ts";
 
 /**
  * One proxy under test, in a process of its own so that its CPU is its own: `bare` pipes requests through node:http and an undici pool,
- * `ours` is the gateway over a ledger in memory. Says `{url, secret}` when it listens, and answers `cpu` with microseconds used so far.
+ * `ours` is the gateway over a ledger on PostgreSQL. Says `{url, secret}` when it listens, and answers `cpu` with microseconds used so far.
  */
 const [kind, upstream] = process.argv.slice(2);
 assert(upstream !== undefined, "the upstream's URL is the second argument");
@@ -17,7 +16,7 @@ process.on("message", () => {
   const { user, system } = process.cpuUsage();
   process.send?.({ cpuMicros: user + system, receipts: started.receipts() });
 });
-process.on("disconnect", () => process.exit(0));
+if (kind === "bare") process.on("disconnect", () => process.exit(0));
 process.send?.({ url: started.url, secret: started.secret });
 
 interface Started {
@@ -44,26 +43,17 @@ async function startBare(origin: string): Promise<Started> {
 }
 
 async function startOurs(origin: string): Promise<Started> {
-  const ledger = new MemoryLedger(() => Date.now(), 0, 1_000);
-  const account = unwrap(await ledger.accounts.open({ name: "bench" }));
-  unwrap(await ledger.accounts.credit({ account: account.id, amount: Number.MAX_SAFE_INTEGER, key: "k", note: "" }));
-  const { secret } = unwrap(await ledger.accounts.createKey({ account: account.id, name: "bench" }));
-  const world = {
-    nowMs: () => Date.now(),
-    elapsedMs: () => performance.now(),
-    randomBytes: (size: number) => randomBytes(size),
-    log: () => {},
-  };
-  const gateway = new Gateway({ world, ledger });
-  const prices = { inPerMillion: 1_000_000, outPerMillion: 2_000_000, perCall: 50 };
-  gateway.catalog.put({
-    ...{ name: "bench", asset: randomBytes(32), ownedBy: "bench", createdMs: 0, contextTokens: 8_192 },
-    ...{ unit: "nano", royalty: prices },
-  });
+  const bench = await openBenchLedger();
+  const { ledger } = bench;
+  process.on("disconnect", () => void bench.stop().finally(() => process.exit(0)));
+  const gateway = new Gateway({ world: benchWorld, ledger });
+  const model = await benchModel(ledger);
+  gateway.catalog.put(model);
   gateway.operators.put({
-    ...{ name: "upstream", payee: randomBytes(32), engine: new OpenAiEngine({ baseUrl: `${origin}/v1` }) },
-    ...{ models: { bench: "bench" }, unit: "nano", cost: prices, concurrency: 64 },
+    ...{ name: "upstream", payee: benchWorld.randomBytes(32), engine: new OpenAiEngine({ baseUrl: `${origin}/v1` }) },
+    ...{ models: { [model.name]: "bench" }, unit: "nano", cost: model.royalty, concurrency: 64 },
   });
+  const secret = await benchKey(ledger);
   const { url } = unwrap(await gateway.listen(0));
   return { url, secret, receipts: () => ledger.books.totals().receipts };
 }

@@ -1,7 +1,7 @@
-import { DatabaseError, Pool, type PoolClient } from "pg";
+import { Pool, type PoolClient } from "pg";
 import { fromHex, toHex } from "../core/bytes.ts";
 import { decodeEntry } from "../core/entry.ts";
-import { assert, ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { Account } from "../ledger/ledger.ts";
 import type {
   AppendBatch,
@@ -13,7 +13,9 @@ import type {
   StoredKey,
   Takeover,
 } from "../ledger/ports.ts";
-import { migrateLedger } from "./ledgerMigrations.ts";
+import { ledgerSteps } from "./ledgerMigrations.ts";
+import { migrate } from "./migrate.ts";
+import { storeRefusal, whole } from "./storeErrors.ts";
 
 export interface LedgerStoreOptions {
   /** A PostgreSQL connection string. */
@@ -36,7 +38,7 @@ export async function openLedgerStore(options: LedgerStoreOptions): Promise<Resu
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on("error", () => undefined);
   try {
-    const { newer } = await migrateLedger(pool);
+    const { newer } = await migrate(pool, "ledger", ledgerSteps);
     if (newer === undefined) return ok(new PostgresLedgerStore(pool));
     await pool.end();
     return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`, {
@@ -393,29 +395,8 @@ function endOf(bytes: Uint8Array): number {
   return entry.value.epoch.end;
 }
 
-/** int8 comes as text. */
-function whole(text: string): number {
-  const value = Number(text);
-  assert(Number.isSafeInteger(value), `a whole number below 2^53, got ${text}`);
-  return value;
-}
-
 function bufferOf(bytes: Uint8Array): Buffer;
 function bufferOf(bytes: Uint8Array | undefined): Buffer | null;
 function bufferOf(bytes: Uint8Array | undefined): Buffer | null {
   return bytes === undefined ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** A unique violation is a bug or a stale writer, never a passing state; everything else may pass. */
-function storeRefusal(error: unknown): Refusal {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof DatabaseError && error.code === "53100")
-    return { code: "disk_full", message: `the database's disk is full: ${message}` };
-  if (error instanceof DatabaseError && error.code?.startsWith("23") === true)
-    return { code: "conflict", message: `the database refused a duplicate: ${message}` };
-  return {
-    code: "store_unavailable",
-    message: `the database cannot be used now: ${message}`,
-    hint: "check that PostgreSQL runs and DATABASE_URL is right",
-  };
 }

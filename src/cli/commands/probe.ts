@@ -42,7 +42,7 @@ export const probeCommand = command({
   ],
   examples: [
     "openledger probe --datanet handbook --as git:ann@example.org --key ol_…",
-    "openledger probe --datanet npm-docs --as repo:github.com/fastify/fastify --calls 10 --url https://node.example.org",
+    "openledger probe --datanet npm-docs --as repo:github.com/tj/commander.js --calls 10 --url https://node.example.org",
   ],
   input: z.object({
     ...{ datanet: wholeText, as: wholeText, model: wholeText.optional() },

@@ -154,7 +154,13 @@ async function startPortkey(script: string, folder: string, upstream: string): P
   const url = `http://127.0.0.1:${port}`;
   for (let tries = 0; tries < 100 && !(await answers(url)); tries++) await new Promise((next) => setTimeout(next, 100));
   const config = { "x-portkey-provider": "openai", "x-portkey-custom-host": `${upstream}/v1` };
-  const headers = { ...config, authorization: "Bearer none", "content-type": "application/json" };
+  const usual = {
+    authorization: "Bearer none",
+    "content-type": "application/json",
+    accept: "*/*",
+    "user-agent": "bench",
+  };
+  const headers = { ...config, ...usual };
   const cpuMicros = async () => {
     const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
     return (Number(fields[11]) + Number(fields[12])) * 10_000;

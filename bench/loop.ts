@@ -5,9 +5,9 @@ import { Pool } from "undici";
 import { assert } from "../src/core/result.ts";
 
 const DATA = "../shared/data/tldr.jsonl.gz";
-const WARM_UP_SECONDS = 4;
+const WARM_UP_SECONDS = 8;
 const SECONDS = 10;
-const CLOSED_LOOP = 32;
+const CLOSED_LOOP = 64;
 
 /**
  * The whole loop on one machine: streamed questions to an ∞-gram model of 7,425 pages, each answer attributed, routed and durable.
@@ -24,6 +24,7 @@ export async function run(): Promise<void> {
   try {
     await closedLoop(node, WARM_UP_SECONDS);
     const closed = await closedLoop(node, SECONDS);
+    assert(closed.served > 0, "the node answers");
     const capacity = closed.served / SECONDS;
     const once = await openLoop(node, capacity * 0.95, SECONDS);
     const twice = await openLoop(node, capacity * 2, SECONDS);

@@ -63,7 +63,7 @@ export async function benchModel(ledger: Ledger, grounding?: Grounding): Promise
   } as const;
   const asset = unwrap(await ledger.assets.register(input));
   return {
-    ...{ name: "bench", asset: asset.id, ownedBy: "bench", createdMs: 0, contextTokens: 8_192, unit: "nano", royalty },
+    ...{ name: "bench", asset: asset.id, ownedBy: "bench", createdMs: 0, contextTokens: 16_384, unit: "nano", royalty },
     ...(grounding === undefined ? {} : { grounding }),
   };
 }

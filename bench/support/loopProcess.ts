@@ -5,7 +5,7 @@ import { assert, unwrap } from "../../src/core/result.ts";
 import { type DatanetRecord, sealRecord } from "../../src/datanets/record.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { buildIndex } from "../../src/models/corpusIndex.ts";
-import { houseTokenizer } from "../../src/models/houseTokenizer.ts";
+import { houseTokenizer } from "../../src/models/houseTokenizerFile.ts";
 import { embeddedInfinigram } from "../../src/upstream/infinigramHost.ts";
 import { benchKey, benchModel, benchWorld, openBenchLedger } from "./benchLedger.ts";
 

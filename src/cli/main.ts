@@ -20,7 +20,7 @@ const world: World = {
     write: (text) => void stdout.write(text),
     writeError: (text) => void stderr.write(text),
     isTerminal: stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
-    width: stdout.columns ?? 120,
+    width: stdout.columns ?? 240,
   },
   environment: environment(process.env),
   fetch,

@@ -1,3 +1,4 @@
+import { padAddress } from "../core/bytes.ts";
 import { checkpointDigest, type Domain, signDigest } from "../core/eip712.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { Chain, EpochCommitment } from "../ledger/chain.ts";
@@ -33,7 +34,21 @@ export class Settlement {
     const closed = await ledger.epochs.closeEpoch({ registryBlock: await chain.block() });
     if (!closed.ok) return closed;
     const proposed = await this.propose(closed.value);
-    return proposed.ok ? closed : proposed;
+    if (!proposed.ok) return proposed;
+    const synced = await this.syncOwners();
+    return synced.ok ? closed : synced;
+  }
+
+  /** Owners as the registry has them: a transfer counts from the epoch that opens after it was seen, earlier income stays the seller's. */
+  async syncOwners(): Promise<Result<void>> {
+    const { ledger, chain } = this.#parts;
+    for (const asset of ledger.assets.list()) {
+      const owner = await chain.ownerOf(asset.id);
+      if (!owner.ok) return owner;
+      const moved = await ledger.assets.transfer(asset.id, padAddress(owner.value));
+      if (!moved.ok) return moved;
+    }
+    return ok(undefined);
   }
 
   async propose(closed: ClosedEpoch): Promise<Result<string>> {
@@ -88,7 +103,7 @@ export class Settlement {
         if (!final.ok) return final;
       }
     }
-    return ok(undefined);
+    return this.syncOwners();
   }
 
   /** Books deposits and withdrawals that the chain has seen since the last look. */

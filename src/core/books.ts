@@ -119,7 +119,7 @@ export class KnownParties {
     if (chunk.firstMember + chunk.members.length < chunk.memberCount) return ok(chunk);
     const pool = joinPoolChunks(chunks);
     if (pool === undefined) return wrong(`the chunks of pool ${chunk.pool} do not follow from each other`);
-    if (!equalBytes(poolId(this.#ledger, chunk.subject, pool.members), payee.id)) {
+    if (!equalBytes(poolId(this.#ledger, chunk.subject, chunk.since, pool.members), payee.id)) {
       return wrong(`the members of pool ${chunk.pool} are not those that its id names`);
     }
     const stranger = pool.members.find((member) => this.payee(member.payee) === undefined);

@@ -85,7 +85,15 @@ const bodies: Record<EntryBody["kind"], fc.Arbitrary<EntryBody>> = {
   poolChunk: fc.record({
     kind: fc.constant("poolChunk" as const),
     chunk: fc.record({
-      ...{ pool: u32, subject: bytes(32), total: nano, memberCount: u32, firstMember: u32, prefixBefore: nano },
+      ...{
+        pool: u32,
+        subject: bytes(32),
+        since: nano,
+        total: nano,
+        memberCount: u32,
+        firstMember: u32,
+        prefixBefore: nano,
+      },
       members: fc.array(fc.record({ payee: u32, prefix: nano }), { maxLength: 20 }),
     }),
   }),
@@ -184,7 +192,7 @@ describe("an entry", () => {
 
   test("the largest entries fit the 16-bit lengths of a tile", () => {
     const shares = Array.from({ length: POOL_CHUNK_MEMBERS_MAX }, (_, i) => ({ payee: i + 2, weight: 1 }));
-    const [chunk] = poolChunks(makePool(1, shares), new Uint8Array(32));
+    const [chunk] = poolChunks(makePool(1, shares), new Uint8Array(32), 0);
     const head = { ledger: new Uint8Array(32), seq: 0, timeMs: 0 };
     expect(encodeEntry({ ...head, kind: "poolChunk", chunk: chunk! }).length).toBeLessThanOrEqual(ENTRY_BYTES_MAX);
   });

@@ -26,13 +26,13 @@ test("chunks join to the pool they came from, across chunk borders", () => {
   for (const size of [1, POOL_CHUNK_MEMBERS_MAX, POOL_CHUNK_MEMBERS_MAX + 1, 2 * POOL_CHUNK_MEMBERS_MAX + 7]) {
     const shares = Array.from({ length: size }, (_, i) => ({ payee: 5 + 2 * i, weight: 1 + (i % 3) }));
     const pool = makePool(1, shares);
-    expect(joinPoolChunks(poolChunks(pool, subject))).toEqual(pool);
+    expect(joinPoolChunks(poolChunks(pool, subject, 5))).toEqual(pool);
   }
 });
 
 test("a chunk that is missing, doubled, out of order or changed does not join", () => {
   const shares = Array.from({ length: 10_000 }, (_, i) => ({ payee: 5 + i, weight: 2 }));
-  const chunks = poolChunks(makePool(1, shares), subject);
+  const chunks = poolChunks(makePool(1, shares), subject, 5);
   const [a, b, c] = chunks as [(typeof chunks)[0], (typeof chunks)[0], (typeof chunks)[0]];
   const bent = {
     ...b,
@@ -51,18 +51,19 @@ test("a chunk that is missing, doubled, out of order or changed does not join", 
   }
 });
 
-test("a pool's id names its ledger, subject, members and weights", () => {
+test("a pool's id names its ledger, subject, place, members and weights", () => {
   const shares = [
     { payee: 2, weight: 1 },
     { payee: 3, weight: 5 },
   ];
-  const id = poolId(ledger, subject, shares);
-  expect(poolId(ledger, subject, shares.toReversed())).toEqual(id);
+  const id = poolId(ledger, subject, 1, shares);
+  expect(poolId(ledger, subject, 1, shares.toReversed())).toEqual(id);
   const others = [
-    poolId(subject, subject, shares),
-    poolId(ledger, ledger, shares),
-    poolId(ledger, subject, [shares[0]!, { payee: 3, weight: 6 }]),
-    poolId(ledger, subject, [shares[0]!, { payee: 4, weight: 5 }]),
+    poolId(subject, subject, 1, shares),
+    poolId(ledger, ledger, 1, shares),
+    poolId(ledger, subject, 2, shares),
+    poolId(ledger, subject, 1, [shares[0]!, { payee: 3, weight: 6 }]),
+    poolId(ledger, subject, 1, [shares[0]!, { payee: 4, weight: 5 }]),
   ];
   for (const other of others) expect(other).not.toEqual(id);
 });

@@ -1,4 +1,4 @@
-import { utf8 } from "./bytes.ts";
+import { u64, utf8 } from "./bytes.ts";
 import { keccak256 } from "./hash.ts";
 import { type PackedReader, PackedWriter } from "./packed.ts";
 import { assert } from "./result.ts";
@@ -22,6 +22,8 @@ export interface PoolChunk {
   readonly pool: number;
   /** What the pool belongs to, 32 bytes: an asset's id for its royalty, {@link priorSubject} for a datanet's prior. */
   readonly subject: Uint8Array;
+  /** The seq at which it was introduced: the same members published again are another pool. */
+  readonly since: number;
   readonly total: number;
   readonly memberCount: number;
   /** Index of this chunk's first member, and the weights that come before it. */
@@ -53,14 +55,14 @@ export function makePool(payee: number, shares: readonly Share[]): Pool {
 }
 
 /**
- * A pool's payee id: keccak256("openledger pool" ‖ ledger ‖ subject ‖ (u32 payee ‖ u32 weight) of each member, ascending by payee;
- * a weight of 2^32 stands as 0). The same members with the same weights are the same pool, so nothing is published twice.
+ * A pool's payee id: keccak256("openledger pool" ‖ ledger ‖ subject ‖ u64 since ‖ (u32 payee ‖ u32 weight) of each member, ascending by
+ * payee; a weight of 2^32 stands as 0).
  */
-export function poolId(ledger: Uint8Array, subject: Uint8Array, shares: readonly Share[]): Uint8Array {
+export function poolId(ledger: Uint8Array, subject: Uint8Array, since: number, shares: readonly Share[]): Uint8Array {
   const members = shares.filter((share) => share.weight > 0).toSorted((a, b) => a.payee - b.payee);
   const packed = new PackedWriter(members.length * 8);
   for (const { payee, weight } of members) packed.u32(payee).u32(weight % 2 ** 32);
-  return keccak256(poolTag, ledger, subject, packed.finish());
+  return keccak256(poolTag, ledger, subject, u64(since), packed.finish());
 }
 
 /** The subject of a datanet's prior pool: keccak256("openledger prior" ‖ asset id). The asset's own id is the subject of its royalty pool. */
@@ -75,7 +77,7 @@ export function splitPool(ledger: Uint8Array, epoch: number, id: Uint8Array, poo
   return splitSystematic(amount, weights, poolOffset(ledger, epoch, id, total));
 }
 
-export function poolChunks(pool: Pool, subject: Uint8Array): PoolChunk[] {
+export function poolChunks(pool: Pool, subject: Uint8Array, since: number): PoolChunk[] {
   const total = pool.members.reduce((sum, member) => sum + member.weight, 0);
   const chunks: PoolChunk[] = [];
   let prefix = 0;
@@ -88,6 +90,7 @@ export function poolChunks(pool: Pool, subject: Uint8Array): PoolChunk[] {
     chunks.push({
       pool: pool.payee,
       subject,
+      since,
       total,
       memberCount: pool.members.length,
       firstMember,
@@ -105,7 +108,11 @@ export function joinPoolChunks(chunks: readonly PoolChunk[]): Pool | undefined {
   const members: Share[] = [];
   let prefix = 0;
   for (const chunk of chunks) {
-    const follows = chunk.pool === first.pool && chunk.total === first.total && chunk.memberCount === first.memberCount;
+    const follows =
+      chunk.pool === first.pool &&
+      chunk.since === first.since &&
+      chunk.total === first.total &&
+      chunk.memberCount === first.memberCount;
     if (!follows || chunk.firstMember !== members.length || chunk.prefixBefore !== prefix) return undefined;
     for (const member of chunk.members) {
       const previous = members.at(-1)?.payee ?? 0;
@@ -119,13 +126,14 @@ export function joinPoolChunks(chunks: readonly PoolChunk[]): Pool | undefined {
 }
 
 export function poolChunkBytes(chunk: PoolChunk): number {
-  return 4 + 32 + 8 + 4 + 4 + 8 + 2 + 12 * chunk.members.length;
+  return 4 + 32 + 8 + 8 + 4 + 4 + 8 + 2 + 12 * chunk.members.length;
 }
 
 export function writePoolChunk(to: PackedWriter, chunk: PoolChunk): void {
   assert(chunk.members.length <= POOL_CHUNK_MEMBERS_MAX, `at most ${POOL_CHUNK_MEMBERS_MAX} members a chunk`);
   to.u32(chunk.pool)
     .raw(chunk.subject, 32)
+    .u64(chunk.since)
     .u64(chunk.total)
     .u32(chunk.memberCount)
     .u32(chunk.firstMember)
@@ -135,12 +143,12 @@ export function writePoolChunk(to: PackedWriter, chunk: PoolChunk): void {
 }
 
 export function readPoolChunk(from: PackedReader): PoolChunk {
-  const [pool, subject, total] = [from.u32(), from.raw(32), from.u64()];
+  const [pool, subject, since, total] = [from.u32(), from.raw(32), from.u64(), from.u64()];
   const [memberCount, firstMember, prefixBefore, count] = [from.u32(), from.u32(), from.u64(), from.u16()];
   if (count > POOL_CHUNK_MEMBERS_MAX) from.fail();
   const members: { payee: number; prefix: number }[] = [];
   for (let i = 0; i < count && !from.hasFailed; i++) members.push({ payee: from.u32(), prefix: from.u64() });
-  return { pool, subject, total, memberCount, firstMember, prefixBefore, members };
+  return { pool, subject, since, total, memberCount, firstMember, prefixBefore, members };
 }
 
 export function writePoolSplit(to: PackedWriter, split: PoolSplit): void {

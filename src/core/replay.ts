@@ -47,6 +47,7 @@ export class Replay {
   readonly #unsigned: Uint8Array[] = [];
   readonly #receipts = new Map<string, { readonly seq: number; readonly receipt: Receipt }>();
   readonly #families = new Map<string, Family>();
+  readonly #refunded = new Map<string, number>();
   readonly #poolOpen = new Map<number, number>();
   /** What every payee was credited, less what it spent, since the end of the last closed epoch. */
   #open = new Map<number, number>();
@@ -251,6 +252,10 @@ export class Replay {
     }
     const sum = correction.legs.reduce((total, leg) => total + leg.amount, 0);
     if (sum !== -correction.refund) return wrong(`its legs sum to ${sum}, the refund is ${correction.refund}`);
+    const refunded = (this.#refunded.get(toHex(correction.receipt)) ?? 0) + correction.refund;
+    if (refunded > ownOf(named.receipt) - named.receipt.earned)
+      return wrong(`${refunded} nano of a receipt are refunded, more than was charged for it`);
+    this.#refunded.set(toHex(correction.receipt), refunded);
     this.#post(seq, correction.legs);
     this.#charges.push({ payer, amount: -correction.refund, seq });
     return ok(correction);

@@ -28,7 +28,10 @@ export class BookState {
   readonly #assets = new Map<string, KnownAsset>();
   readonly #priorSubjects = new Map<string, string>();
   readonly #pools = new Map<number, readonly Share[]>();
+  readonly #poolOf = new Map<string, number>();
   readonly #openChunks = new Map<number, Share[]>();
+  /** Nano that corrections gave back, by receipt. */
+  readonly #refunded = new Map<string, number>();
   readonly #bindings = new Map<number, BindingRecord>();
   readonly #families = new Map<string, { total: number; last: Uint8Array }>();
   readonly #spent = new Map<string, bigint>();
@@ -76,8 +79,9 @@ export class BookState {
     return this.#pools.get(number);
   }
 
-  poolNumbers(): readonly number[] {
-    return [...this.#pools.keys()];
+  /** The pool that was published last for a subject. */
+  poolOf(subject: Uint8Array): number | undefined {
+    return this.#poolOf.get(keyOf(subject));
   }
 
   bindings(): ReadonlyMap<number, BindingRecord> {
@@ -92,6 +96,11 @@ export class BookState {
   /** Nano spent by the account with this pseudonym. */
   spent(pseudonym: Uint8Array): bigint {
     return this.#spent.get(keyOf(pseudonym)) ?? 0n;
+  }
+
+  /** What corrections gave back of a receipt so far. */
+  refunded(receipt: Uint8Array): number {
+    return this.#refunded.get(keyOf(receipt)) ?? 0;
   }
 
   debited(payer: Uint8Array): bigint {
@@ -160,6 +169,8 @@ export class BookState {
       families: [...this.#families].map(([key, family]) => [bytesOfKey(key), family]),
       spent: [...this.#spent].map(([key, amount]) => [bytesOfKey(key), amount]),
       debited: this.#debited,
+      poolOf: [...this.#poolOf].map(([key, pool]) => [bytesOfKey(key), pool]),
+      refunded: [...this.#refunded].map(([key, amount]) => [bytesOfKey(key), amount]),
       epochs: this.#epochs,
       policy: this.#policy?.policy,
     } satisfies StateImage);
@@ -177,6 +188,8 @@ export class BookState {
     for (const [id, family] of image.families) state.#families.set(keyOf(id), family);
     for (const [id, amount] of image.spent) state.#spent.set(keyOf(id), amount);
     for (const [payer, amount] of image.debited) state.#debited.set(payer, amount);
+    for (const [subject, pool] of image.poolOf) state.#poolOf.set(keyOf(subject), pool);
+    for (const [receipt, amount] of image.refunded) state.#refunded.set(keyOf(receipt), amount);
     state.#epochs.push(...image.epochs);
     if (image.policy !== undefined) state.#applyPolicy(image.policy);
     state.accruals.load(image.accruals);
@@ -229,6 +242,7 @@ export class BookState {
     if (members.length < chunk.memberCount) return;
     this.#openChunks.delete(chunk.pool);
     this.#pools.set(chunk.pool, members);
+    this.#poolOf.set(keyOf(chunk.subject), chunk.pool);
     // The pool of an asset's ancestors is where its royalty goes from now on; a prior pool is its datanet's from now on.
     const asset = this.asset(chunk.subject);
     const datanet = this.#priorSubjects.get(keyOf(chunk.subject));
@@ -278,6 +292,8 @@ export class BookState {
 
   #applyCorrection(correction: Correction): void {
     for (const leg of correction.legs) this.accruals.credit(leg.payee, leg.amount);
+    const receipt = keyOf(correction.receipt);
+    this.#refunded.set(receipt, (this.#refunded.get(receipt) ?? 0) + correction.refund);
     this.#debit(correction.payer, -correction.refund);
     const account = keyOf(correction.account);
     this.#spent.set(account, (this.#spent.get(account) ?? 0n) - BigInt(correction.refund));
@@ -319,6 +335,8 @@ interface StateImage {
   readonly families: readonly (readonly [Uint8Array, { total: number; last: Uint8Array }])[];
   readonly spent: readonly (readonly [Uint8Array, bigint])[];
   readonly debited: ReadonlyMap<Hex, bigint>;
+  readonly poolOf: readonly (readonly [Uint8Array, number])[];
+  readonly refunded: readonly (readonly [Uint8Array, number])[];
   readonly epochs: readonly EpochState[];
   readonly policy: FeePolicy | undefined;
 }

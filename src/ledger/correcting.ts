@@ -12,15 +12,21 @@ export function refundLegs(state: BookState, receipt: Receipt, refund: number): 
   const own = ownOf(receipt);
   if (!Number.isSafeInteger(refund) || refund <= 0)
     return refuse("invalid_request", "a refund is whole nano above 0", { field: "refund" });
+  const left = own - receipt.earned - state.refunded(receipt.id);
+  if (refund > left && refund <= own)
+    return refuse("invalid_request", `${left} nano of this receipt can still be refunded, not ${refund}`, {
+      field: "refund",
+      hint: "what was paid from unsettled earnings, and what was refunded before, is not refunded",
+    });
   if (refund > own)
     return refuse("invalid_request", `the receipt's own fee is ${own} nano, ${refund} cannot be refunded`, {
       field: "refund",
     });
-  const left = new Map<number, number>();
+  const credit = new Map<number, number>();
   const take = (payee: number, wanted: number): number => {
-    const available = left.get(payee) ?? Math.max(0, state.accruals.open(payee));
+    const available = credit.get(payee) ?? Math.max(0, state.accruals.open(payee));
     const taken = Math.min(available, wanted);
-    left.set(payee, available - taken);
+    credit.set(payee, available - taken);
     return taken;
   };
   const parts = proportional(refund, receipt.legs);

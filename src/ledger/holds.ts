@@ -65,6 +65,13 @@ export class HoldTable implements Holds {
     if (hold !== undefined) this.#end(hold, 0);
   }
 
+  /** Whether executions that this one caused are still under way. */
+  hasChildren(hold: LiveHold): boolean {
+    for (const other of this.#holds.values())
+      if (other.parent !== undefined && keyOf(other.parent) === keyOf(hold.id)) return true;
+    return false;
+  }
+
   /** How much of `own` would be paid from earnings: the deposit's part of the hold goes first. */
   earnedOf(hold: LiveHold, own: Nano): Nano {
     return Math.max(0, own - (hold.amount - hold.earnings));

@@ -14,14 +14,21 @@ export function numberOf(state: BookState, batch: Batch, id: Uint8Array, type: P
   return number;
 }
 
-/** Publishes a pool once: the same members with the same weights are the pool that is there already. */
+/** The subject's pool: the present one where its members and weights are these already, else a new one. */
 export function publishPool(state: BookState, batch: Batch, subject: Uint8Array, shares: readonly Share[]): number {
-  const id = poolId(state.ledger, subject, shares);
-  const known = state.number(id);
-  const number = numberOf(state, batch, id, "pool");
-  if (known !== undefined && state.pool(known) !== undefined) return number;
-  for (const chunk of poolChunks(makePool(number, shares), subject)) batch.add({ kind: "poolChunk", chunk });
+  const present = state.poolOf(subject);
+  const members = makePool(0, shares).members;
+  if (present !== undefined && sameMembers(state.pool(present)!, members)) return present;
+  const since = state.size;
+  const number = numberOf(state, batch, poolId(state.ledger, subject, since, members), "pool");
+  for (const chunk of poolChunks(makePool(number, members), subject, since)) batch.add({ kind: "poolChunk", chunk });
   return number;
+}
+
+function sameMembers(a: readonly Share[], b: readonly Share[]): boolean {
+  return (
+    a.length === b.length && a.every((member, i) => member.payee === b[i]!.payee && member.weight === b[i]!.weight)
+  );
 }
 
 /** Shares that name the same payee, added up. */

@@ -10,6 +10,9 @@ import { mergeShares, numberOf, uniqueIds } from "./payees.ts";
 import type { Purses } from "./purses.ts";
 import type { Commit, Job } from "./writer.ts";
 
+/** Operator, model, reserve, treasury. */
+const FIXED_LEGS = 4;
+
 /** Operator, model, context, prior, reserve, stakers and treasury also need legs. */
 export const CONTRIBUTOR_LEGS_MAX = LEGS_MAX - 16;
 
@@ -58,6 +61,10 @@ function checkDraft(state: BookState, holds: HoldTable, purses: Purses, draft: R
   const hold = holds.get(draft.hold);
   if (hold === undefined)
     return refuse("not_found", "the hold is not live any more: it was posted, released or not renewed");
+  if (holds.hasChildren(hold))
+    return refuse("conflict", "executions that this one caused are still under way", {
+      hint: "post or release them first",
+    });
   const model = state.asset(draft.model);
   if (model === undefined) return refuse("model_not_found", "the model is not registered on this ledger");
   if (!["model", "agent", "tool"].includes(model.record.assetKind))
@@ -74,6 +81,11 @@ function checkDraft(state: BookState, holds: HoldTable, purses: Purses, draft: R
     const wrong = checkContributors(contributors);
     if (wrong !== undefined) return refuse("invalid_request", wrong);
   }
+  const family = ancestry(state, model);
+  const legs =
+    FIXED_LEGS + contextsOf(family, model).length + priorsOf(family).length + (contributors?.shares.length ?? 0);
+  if (legs > LEGS_MAX)
+    return refuse("rule_violated", `this execution would need ${legs} legs, a receipt has at most ${LEGS_MAX}`);
   return ok({ hold, model, fee: fee.value });
 }
 

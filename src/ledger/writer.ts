@@ -43,15 +43,32 @@ export class Writer {
     // Jobs of one turn of the event loop share a batch even when the writer was idle.
     await Promise.resolve();
     while (this.#queue.length > 0 && this.#stopped === undefined) {
-      const batch = new Batch(this.state, this.#options);
       const answers: Answer[] = [];
-      while (this.#queue.length > 0 && batch.bytes < BATCH_BYTES_MAX) answers.push(this.#queue.shift()!(batch));
-      const durable = await this.#commit(batch);
+      const durable = await this.#round(answers);
       for (const answer of answers) answer(durable);
     }
     this.#running = undefined;
     const stopped = this.#stopped;
     if (stopped !== undefined) for (const job of this.#queue.splice(0)) job(undefined)(stopped);
+  }
+
+  /** One batch: its jobs, then its commit. A job that throws is a bug of ours, and the state may be half changed: nothing more is written. */
+  async #round(answers: Answer[]): Promise<Result<Commit>> {
+    try {
+      const batch = new Batch(this.state, this.#options);
+      while (this.#queue.length > 0 && batch.bytes < BATCH_BYTES_MAX) {
+        const job = this.#queue.shift()!;
+        // Answered even if it throws: until it has run, its answer is that the writer stopped.
+        const place = answers.push(job(undefined)) - 1;
+        answers[place] = job(batch);
+      }
+      return await this.#commit(batch);
+    } catch (error) {
+      const message = `the ledger's writer stops: ${error instanceof Error ? error.message : String(error)}`;
+      this.#options.world.warn(message);
+      this.#stopped = refuse("store_unavailable", message, { hint: "restart the node: it rebuilds from the journal" });
+      return this.#stopped;
+    }
   }
 
   async #commit(batch: Batch): Promise<Result<Commit>> {

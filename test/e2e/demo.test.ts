@@ -89,9 +89,20 @@ test("a second start reuses everything: no new version, a journal that has grown
   expect(again.sums.verifiedEntries).toBeGreaterThan(first.sums.verifiedEntries);
   expect(again.sums.receipts).toBe(2 * first.sums.receipts);
   expect(again.sums.firstReceiptSeconds).toBeLessThan(first.sums.firstReceiptSeconds);
-  const node = start(["up", "--port", "0", "--data", data]);
-  await node.says(/is up at/);
+}, 150_000);
+
+test("without --once it stays up, and each command that it suggests works", async () => {
+  const node = start(["demo", "--repo", repo, "--port", "0", "--data", data]);
+  await node.says(/It stays up/, 120_000);
+  await node.says(/Ctrl-C stops it/);
+  const suggested = [...node.said().matchAll(/npm run openledger -- (.+)/g)].map(([, words = ""]) => words);
+  expect(suggested.length).toBeGreaterThanOrEqual(3);
+  for (const words of suggested) {
+    const args = [...words.matchAll(/"([^"]+)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+    const { code, stdout, stderr } = await run([...args, "--data", data]);
+    expect(code, `${words}: ${stdout}${stderr}`).toBe(0);
+  }
   expect(await ask(["datanet", "show", "handbook", "--data", data])).toMatchObject({ versions: [{ version: 1 }] });
   node.signal("SIGINT");
-  await node.ended();
-}, 180_000);
+  expect((await node.ended()).code).toBe(130);
+}, 150_000);

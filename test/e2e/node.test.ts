@@ -3,7 +3,7 @@ import { join } from "node:path";
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { isSameProcess, type ProcessName, until } from "../../src/host/processes.ts";
+import { commandOf, isSameProcess, type ProcessName, until } from "../../src/host/processes.ts";
 import { settlementSchema } from "../../src/protocol/completions.ts";
 import { ask, endAll, folder, type Program, run, start } from "./program.ts";
 import { ben, bensText, makeRepository } from "./repository.ts";
@@ -91,7 +91,8 @@ test("its refusals are OpenAI error objects, and change nothing", async () => {
   expect(totals.parse(await cli("status"))).toEqual(totals.parse(before));
 });
 
-test("what a person types: ask, receipts, statement, epoch, verify against the chain", async () => {
+test("what a person types: credit, ask, receipts, statement, epoch, verify against the chain", async () => {
+  await cli("account", "credit", "me", "1");
   const asked = await run(["ask", model, question, "--data", data]);
   expect(asked.code, asked.stderr).toBe(0);
   expect(asked.stdout).toMatch(/citric acid/);
@@ -99,6 +100,7 @@ test("what a person types: ask, receipts, statement, epoch, verify against the c
   const receipts = z.object({ data: z.array(z.looseObject({ id: z.string() })).min(4) });
   const [latest] = receipts.parse(await cli("receipt", "list")).data;
   expect(await cli("receipt", "show", latest?.id ?? "")).toMatchObject({ opening: { prompt: expect.any(String) } });
+  expect(await cli("account", "statement")).toMatchObject({ lines: [{ kind: "spent" }] });
   const closed = z.object({ epoch: z.number() }).parse(await cli("epoch", "close"));
   const verified = await cli("verify");
   expect(verified).toMatchObject({ epochs: [{ epoch: closed.epoch, chain: expect.stringMatching(/proposed|final/) }] });
@@ -185,6 +187,20 @@ test("after kill -9 in the middle of answers, every acknowledged receipt is ther
   await cli("verify");
   expect((await client.chat.completions.create(order)).choices[0]?.message.content).toMatch(/citric acid/);
 }, 120_000);
+
+test("a killed PostgreSQL and a killed chain come back, and nothing is lost", async () => {
+  const { size } = z.object({ size: z.number() }).parse(await cli("verify"));
+  const parts = node.children().filter(({ pid }) => /postgres -D |\/anvil /.test(commandOf(pid)));
+  expect(parts).toHaveLength(2);
+  for (const { pid } of parts) process.kill(pid, "SIGKILL");
+  const answers = () => client.chat.completions.create(order).catch(() => undefined);
+  expect(await until(async () => (await answers()) !== undefined, 30_000, 250)).toBe(true);
+  await cli("epoch", "close");
+  const verdict = z.object({ size: z.number(), epochs: z.array(z.object({ chain: z.string() })) });
+  const { epochs, size: now } = verdict.parse(await cli("verify"));
+  expect(now).toBeGreaterThan(size);
+  expect(epochs.map(({ chain }) => chain)).not.toContain("absent");
+}, 90_000);
 
 test("Ctrl-C ends the node and everything that it has started", async () => {
   const family: ProcessName[] = node.children();

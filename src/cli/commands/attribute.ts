@@ -1,4 +1,5 @@
-import { readFile, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { attributeText } from "../../attribution/attribute.ts";
@@ -8,7 +9,8 @@ import { readExport } from "../../datanets/importExport.ts";
 import type { DatanetRecord } from "../../datanets/record.ts";
 import { buildIndex } from "../../models/corpusIndex.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
-import { command } from "./command.ts";
+import { command, type Shell } from "./command.ts";
+import { downloadDatanet } from "./datanetExchange.ts";
 import { wholeText } from "./inputs.ts";
 import { percent } from "./receipt.ts";
 
@@ -40,13 +42,14 @@ export const attributeCommand = command({
     "openledger attribute --datanet ./exported --text answer.txt --json",
   ],
   input: z.object({
-    datanet: z.string({ error: "name a datanet, or a folder that an export wrote" }).min(1),
+    datanet: wholeText,
     text: wholeText,
   }),
-  run: async ({ datanet, text: file }, { data, output }) => {
+  run: async ({ datanet, text: file }, shell) => {
+    const { output } = shell;
     const text = await readFile(file, "utf8").catch(() => undefined);
     if (text === undefined) return refuse("not_found", `there is no file ${file}`, { field: "text" });
-    const records = await latestRecords(datanet, data);
+    const records = await latestRecords(datanet, shell);
     if (!records.ok) return records;
     output.progress(`indexing ${records.value.length} records`);
     const index = buildIndex(houseTokenizer(), records.value);
@@ -70,25 +73,42 @@ export const attributeCommand = command({
   },
 });
 
-/** The records of the latest version, in its order. The folder is verified on the way. */
-async function latestRecords(datanet: string, data: string): Promise<Result<readonly DatanetRecord[]>> {
-  const folders = [join(data, "datanets", datanet), resolve(datanet)];
-  for (const folder of /^[a-z0-9][a-z0-9._-]*$/.test(datanet) ? folders : [resolve(datanet)]) {
-    const isExport = await stat(join(folder, "metadata.json")).then(
-      () => true,
-      () => false,
-    );
-    if (!isExport) continue;
-    const read = await readExport(folder);
-    if (!read.ok) return read;
-    const latest = read.value.versions.at(-1);
-    if (latest === undefined) return refuse("conflict", `${datanet} has no version yet`, { hint: "publish one first" });
-    const byRef = new Map<string, DatanetRecord>();
-    for (const own of read.value.records.values())
-      for (const record of own) byRef.set(`${record.contributionId}${record.id}`, record);
-    return ok(latest.records.flatMap(({ id, contributionId }) => byRef.get(`${contributionId}${id}`) ?? []));
+/** A folder that an export wrote; else a datanet by its name, kept in the data folder or asked of the node that runs on it. */
+async function latestRecords(datanet: string, shell: Shell): Promise<Result<readonly DatanetRecord[]>> {
+  const isName = /^[a-z0-9][a-z0-9._-]*$/.test(datanet);
+  for (const folder of [...(isName ? [join(shell.data, "datanets", datanet)] : []), resolve(datanet)])
+    if (await isExport(folder)) return readLatest(folder);
+  const client = isName ? await shell.client() : undefined;
+  if (!client?.ok) {
+    return refuse("not_found", `there is no datanet ${datanet} in ${shell.data}, and no such folder`, {
+      ...{ field: "datanet", hint: "openledger datanet export NAME DIR writes one" },
+    });
   }
-  return refuse("not_found", `there is no datanet ${datanet} in ${data}, and no such folder`, {
-    ...{ field: "datanet", hint: "openledger datanet export NAME DIR writes one" },
-  });
+  const temporary = await mkdtemp(join(tmpdir(), "openledger-"));
+  try {
+    const folder = join(temporary, "export");
+    const fetched = await downloadDatanet(client.value, datanet, folder);
+    return fetched.ok ? await readLatest(folder) : fetched;
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/** The records of the latest version, in its order. The folder is verified on the way. */
+async function readLatest(folder: string): Promise<Result<readonly DatanetRecord[]>> {
+  const read = await readExport(folder);
+  if (!read.ok) return read;
+  const latest = read.value.versions.at(-1);
+  if (latest === undefined) return refuse("conflict", `${folder} has no version yet`, { hint: "publish one first" });
+  const byRef = new Map<string, DatanetRecord>();
+  for (const own of read.value.records.values())
+    for (const record of own) byRef.set(`${record.contributionId}${record.id}`, record);
+  return ok(latest.records.flatMap(({ id, contributionId }) => byRef.get(`${contributionId}${id}`) ?? []));
+}
+
+function isExport(folder: string): Promise<boolean> {
+  return stat(join(folder, "metadata.json")).then(
+    () => true,
+    () => false,
+  );
 }

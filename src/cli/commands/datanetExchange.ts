@@ -29,7 +29,7 @@ const exportCommand = command({
       return refuse("already_exists", `${folder} is there already`, { hint: "name a folder that does not exist" });
     const client = await open();
     if (!client.ok) return client;
-    const written = await refuseOnDisk(dirname(target), () => download(client.value, name, target));
+    const written = await refuseOnDisk(dirname(target), () => downloadDatanet(client.value, name, target));
     if (!written.ok || !written.value.ok) return written.ok ? written.value : written;
     const { records, contributions, versions } = written.value.value;
     output.line(`${records} records, ${contributions} contributions, ${versions} versions in ${folder}`);
@@ -75,7 +75,7 @@ interface Written {
 }
 
 /** The folder appears whole or not at all: what was fetched is verified, checksums and ids, before it gets its name. */
-async function download(client: Client, name: string, target: string): Promise<Result<Written>> {
+export async function downloadDatanet(client: Client, name: string, target: string): Promise<Result<Written>> {
   await mkdir(dirname(target), { recursive: true });
   const draft = await mkdtemp(join(dirname(target), ".export-"));
   try {

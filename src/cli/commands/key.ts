@@ -55,7 +55,7 @@ const list = command({
     if (found.ok) {
       output.table(
         found.value.data.map(({ id, account, name, hint, admin, createdMs, revokedMs }) => ({
-          ...{ id, account, name, hint: `${hint}…`, admin: admin ? "yes" : "no" },
+          ...{ id, account, name, hint, admin: admin ? "yes" : "no" },
           ...{ created: new Date(createdMs).toISOString(), revoked: revokedMs && new Date(revokedMs).toISOString() },
         })),
       );

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { parseIdentity } from "../../datanets/identity.ts";
-import { type RecordView, recordListSchema } from "../../protocol/datanets.ts";
+import { contributorListSchema, type RecordView, recordListSchema } from "../../protocol/datanets.ts";
 import { receiptDetailSchema } from "../../protocol/receipts.ts";
 import { servedModelListSchema } from "../../protocol/service.ts";
 import type { Client } from "../client.ts";
@@ -142,7 +142,7 @@ async function probeOnce(
 /** As a stranger would ask who wants to know what the record says. */
 function questionAbout({ title, headingPath }: RecordView): string {
   const heading = headingPath.at(-1);
-  return heading === undefined || heading === title ? `What is ${title}?` : `${title}: ${heading}?`;
+  return heading === undefined || heading === title ? `What is ${title}?` : `${title}: ${heading.replace(/\?+$/, "")}?`;
 }
 
 /** Does the answer hold a stretch of the record, white space aside? */
@@ -186,17 +186,11 @@ async function ownRecords(client: Client, datanet: string, identity: string, max
   });
 }
 
-/** By identity where the node shows it; else by a name that this contributor alone has. */
+/** The payee by a name that this contributor alone has: identities themselves are not published. */
 async function payeeOf(client: Client, datanet: string, own: Own): Promise<Result<string>> {
-  const found = await client.get(`${pathOf(datanet)}/contributors`, contributorsSchema);
+  const found = await client.get(`${pathOf(datanet)}/contributors`, contributorListSchema);
   if (!found.ok) return found;
-  const people = found.value.data;
-  const named = people.filter(({ label }) => label === own.identity || own.names.has(label));
-  const payee = people.find(({ identity }) => identity === own.identity) ?? (named.length === 1 ? named[0] : undefined);
-  if (payee !== undefined) return ok(payee.payee);
+  const [payee, another] = found.value.data.filter(({ names }) => names.some((name) => own.names.has(name)));
+  if (payee !== undefined && another === undefined) return ok(payee.payee);
   return refuse("not_found", `the node lists no one payee for ${own.identity} in ${datanet}`, { field: "as" });
 }
-
-const contributorsSchema = z.object({
-  data: z.array(z.object({ payee: z.string(), label: z.string(), identity: z.string().optional() })),
-});

@@ -38,7 +38,8 @@ export async function run(): Promise<void> {
       [...cells, (json / bare.json).toFixed(2).padStart(14), (sse / bare.sse).toFixed(2).padStart(9)].join(" "),
     );
   }
-  if (portkey === undefined) console.log(`\n${PORTKEY} could not be installed here: not measured`);
+  if (portkey === undefined)
+    console.log(`\n${PORTKEY} was not measured: it could not be installed or did not run here`);
   const ratios = {
     jsonToBare: ours.json / bare.json,
     sseToBare: ours.sse / bare.sse,

@@ -16,7 +16,7 @@ import {
   statementSchema,
 } from "../protocol/accounts.ts";
 import { payeeParam } from "../protocol/epochs.ts";
-import type { Floor } from "./execution.ts";
+import type { Floor } from "./order.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
 /** Accounts, keys and statements. A key sees its own account; an admin key sees and makes all. */

@@ -1,8 +1,8 @@
 import type { Refusal } from "../core/result.ts";
 import type { WireUsage } from "../protocol/completions.ts";
 import { openAiError } from "../protocol/errors.ts";
-import type { Answered, Order } from "./execution.ts";
 import { hexText } from "./hexText.ts";
+import type { Answered, Order } from "./order.ts";
 
 /** Answers as OpenAI writes them: whole objects and the chunks of a stream, written by hand because they are what a request's CPU goes to. */
 export function answerId(mode: Order["mode"], receipt: Uint8Array): string {

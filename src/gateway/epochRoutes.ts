@@ -17,8 +17,8 @@ import {
   postingSchema,
   seqParam,
 } from "../protocol/epochs.ts";
-import type { Floor } from "./execution.ts";
 import { inclusion } from "./journal.ts";
+import type { Floor } from "./order.ts";
 import type { ChainView, EpochControl, JournalFiles } from "./ports.ts";
 import { json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
 

@@ -1,72 +1,12 @@
-import { type Fee, feeOf, type Prices, type Quote, type Rate, type Usage } from "../core/quote.ts";
-import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
-import type { ApiKey, Hold, Ledger, Posted } from "../ledger/ledger.ts";
-import type { FinishReason, WireSettlement } from "../protocol/completions.ts";
-import type { Admission } from "./admission.ts";
-import { countTokens, type ModelCatalog, type ServedModel } from "./catalog.ts";
-import type { Timeouts } from "./deadline.ts";
+import { feeOf, type Rate, type Usage } from "../core/quote.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import type { FinishReason } from "../protocol/completions.ts";
+import { countTokens, type ServedModel } from "./catalog.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
-import { hexText } from "./hexText.ts";
-import type { Leases } from "./leases.ts";
-import type { Allowance, KeyMeters } from "./limits.ts";
-import type { GatewayMetrics } from "./metrics.ts";
-import { SALT_BYTES, saltedHash, writeOpening } from "./opening.ts";
-import type { OperatorTable } from "./operators.ts";
-import type { Attribution, EngineMessage, EngineRequest, Passage, PayeeLabel, StopSignal, World } from "./ports.ts";
+import type { Answered, Floor, Order, Placed } from "./order.ts";
+import type { Passage, StopSignal } from "./ports.ts";
+import { attribute, logError, post, quoteOf } from "./posting.ts";
 import type { Refused } from "./refused.ts";
-import type { Rhythm } from "./rhythm.ts";
-import { settlementOf } from "./settlementView.ts";
-
-/** Everything that an execution touches. */
-export interface Floor {
-  readonly world: World;
-  readonly ledger: Ledger;
-  readonly catalog: ModelCatalog;
-  readonly operators: OperatorTable;
-  readonly admission: Admission;
-  readonly meters: KeyMeters;
-  readonly leases: Leases;
-  readonly metrics: GatewayMetrics;
-  readonly rhythm: Rhythm;
-  readonly labels: PayeeLabel;
-  readonly timeouts: Timeouts;
-}
-
-/** What a caller ordered, parsed and authenticated. */
-export interface Order {
-  readonly key: ApiKey;
-  readonly model: ServedModel;
-  readonly mode: "chat" | "text";
-  readonly messages: readonly EngineMessage[];
-  readonly maxTokens: number | undefined;
-  readonly sampling: Pick<EngineRequest, "temperature" | "topP" | "seed" | "stop">;
-  /** The payer forbids opening the receipt: nothing is kept of the texts. */
-  readonly isUnaudited: boolean;
-  readonly idempotency?: { readonly key: string; readonly bodyHash: Uint8Array };
-  readonly createdMs: number;
-}
-
-/** A finished execution, as it is answered and as it is stored under its idempotency key. */
-export interface Answered {
-  readonly receipt: Uint8Array;
-  readonly answer: string;
-  readonly finish: FinishReason;
-  readonly usage: Usage;
-  readonly createdMs: number;
-  readonly settlement: WireSettlement;
-  /** Why the answer is cut short, where it is. */
-  readonly failure: Refusal | undefined;
-}
-
-/** An order with its worst case priced and set aside. */
-export interface Placed {
-  readonly order: Order;
-  readonly hold: Hold;
-  readonly rate: Rate;
-  readonly worst: Usage;
-  readonly allowance: Allowance;
-  readonly prompt: string;
-}
 
 export const MAX_TOKENS_DEFAULT = 1_024;
 /** Chat templates wrap each message in a few tokens of their own. */
@@ -109,13 +49,14 @@ export async function execute(
   const { order, hold, allowance } = placed;
   let used = { tokens: 0, nano: 0 };
   let isPosted = false;
+  let tokensOut = 0;
   let produced: Result<Produced, Refused> | undefined;
   try {
     produced = await produce(floor, placed, delivery);
     if (!produced.ok) return produced;
     const lastByteMs = floor.world.elapsedMs();
     const usage = usageOf(placed, produced.value);
-    finishSlot(produced.value, usage.tokensOut);
+    tokensOut = usage.tokensOut;
     if (produced.value.failure === undefined) onLastByte(produced.value.finish);
     if (!delivery.isStream && delivery.signal.aborted) return refuse("cancelled", "the caller left before the answer");
     const attribution = await attribute(floor, placed, produced.value);
@@ -126,7 +67,8 @@ export async function execute(
     floor.metrics.executed(order.model.name, produced.value, usage, floor.world.elapsedMs() - lastByteMs);
     return answered;
   } finally {
-    if (produced?.ok) produced.value.slot.finish("abandoned", 0);
+    // Held until the receipt is durable: what runs behind an answer is bounded with it, and under overload the rest waits fairly in the queue.
+    if (produced?.ok) finishSlot(produced.value, tokensOut);
     floor.leases.drop(hold.id);
     if (!isPosted) floor.ledger.holds.release(hold.id);
     allowance.settle(used);
@@ -162,10 +104,6 @@ function worstFee(floor: Floor, model: ServedModel, rate: Rate, worst: Usage): R
     most = Math.max(most, fee.value.cost + fee.value.royalty);
   }
   return ok(most);
-}
-
-function quoteOf(model: ServedModel, cost: Prices): Quote {
-  return { unit: model.unit, cost, royalty: model.royalty };
 }
 
 async function retrieve(floor: Floor, order: Order, signal: StopSignal): Promise<readonly Passage[]> {
@@ -213,111 +151,3 @@ function finishSlot({ slot, failure }: Produced, tokensOut: number): void {
   const outcome = failure === undefined ? "served" : isOperatorsFault(failure) ? "failed" : "abandoned";
   slot.finish(outcome, tokensOut);
 }
-
-/** Attribution that breaks must not lose a receipt: all of the weight is then unattributed, and the log says why. */
-async function attribute(
-  floor: Floor,
-  { order, prompt, hold }: Placed,
-  { passages, text: answer }: Produced,
-): Promise<Attribution | undefined> {
-  const { grounding } = order.model;
-  if (grounding === undefined) return undefined;
-  try {
-    return await grounding.attribute({ receipt: hold.id, prompt, answer, passages });
-  } catch (error) {
-    logError(floor, "attribution failed, all weight is unattributed", order, error);
-    return { shares: [], unattributed: 1_000_000, evidenceRoot: none, evidence: [] };
-  }
-}
-
-async function post(
-  floor: Floor,
-  placed: Placed,
-  produced: Produced,
-  usage: Usage,
-  attribution: Attribution | undefined,
-): Promise<Result<Answered, Refused>> {
-  const { order, rate, prompt } = placed;
-  const { operator } = produced.slot;
-  const quote = quoteOf(order.model, operator.cost);
-  const fee = feeOf(quote, rate, usage);
-  if (!fee.ok) return fee;
-  const answered = (posted: Posted | undefined): Answered => ({
-    receipt: placed.hold.id,
-    answer: produced.text,
-    finish: produced.finish,
-    usage,
-    createdMs: order.createdMs,
-    failure: produced.failure,
-    settlement: settlement(floor, placed, produced, fee.value, attribution, posted),
-  });
-  const salt = floor.world.randomBytes(2 * SALT_BYTES);
-  const salts = { prompt: salt.subarray(0, SALT_BYTES), answer: salt.subarray(SALT_BYTES) };
-  const posted = await floor.ledger.books.post({
-    hold: placed.hold.id,
-    flags: {
-      reported: false,
-      unaudited: order.isUnaudited,
-      partial: produced.failure !== undefined,
-      undeclared: order.model.grounding === undefined,
-    },
-    operator: operator.payee,
-    model: order.model.asset,
-    ...{ quote, rate, usage },
-    promptHash: saltedHash(salts.prompt, prompt),
-    answerHash: saltedHash(salts.answer, produced.text),
-    evidenceRoot: attribution?.evidenceRoot ?? none,
-    indexId: order.model.grounding?.indexId ?? none,
-    methodsHash: order.model.grounding?.methodsHash ?? none,
-    ...(attribution === undefined
-      ? {}
-      : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),
-    ...(order.isUnaudited ? {} : { opening: writeOpening(salts, prompt, produced.text, attribution?.evidence ?? []) }),
-    ...(order.idempotency === undefined
-      ? {}
-      : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),
-  });
-  if (!posted.ok) {
-    floor.world.log("error", "a delivered answer could not be posted", {
-      receipt: hexText(placed.hold.id),
-      code: posted.error.code,
-    });
-    return posted;
-  }
-  floor.rhythm.count(posted.value.timeMs, posted.value.receipt);
-  return ok(answered(posted.value));
-}
-
-function settlement(
-  floor: Floor,
-  placed: Placed,
-  produced: Produced,
-  fee: Fee,
-  attribution: Attribution | undefined,
-  posted: Posted | undefined,
-): WireSettlement {
-  return settlementOf({
-    receipt: placed.hold.id,
-    operator: produced.slot.operator.name,
-    why: produced.slot.why,
-    isPartial: produced.failure !== undefined,
-    queuedMs: produced.slot.queuedMs,
-    fee,
-    attribution,
-    labels: floor.labels,
-    promise: posted?.promise,
-  });
-}
-
-function stored({ receipt, ...rest }: Answered): object {
-  return { ...rest, receipt: hexText(receipt) };
-}
-
-function logError(floor: Floor, message: string, order: Order, error: unknown): void {
-  floor.world.log("error", message, {
-    model: order.model.name,
-    error: error instanceof Error ? error.message : String(error),
-  });
-}
-
-const none = new Uint8Array(32);

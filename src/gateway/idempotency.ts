@@ -6,7 +6,7 @@ import type { Books } from "../ledger/ledger.ts";
 import { finishReasons, settlementSchema } from "../protocol/completions.ts";
 import { parseInput, parseJson } from "../protocol/parse.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Answered } from "./execution.ts";
+import type { Answered } from "./order.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 import { wirePromise } from "./settlementView.ts";
 

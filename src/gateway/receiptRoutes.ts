@@ -9,8 +9,8 @@ import {
   receiptParam,
   receiptQuery,
 } from "../protocol/receipts.ts";
-import type { Floor } from "./execution.ts";
 import { readOpening } from "./opening.ts";
+import type { Floor } from "./order.ts";
 import { receiptView } from "./receiptView.ts";
 import { json, plain, type Reply, type Route, route } from "./routes.ts";
 import { wirePromise } from "./settlementView.ts";

@@ -16,8 +16,8 @@ import {
   totalsSchema,
 } from "../protocol/service.ts";
 import type { ServedModel } from "./catalog.ts";
-import type { Floor } from "./execution.ts";
 import { publishedFile } from "./journal.ts";
+import type { Floor } from "./order.ts";
 import type { JournalFiles } from "./ports.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";

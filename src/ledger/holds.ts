@@ -18,6 +18,8 @@ export interface LiveHold extends Hold {
   readonly root: Uint8Array;
   readonly depth: number;
   leaseUntilMs: number;
+  /** Live holds that were carved from it. */
+  children: number;
 }
 
 export class HoldTable implements Holds {
@@ -26,6 +28,7 @@ export class HoldTable implements Holds {
   readonly #nowMs: () => number;
   readonly #newId: () => Uint8Array;
   #total = 0n;
+  #reapFromMs = 0;
 
   constructor(purses: Purses, nowMs: () => number, newId: () => Uint8Array) {
     this.#purses = purses;
@@ -48,7 +51,7 @@ export class HoldTable implements Holds {
     const reserved = this.#purses.reserve(input.account, input.amount);
     if (!reserved.ok) return reserved;
     const { earnings, payee } = reserved.value;
-    this.#keep({ ...input, id, earnings, payee, root: id, depth: 0, leaseUntilMs });
+    this.#keep({ ...input, id, earnings, payee, root: id, depth: 0, leaseUntilMs, children: 0 });
     this.#total += BigInt(input.amount);
     return ok({ id, account: input.account, amount: input.amount });
   }
@@ -67,9 +70,7 @@ export class HoldTable implements Holds {
 
   /** Whether executions that this one caused are still under way. */
   hasChildren(hold: LiveHold): boolean {
-    for (const other of this.#holds.values())
-      if (other.parent !== undefined && keyOf(other.parent) === keyOf(hold.id)) return true;
-    return false;
+    return hold.children > 0;
   }
 
   /** How much of `own` would be paid from earnings: the deposit's part of the hold goes first. */
@@ -98,6 +99,8 @@ export class HoldTable implements Holds {
   /** Releases the holds whose holders stopped renewing them, youngest generation first. */
   reap(): void {
     const now = this.#nowMs();
+    if (now < this.#reapFromMs) return;
+    this.#reapFromMs = now + REAP_EVERY_MS;
     const expired = [...this.#holds.values()].filter((hold) => hold.leaseUntilMs < now);
     for (const hold of expired.sort((a, b) => b.depth - a.depth)) this.#end(hold, 0);
   }
@@ -113,9 +116,21 @@ export class HoldTable implements Holds {
     // The deposit's part goes first, as it does when a receipt is paid.
     const earnings = Math.max(0, amount - (parent.amount - parent.earnings));
     parent.amount -= amount;
+    parent.children += 1;
     parent.earnings -= earnings;
     const { account, root, depth, payee } = parent;
-    this.#keep({ id, account, amount, earnings, payee, parent: parentId, root, depth: depth + 1, leaseUntilMs });
+    this.#keep({
+      id,
+      account,
+      amount,
+      earnings,
+      payee,
+      parent: parentId,
+      root,
+      depth: depth + 1,
+      leaseUntilMs,
+      children: 0,
+    });
     return ok({ id, account, amount, parent: parentId });
   }
 
@@ -138,9 +153,12 @@ export class HoldTable implements Holds {
     }
     this.#purses.release(hold.account, { deposit: spent - earned, earnings: earned, payee: hold.payee });
     this.#total -= BigInt(spent);
+    parent.children -= 1;
     parent.amount += hold.amount - spent;
     parent.earnings += hold.earnings - earned;
   }
 }
 
 const LEASE_MS = 60_000;
+/** Looking through all holds costs time, and leases are much longer. */
+const REAP_EVERY_MS = 1_000;

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toHex } from "../../core/bytes.ts";
-import { ok, type Result, refuse } from "../../core/result.ts";
+import { assert, ok, type Result, refuse } from "../../core/result.ts";
 import { contributorsOf } from "../../datanets/contributors.ts";
 import { createDatanet } from "../../datanets/datanet.ts";
 import { exportDatanet } from "../../datanets/export.ts";
@@ -199,6 +199,9 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
 
 /** Without the fields that are undefined: what `exactOptionalPropertyTypes` asks for. */
 function present<T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const kept = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.assign(Object.create(null), Object.fromEntries(kept));
+  const isWhole = (given: object): given is { [K in keyof T]: Exclude<T[K], undefined> } =>
+    Object.values(given).every((value) => value !== undefined);
+  const kept = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  assert(isWhole(kept), "nothing undefined is left");
+  return kept;
 }

@@ -1,0 +1,34 @@
+/** Runs one benchmark by name: `npm run bench -- NAME`. Each prints a table for people and, as its last line, one JSON object. */
+const benches: Readonly<
+  Record<string, { readonly about: string; readonly load: () => Promise<{ run(): Promise<void> }> }>
+> = {
+  epoch: {
+    about: "closing an epoch of a million accounts and a million legs, beside one of ten",
+    load: () => import("./epoch.ts"),
+  },
+  gateway: { about: "CPU per request beside a bare proxy, JSON and SSE", load: () => import("./gateway.ts") },
+  ledger: {
+    about: "durable receipts of 36 legs a second, beside one row per leg and SQL double entry",
+    load: () => import("./ledger.ts"),
+  },
+  loop: {
+    about: "questions answered, attributed and journalled a second, at 1× and 2× overload",
+    load: () => import("./loop.ts"),
+  },
+  spans: {
+    about: "building the ∞-gram index and finding maximal spans, beside a naive scan",
+    load: () => import("./spans.ts"),
+  },
+  tokenizer: { about: "training and running the house tokenizer", load: () => import("./tokenizer.ts") },
+};
+
+const [name = "--help"] = process.argv.slice(2);
+const bench = Object.hasOwn(benches, name) ? benches[name] : undefined;
+if (bench !== undefined) await (await bench.load()).run();
+else {
+  const isHelp = name === "--help" || name === "-h";
+  if (!isHelp) console.error(`there is no benchmark "${name}"`);
+  console.log("npm run bench -- NAME, where NAME is one of");
+  for (const [each, { about }] of Object.entries(benches)) console.log(`  ${each.padEnd(10)}${about}`);
+  process.exitCode = isHelp ? 0 : 2;
+}

@@ -1,0 +1,187 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runLine } from "../testing/commandLine.ts";
+import { type MemoryNode, startMemoryNode } from "../testing/memoryNode.ts";
+import { commands } from "./program.ts";
+
+let node: MemoryNode;
+let folder: string;
+
+beforeAll(async () => {
+  node = await startMemoryNode();
+  folder = await mkdtemp(join(tmpdir(), "openledger-test-"));
+  await writeFile(join(folder, "text.txt"), "some text");
+  await writeFile(join(folder, "trust.json"), "{}");
+});
+afterAll(async () => {
+  await node.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const id = "0".repeat(64);
+const account = `acct_${"0".repeat(24)}`;
+
+/**
+ * Three bad inputs of every command: exit code, code of the refusal, words of its message. `@` is the test's folder.
+ * 64 the input is wrong, 65 it cannot be done with it, 66 not there, 69 away, 73 taken, 77 not allowed.
+ */
+const table = `
+up                  | --port x                                          | 64 invalid_request | --port must be
+up                  | --port 65536                                      | 64 invalid_request | --port must be
+up                  | --host                                            | 64 invalid_request | argument missing
+demo                | --port -1                                         | 64 invalid_request | --port must be
+demo                | --twice                                           | 64 invalid_request | unknown option
+demo                | --repo                                            | 64 invalid_request | argument missing
+status              | --url ftp://x                                     | 64 invalid_request | is not an http URL
+status              | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+status              | now                                               | 64 invalid_request | too many arguments
+datanet create      |                                                   | 64 invalid_request | missing required argument
+datanet create      | d --licence MIT                                   | 64 invalid_request | --summary is missing
+datanet create      | D! --summary s --licence MIT                      | 64 invalid_request | 1 to 64 of a-z
+datanet list        | docs                                              | 64 invalid_request | too many arguments
+datanet list        | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+datanet list        | --datanet                                         | 64 invalid_request | unknown option
+datanet show        |                                                   | 64 invalid_request | missing required argument
+datanet show        | none                                              | 66 not_found       | none
+datanet show        | ..                                                | 66 not_found       | nothing at
+datanet records     | none                                              | 66 not_found       | none
+datanet records     | none --limit 0                                    | 64 invalid_request | --limit must be
+datanet records     | none --offset -1                                  | 64 invalid_request | --offset must be
+datanet contributors|                                                   | 64 invalid_request | missing required argument
+datanet contributors| none                                              | 66 not_found       | none
+datanet contributors| a b                                               | 64 invalid_request | too many arguments
+datanet diff        | d 1                                               | 64 invalid_request | missing required argument
+datanet diff        | d one 2                                           | 64 invalid_request | <from> must be
+datanet diff        | none 1 2                                          | 66 not_found       | none
+datanet review      | d c --reason because                              | 64 invalid_request | approves or rejects
+datanet review      | d c --approve --reason x                          | 64 invalid_request | at least 3 characters
+datanet review      | none c --approve --reason because                 | 66 not_found       | none
+datanet publish     |                                                   | 64 invalid_request | missing required argument
+datanet publish     | none                                              | 66 not_found       | none
+datanet publish     | none --force                                      | 64 invalid_request | unknown option
+datanet import      | d                                                 | 64 invalid_request | one source, got 0
+datanet import      | d --folder @ --git @                              | 64 invalid_request | one source, got 2
+datanet import      | d --folder @ --licence MIT --author Ann           | 64 invalid_request | does not name an author
+datanet export      | d                                                 | 64 invalid_request | missing required argument
+datanet export      | d @                                               | 73 already_exists  | is there already
+datanet export      | none @/new                                        | 66 not_found       | none
+datanet restore     |                                                   | 64 invalid_request | missing required argument
+datanet restore     | @                                                 | 66 not_found       | holds no export
+datanet restore     | @/nowhere                                         | 66 not_found       | nowhere
+model create        | m                                                 | 64 invalid_request | --datanet is missing
+model create        | m --datanet none                                  | 66 not_found       | none
+model create        | m --datanet d --royalty-out much                  | 64 invalid_request | not an amount of OPEN
+model list          | m                                                 | 64 invalid_request | too many arguments
+model list          | --url x                                           | 64 invalid_request | is not an http URL
+model list          | --all                                             | 64 invalid_request | unknown option
+model show          |                                                   | 64 invalid_request | missing required argument
+model show          | none                                              | 66 model_not_found | none
+model show          | a b                                               | 64 invalid_request | too many arguments
+ask                 | npm-docs                                          | 64 invalid_request | missing required argument
+ask                 | none what                                         | 66 model_not_found | none
+ask                 | npm-docs what --max-tokens 0                      | 64 invalid_request | --max-tokens must be
+receipt show        |                                                   | 64 invalid_request | missing required argument
+receipt show        | 0x12                                              | 64 invalid_request | <id> must be a receipt id
+receipt show        | ${"0".repeat(32)}                                 | 66 not_found       | there is no receipt
+receipt list        | --limit 1001                                      | 64 invalid_request | --limit must be
+receipt list        | --before x                                        | 64 invalid_request | --before must be
+receipt list        | mine                                              | 64 invalid_request | too many arguments
+key create          | ${account}                                        | 64 invalid_request | missing required argument
+key create          | acct_1 laptop                                     | 64 invalid_request | an account id
+key create          | ${account} laptop --in-flight 0                   | 64 invalid_request | --in-flight must be
+key list            | all                                               | 64 invalid_request | too many arguments
+key list            | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+key list            | --revoked                                         | 64 invalid_request | unknown option
+key revoke          |                                                   | 64 invalid_request | missing required argument
+key revoke          | key_1                                             | 64 invalid_request | a key id
+key revoke          | key_${"0".repeat(24)}                             | 66 not_found       | there is no key
+account create      |                                                   | 64 invalid_request | missing required argument
+account create      | ${"x".repeat(121)}                                | 64 invalid_request | <name>
+account create      | a b                                               | 64 invalid_request | too many arguments
+account list        | all                                               | 64 invalid_request | too many arguments
+account list        | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+account list        | --limit 3                                         | 64 invalid_request | unknown option
+account show        | acct_1                                            | 64 invalid_request | an account id
+account show        | ${account}                                        | 66 not_found       | there is no account
+account show        | me you                                            | 64 invalid_request | too many arguments
+account credit      | me                                                | 64 invalid_request | missing required argument
+account credit      | me -1                                             | 64 invalid_request | not an amount of OPEN
+account credit      | me 0                                              | 65 amount_out_of_range | more than nothing
+account statement   | acct_1                                            | 64 invalid_request | an account id
+account statement   | me --payee ${id}                                  | 64 invalid_request | of an account or of a payee
+account statement   | me --from yesterday                               | 64 invalid_request | ISO 8601
+epoch list          | 1                                                 | 64 invalid_request | too many arguments
+epoch list          | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+epoch list          | --open                                            | 64 invalid_request | unknown option
+epoch show          |                                                   | 64 invalid_request | missing required argument
+epoch show          | first                                             | 64 invalid_request | <epoch> must be
+epoch show          | 9                                                 | 66 not_found       | epoch 9 is not closed
+epoch close         | 1                                                 | 64 invalid_request | too many arguments
+epoch close         |                                                   | 66 not_found       | not part of this node
+epoch close         | --now                                             | 64 invalid_request | unknown option
+claim               |                                                   | 64 invalid_request | missing required argument
+claim               | 0x12                                              | 64 invalid_request | <payee> must be a payee id
+claim               | ${id} --send                                      | 66 not_found       | knows no payee
+verify              | @                                                 | 66 not_found       | holds no journal
+verify              | --opened @/text.txt                               | 64 invalid_request | with its index
+verify              | $URL --trust @/trust.json                         | 64 invalid_request | does not hold a ledger's keys
+probe               | --datanet d                                       | 64 invalid_request | --as is missing
+probe               | --datanet d --as Ann                              | 64 invalid_request | is not an identity
+probe               | --datanet none --as npm:x --model m               | 66 not_found       | none
+attribute           | --datanet d                                       | 64 invalid_request | --text is missing
+attribute           | --datanet d --text @/nowhere.txt                  | 66 not_found       | there is no file
+attribute           | --datanet ./none --text @/text.txt                | 66 not_found       | there is no datanet
+binding list        | d                                                 | 64 invalid_request | too many arguments
+binding list        | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+binding list        | --final                                           | 64 invalid_request | unknown option
+binding notice      | d npm:x 0x${"1".repeat(40)}                       | 64 invalid_request | has one proof
+binding notice      | d npm:x me --funding-json                         | 64 invalid_request | an address
+binding notice      | d npm:x 0x${"1".repeat(40)} --commit @/none       | 66 not_found       | there is no file
+binding refuse      | d                                                 | 64 invalid_request | missing required argument
+binding refuse      | d npm:x                                           | 64 invalid_request | has one proof
+binding refuse      | d npm:x --commit @/none                           | 66 not_found       | there is no file
+completion          |                                                   | 64 invalid_request | missing required argument
+completion          | tcsh                                              | 64 invalid_request | one of bash, zsh, fish
+completion          | bash zsh                                          | 64 invalid_request | too many arguments
+`;
+const rows = table
+  .trim()
+  .split("\n")
+  .map((line) => line.split("|").map((cell) => cell.trim()))
+  .map(([command, args, ends, words]) => ({ command: command!, args: args!, ends: ends!, words: words! }));
+
+test("the table has three rows of each command", () => {
+  const counted = commands.map(({ path }) => [path, rows.filter((row) => row.command === path).length]);
+  expect(counted).toEqual(commands.map(({ path }) => [path, 3]));
+});
+
+test.each(rows)("$command $args: $ends", async ({ command, args, ends, words }) => {
+  const before = await node.state();
+  const typed = `${command} ${args}`.replaceAll("@", folder).replaceAll("$URL", node.url);
+  const given = typed.split(" ").filter((word) => word !== "");
+  const where = given.includes("--url") ? [] : ["--url", node.url, "--key", node.adminSecret];
+  const calls = { started: [], shown: [] };
+  const { code, out, err } = await runLine([...given, ...where, "--data", folder, "--json"], {}, calls);
+  const parsed: unknown = JSON.parse(out);
+  const [exit, refusal] = ends.split(" ");
+  expect({ code, parsed, err }).toMatchObject({
+    ...{ code: Number(exit), err: "" },
+    parsed: { error: { code: refusal, message: expect.stringContaining(words) } },
+  });
+  expect(await node.state()).toBe(before);
+  expect(calls).toEqual({ started: [], shown: [] });
+});
+
+test("a key that is not known, or not an admin's, is refused and changes nothing", async () => {
+  const before = await node.state();
+  for (const [key, code] of [
+    ["ol_wrong", "unauthenticated"],
+    [node.secret, "forbidden"],
+  ] as const) {
+    const ended = await runLine(["account", "create", "x", "--url", node.url, "--key", key, "--json"]);
+    expect(ended).toMatchObject({ code: 77, out: expect.stringContaining(`"${code}"`) });
+  }
+  expect(await node.state()).toBe(before);
+});

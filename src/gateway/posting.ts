@@ -1,0 +1,125 @@
+import { type Fee, feeOf, type Prices, type Quote, type Usage } from "../core/quote.ts";
+import { ok, type Result } from "../core/result.ts";
+import type { Posted } from "../ledger/ledger.ts";
+import type { WireSettlement } from "../protocol/completions.ts";
+import type { ServedModel } from "./catalog.ts";
+import type { Produced } from "./dispatch.ts";
+import { hexText } from "./hexText.ts";
+import { SALT_BYTES, saltedHash, writeOpening } from "./opening.ts";
+import type { Answered, Floor, Order, Placed } from "./order.ts";
+import type { Attribution } from "./ports.ts";
+import type { Refused } from "./refused.ts";
+import { settlementOf } from "./settlementView.ts";
+
+/** Attribution that breaks must not lose a receipt: all of the weight is then unattributed, and the log says why. */
+export async function attribute(
+  floor: Floor,
+  { order, prompt, hold }: Placed,
+  { passages, text: answer }: Produced,
+): Promise<Attribution | undefined> {
+  const { grounding } = order.model;
+  if (grounding === undefined) return undefined;
+  try {
+    return await grounding.attribute({ receipt: hold.id, prompt, answer, passages });
+  } catch (error) {
+    logError(floor, "attribution failed, all weight is unattributed", order, error);
+    return { shares: [], unattributed: 1_000_000, evidenceRoot: none, evidence: [] };
+  }
+}
+
+/** The receipt, durable; refuses where the ledger does. */
+export async function post(
+  floor: Floor,
+  placed: Placed,
+  produced: Produced,
+  usage: Usage,
+  attribution: Attribution | undefined,
+): Promise<Result<Answered, Refused>> {
+  const { order, rate, prompt } = placed;
+  const { operator } = produced.slot;
+  const quote = quoteOf(order.model, operator.cost);
+  const fee = feeOf(quote, rate, usage);
+  if (!fee.ok) return fee;
+  const answered = (posted: Posted | undefined): Answered => ({
+    receipt: placed.hold.id,
+    answer: produced.text,
+    finish: produced.finish,
+    usage,
+    createdMs: order.createdMs,
+    failure: produced.failure,
+    settlement: settlement(floor, placed, produced, fee.value, attribution, posted),
+  });
+  const salt = floor.world.randomBytes(2 * SALT_BYTES);
+  const salts = { prompt: salt.subarray(0, SALT_BYTES), answer: salt.subarray(SALT_BYTES) };
+  const posted = await floor.ledger.books.post({
+    hold: placed.hold.id,
+    flags: {
+      reported: false,
+      unaudited: order.isUnaudited,
+      partial: produced.failure !== undefined,
+      undeclared: order.model.grounding === undefined,
+    },
+    operator: operator.payee,
+    model: order.model.asset,
+    ...{ quote, rate, usage },
+    promptHash: saltedHash(salts.prompt, prompt),
+    answerHash: saltedHash(salts.answer, produced.text),
+    evidenceRoot: attribution?.evidenceRoot ?? none,
+    indexId: order.model.grounding?.indexId ?? none,
+    methodsHash: order.model.grounding?.methodsHash ?? none,
+    ...(attribution === undefined
+      ? {}
+      : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),
+    ...(order.isUnaudited ? {} : { opening: writeOpening(salts, prompt, produced.text, attribution?.evidence ?? []) }),
+    ...(order.idempotency === undefined
+      ? {}
+      : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),
+  });
+  if (!posted.ok) {
+    floor.world.log("error", "a delivered answer could not be posted", {
+      receipt: hexText(placed.hold.id),
+      code: posted.error.code,
+    });
+    return posted;
+  }
+  floor.rhythm.count(posted.value.timeMs, posted.value.receipt);
+  return ok(answered(posted.value));
+}
+
+export function quoteOf(model: ServedModel, cost: Prices): Quote {
+  return { unit: model.unit, cost, royalty: model.royalty };
+}
+
+function settlement(
+  floor: Floor,
+  placed: Placed,
+  produced: Produced,
+  fee: Fee,
+  attribution: Attribution | undefined,
+  posted: Posted | undefined,
+): WireSettlement {
+  return settlementOf({
+    receipt: placed.hold.id,
+    operator: produced.slot.operator.name,
+    why: produced.slot.why,
+    isPartial: produced.failure !== undefined,
+    queuedMs: produced.slot.queuedMs,
+    fee,
+    attribution,
+    labels: floor.labels,
+    promise: posted?.promise,
+  });
+}
+
+function stored({ receipt, ...rest }: Answered): object {
+  return { ...rest, receipt: hexText(receipt) };
+}
+
+export function logError(floor: Floor, message: string, order: Order, error: unknown): void {
+  floor.world.log("error", message, {
+    model: order.model.name,
+    error: error instanceof Error ? error.message : String(error),
+  });
+}
+
+const none = new Uint8Array(32);

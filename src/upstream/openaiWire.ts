@@ -1,0 +1,111 @@
+import type { Refusal } from "../core/result.ts";
+import { type EngineEvent, type EngineRequest, failed } from "./engine.ts";
+
+/** Turns the chunks of one answer into events. */
+export class ChunkReader {
+  #finish: "stop" | "length" | undefined;
+  #isOver = false;
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  read(data: string, events: EngineEvent[]): void {
+    if (this.#isOver) return;
+    if (data === "[DONE]") {
+      this.#isOver = true;
+      events.push(this.ended());
+      return;
+    }
+    const { failure, text, usage, finish } = readChunk(data);
+    if (failure !== undefined) {
+      this.#isOver = true;
+      events.push({ type: "failed", refusal: failure });
+      return;
+    }
+    if (text !== "") events.push({ type: "text", text });
+    if (usage !== undefined) events.push({ type: "usage", ...usage });
+    this.#finish = finish ?? this.#finish;
+  }
+
+  ended(): EngineEvent {
+    return this.#finish === undefined ? unfinished() : { type: "end", reason: this.#finish };
+  }
+}
+
+/** Servers that know nothing of records see the passages in a system message of their own. */
+export function wireRequest(request: EngineRequest): object {
+  const { messages, passages, mode, maxTokens, isStreamed, temperature, topP, seed, stop } = request;
+  const context = passages.map((passage) => `[${passage.title}] (${passage.source})\n${passage.text}`).join("\n\n");
+  const grounded = `Answer from these records where they help, and say so where they do not:\n\n${context}`;
+  const system = passages.length === 0 ? [] : [{ role: "system", content: grounded }];
+  return {
+    model: request.model,
+    ...(mode === "chat" ? { messages: [...system, ...messages] } : { prompt: messages[0]?.content ?? "" }),
+    max_tokens: maxTokens,
+    ...(isStreamed ? { stream: true, stream_options: { include_usage: true } } : {}),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stop === undefined ? {} : { stop }),
+  };
+}
+
+interface ChunkRead {
+  readonly text: string;
+  readonly finish: "stop" | "length" | undefined;
+  readonly usage: { readonly tokensIn: number; readonly tokensOut: number } | undefined;
+  readonly failure: Refusal | undefined;
+}
+
+/** A chunk or a whole answer, read field by field: it comes from outside and may be anything. */
+function readChunk(data: string): ChunkRead {
+  const none = { text: "", finish: undefined, usage: undefined };
+  let chunk: unknown;
+  try {
+    chunk = JSON.parse(data);
+  } catch {
+    return { ...none, failure: { code: "upstream_failed", message: "the operator sent what is not JSON" } };
+  }
+  const error = field(chunk, "error");
+  if (error !== undefined && error !== null) {
+    return { ...none, failure: { code: "upstream_failed", message: `the operator broke off: ${messageOf(error)}` } };
+  }
+  const choices = field(chunk, "choices");
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const holder = field(choice, "delta") ?? field(choice, "message");
+  const text = holder === undefined ? field(choice, "text") : field(holder, "content");
+  const reason = field(choice, "finish_reason");
+  return {
+    text: typeof text === "string" ? text : "",
+    finish: typeof reason === "string" ? (reason === "length" ? "length" : "stop") : undefined,
+    usage: readUsage(field(chunk, "usage")),
+    failure: undefined,
+  };
+}
+
+function readUsage(usage: unknown): ChunkRead["usage"] {
+  const [tokensIn, tokensOut] = [field(usage, "prompt_tokens"), field(usage, "completion_tokens")];
+  return isCount(tokensIn) && isCount(tokensOut) ? { tokensIn, tokensOut } : undefined;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+export function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+export function messageOf(error: unknown): string {
+  const message = typeof error === "string" ? error : field(error, "message");
+  return typeof message === "string" ? message.slice(0, 200) : "without a reason";
+}
+
+export function tooLarge(bytesMax: number): EngineEvent {
+  return failed("upstream_failed", `the answer is larger than ${bytesMax} bytes`);
+}
+
+function unfinished(): EngineEvent {
+  return failed("upstream_failed", "the operator's answer ended without a finish");
+}

@@ -2,10 +2,11 @@ import { royaltyVector, vectorRoot } from "../core/asset.ts";
 import { compareBytes, equalBytes } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Share } from "../core/route.ts";
-import type { BookState, KnownAsset } from "./bookState.ts";
+import type { BookState } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
 import type { AssetInput, AssetState, Assets } from "./ledger.ts";
 import { mergeShares, numberOf, publishPool } from "./payees.ts";
+import type { KnownAsset } from "./stateImage.ts";
 import type { Batch, Writer } from "./writer.ts";
 
 /** Assets of the ledger, and the pools through which a royalty flows to an asset's owner and to its ancestors'. */

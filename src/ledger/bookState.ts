@@ -1,9 +1,8 @@
-import { deserialize, serialize } from "node:v8";
-import { type AssetRecord, royaltyVector, type VectorShare } from "../core/asset.ts";
+import { serialize } from "node:v8";
+import { type AssetRecord, royaltyVector } from "../core/asset.ts";
 import { type Hex, toHex } from "../core/bytes.ts";
 import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
-import type { EpochRecord } from "../core/epoch.ts";
 import { type FeePolicy, policyHash } from "../core/policy.ts";
 import type { PoolChunk, PoolSplit } from "../core/pool.ts";
 import { priorSubject, splitPool } from "../core/pool.ts";
@@ -12,6 +11,7 @@ import { assert } from "../core/result.ts";
 import type { RoutePolicy, Share } from "../core/route.ts";
 import { Accruals } from "./accruals.ts";
 import { bytesOfKey, keyOf } from "./keyOf.ts";
+import { type EpochState, type KnownAsset, readImage, STATE_VERSION, type StateImage } from "./stateImage.ts";
 
 /**
  * Everything that a ledger knows from its journal, kept up entry by entry: the same `apply` serves the live writer and the rebuild at start,
@@ -303,54 +303,4 @@ export class BookState {
     const key = toHex(payer);
     this.#debited.set(key, (this.#debited.get(key) ?? 0n) + BigInt(amount));
   }
-}
-
-/** An asset with what changes about it: where its royalty goes, and a datanet's prior pool. */
-export interface KnownAsset {
-  readonly record: AssetRecord;
-  readonly vector: readonly VectorShare[];
-  readonly seq: number;
-  readonly royaltyPayee: number;
-  readonly prior?: number;
-}
-
-export interface EpochState {
-  readonly record: EpochRecord;
-  readonly seq: number;
-  readonly timeMs: number;
-}
-
-const STATE_VERSION = 1;
-
-interface StateImage {
-  readonly version: number;
-  readonly size: number;
-  readonly timeMs: number;
-  readonly receiptCount: number;
-  readonly accruals: ReturnType<Accruals["columns"]>;
-  readonly payees: readonly { readonly id: Uint8Array; readonly type: PayeeType }[];
-  readonly assets: readonly KnownAsset[];
-  readonly pools: ReadonlyMap<number, readonly Share[]>;
-  readonly bindings: ReadonlyMap<number, BindingRecord>;
-  readonly families: readonly (readonly [Uint8Array, { total: number; last: Uint8Array }])[];
-  readonly spent: readonly (readonly [Uint8Array, bigint])[];
-  readonly debited: ReadonlyMap<Hex, bigint>;
-  readonly poolOf: readonly (readonly [Uint8Array, number])[];
-  readonly refunded: readonly (readonly [Uint8Array, number])[];
-  readonly epochs: readonly EpochState[];
-  readonly policy: FeePolicy | undefined;
-}
-
-function readImage(bytes: Uint8Array): StateImage | undefined {
-  try {
-    const image: unknown = deserialize(bytes);
-    return isImage(image) ? image : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** We wrote it, in the same transaction as the entries before it; only its version can be another. */
-function isImage(value: unknown): value is StateImage {
-  return typeof value === "object" && value !== null && "version" in value && value.version === STATE_VERSION;
 }

@@ -3,11 +3,12 @@ import { feeOf } from "../core/quote.ts";
 import { amountOf, type Nesting, type Receipt } from "../core/receipt.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { type Contributors, EVIDENCE_TOTAL, LEGS_MAX, routeFee, type Share } from "../core/route.ts";
-import type { BookState, KnownAsset } from "./bookState.ts";
+import type { BookState } from "./bookState.ts";
 import type { HoldTable, LiveHold } from "./holds.ts";
 import type { Posted, ReceiptDraft } from "./ledger.ts";
 import { mergeShares, numberOf, uniqueIds } from "./payees.ts";
 import type { Purses } from "./purses.ts";
+import type { KnownAsset } from "./stateImage.ts";
 import type { Commit, Job } from "./writer.ts";
 
 /** Operator, model, reserve, treasury. */

@@ -28,7 +28,7 @@ const purelyComputing = ["core", "protocol", "models", "attribution", "ledger", 
 const machine =
   /^(node:)?(fs|net|http|https|http2|tls|dgram|dns|child_process|cluster|os|worker_threads|readline)(\/|$)/;
 const ambient =
-  /^(Date\.now|new Date\(\)|performance\.now|process\.(env|hrtime)|Math\.random|crypto\.(randomUUID|getRandomValues)|console)$/;
+  /^(Date\.now|new Date\(\)|process\.(env|hrtime)|Math\.random|crypto\.(randomUUID|getRandomValues)|console)$/;
 
 /** Imports flow down the table of layers; nothing outside the composition root imports it. */
 export function breaksLayers(sources: readonly Source[]): string[] {
@@ -116,9 +116,11 @@ export function tooLong(
 ): string[] {
   return sources.flatMap(({ path, text, functions }) => {
     const lines = text.trimEnd().split("\n").length;
-    const long = isTest(path) ? [] : functions.filter((one) => one.lines > linesMax.function);
+    // A table of routes is data, however long; what stands in for a part in tests is as long as the part.
+    const logic = functions.filter((one) => !/Routes$/.test(one.name));
+    const long = isTest(path) ? [] : logic.filter((one) => one.lines > linesMax.function);
     return [
-      ...(lines > linesMax.file ? [`${path} has ${lines} lines`] : []),
+      ...(lines > linesMax.file && !path.includes("/testing/") ? [`${path} has ${lines} lines`] : []),
       ...long.map((one) => `${path}: ${one.name || "a function"} has ${one.lines} lines`),
     ];
   });

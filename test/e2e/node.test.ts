@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import OpenAI, { APIError } from "openai";
@@ -5,11 +6,20 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { commandOf, isSameProcess, type ProcessName, until } from "../../src/host/processes.ts";
 import { settlementSchema } from "../../src/protocol/completions.ts";
+import { testDatabase } from "../support/testDatabase.ts";
 import { ask, endAll, folder, type Program, run, start } from "./program.ts";
-import { ben, bensText, makeRepository } from "./repository.ts";
+import { ben, bensText, makeClone, makeRepository } from "./repository.ts";
 
 const question = "How is the office kettle descaled?";
 const model = "handbook";
+const bicycle = `# Bicycle
+
+## Oiling the bicycle chain
+
+Turn the pedals backwards and let one drop of oil fall on each link of the chain, wait five minutes, and wipe off what is left
+with an old towel, because oil on the outside only gathers sand from the road.
+`;
+const payees = z.object({ data: z.array(z.object({ payee: z.string(), accrued: z.string() })).min(1) });
 let place: Awaited<ReturnType<typeof folder>>;
 let data: string;
 let node: Program;
@@ -106,10 +116,34 @@ test("what a person types: credit, ask, receipts, statement, epoch, verify again
   expect(verified).toMatchObject({ epochs: [{ epoch: closed.epoch, chain: expect.stringMatching(/proposed|final/) }] });
 });
 
+test("an epoch that is closed becomes final by itself, and an author who proves to be one is paid", async () => {
+  const address = "0x00000000000000000000000000000000000a11ce";
+  const [notes, identity] = [join(place.path, "notes"), "repo:github.com/ann/tool"];
+  await mkdir(notes);
+  await writeFile(join(notes, "bicycle.md"), bicycle);
+  await cli("datanet", "create", "tool", "--summary", "A tool", "--licence", "MIT", "--review", "open");
+  await cli("datanet", "import", "tool", "--folder", notes, "--licence", "MIT", "--author", `Ann <${identity}>`);
+  await cli("datanet", "publish", "tool");
+  await cli("model", "create", "tool", "--datanet", "tool");
+  await cli("ask", "tool", "How is the bicycle chain oiled?");
+  const { data: people } = payees.parse(await cli("datanet", "contributors", "tool"));
+  const payee = people[0]?.payee ?? "";
+  const { epoch } = z.object({ epoch: z.number() }).parse(await cli("epoch", "close"));
+  const isFinal = async () => z.object({ status: z.string() }).parse(await cli("epoch", "show", String(epoch))).status;
+  expect(await until(async () => (await isFinal()) === "final", 20_000, 500)).toBe(true);
+  expect((await run(["claim", payee, "--send", "--data", data])).code).toBe(77);
+  const clone = makeClone(place.path, address);
+  await cli("binding", "notice", "tool", identity, address, "--funding-json", "--clone", clone);
+  const bound = async () => JSON.stringify(await cli("binding", "list")).includes('"bound"');
+  expect(await until(bound, 20_000, 500)).toBe(true);
+  const claimed = z.object({ sent: z.object({ paid: z.string() }) }).parse(await cli("claim", payee, "--send"));
+  expect(BigInt(claimed.sent.paid)).toBe(BigInt(people[0]?.accrued ?? 0));
+  await cli("verify");
+}, 90_000);
+
 test("without a server, a text's spans are found in an exported datanet", async () => {
   const out = join(place.path, "exported");
   await cli("datanet", "export", model, out);
-  const { writeFile } = await import("node:fs/promises");
   await writeFile(join(place.path, "answer.txt"), bensText);
   const found = await ask(["attribute", "--datanet", out, "--text", join(place.path, "answer.txt")]);
   expect(found).toMatchObject({ spans: [{ kind: "span", author: expect.stringContaining(ben.email) }] });
@@ -201,6 +235,17 @@ test("a killed PostgreSQL and a killed chain come back, and nothing is lost", as
   expect(now).toBeGreaterThan(size);
   expect(epochs.map(({ chain }) => chain)).not.toContain("absent");
 }, 90_000);
+
+test("on a PostgreSQL of the user's no other is started", async () => {
+  const database = await testDatabase();
+  const theirs = start(["up", "--port", "0", "--data", join(place.path, "theirs")], { DATABASE_URL: database.url });
+  await theirs.says(/is up at/);
+  expect(theirs.said()).not.toContain("starting PostgreSQL");
+  expect(theirs.children().map(({ pid }) => commandOf(pid))).toEqual([expect.stringMatching(/anvil/)]);
+  theirs.signal("SIGINT");
+  expect((await theirs.ended()).code).toBe(130);
+  await database.drop();
+}, 60_000);
 
 test("Ctrl-C ends the node and everything that it has started", async () => {
   const family: ProcessName[] = node.children();

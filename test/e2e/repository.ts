@@ -33,6 +33,18 @@ export function makeRepository(folder: string): string {
   return repo;
 }
 
+/** A clone as a node keeps one of `github.com/ann/tool`, whose FUNDING.json says (by the Drips convention) whose its money is. */
+export function makeClone(folder: string, ownedBy: string): string {
+  const [repo, clone] = [join(folder, "tool"), join(folder, "clone")];
+  mkdirSync(repo);
+  git(repo, "init", "--quiet", "--initial-branch=main");
+  writeFileSync(join(repo, "FUNDING.json"), JSON.stringify({ drips: { ethereum: { ownedBy } } }));
+  commit(repo, ann, "Who is paid", "2026-01-01T10:00:00Z");
+  git(folder, "clone", "--quiet", repo, clone);
+  git(clone, "remote", "set-url", "origin", "https://github.com/ann/tool.git");
+  return clone;
+}
+
 function commit(repo: string, { name, email }: typeof ann, message: string, date: string): void {
   git(repo, "add", "--all");
   const who = { GIT_AUTHOR_NAME: name, GIT_AUTHOR_EMAIL: email, GIT_COMMITTER_NAME: name, GIT_COMMITTER_EMAIL: email };

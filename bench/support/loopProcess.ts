@@ -17,8 +17,7 @@ const index = buildIndex(houseTokenizer(), records);
 const people = new People({
   ...{ chainId: 31_337, registry: benchWorld.randomBytes(20) },
   ...{ datanet: benchWorld.randomBytes(32), secret: benchWorld.randomBytes(32) },
-});
-people.introduce(records);
+}, records);
 const bench = await openBenchLedger();
 const { ledger } = bench;
 const admission = { waitingMax: 256, waitingPerAccountMax: 64, queueTimeoutMs: 2_000 };

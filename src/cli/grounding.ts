@@ -1,7 +1,7 @@
 import { attributeText, indexMethodsHash } from "../attribution/attribute.ts";
 import { evidenceRoot } from "../attribution/evidence.ts";
 import { weighPayees } from "../attribution/payeeWeights.ts";
-import { toHex } from "../core/bytes.ts";
+import { compareBytes, toHex } from "../core/bytes.ts";
 import type { PayeeType } from "../core/entry.ts";
 import type { Share } from "../core/route.ts";
 import { Bm25Index } from "../datanets/bm25.ts";
@@ -82,14 +82,25 @@ interface Person {
   readonly identity: string;
 }
 
-/** Who is paid for a record: its authors, in equal parts. Numbers are this object's own and stay as they are while it lives. */
+/**
+ * Who is paid for the records: their authors, in equal parts. People are numbered by ascending payee id, so that whoever knows the records and the
+ * ids computes the same weights.
+ */
 export class People {
-  readonly #scope: IdentityScope;
   readonly #numbers = new Map<string, number>();
-  readonly #people: Person[] = [];
+  readonly #people: readonly Person[];
+  readonly #byPayee: ReadonlyMap<string, Person>;
 
-  constructor(scope: IdentityScope) {
-    this.#scope = scope;
+  constructor(scope: IdentityScope, records: readonly DatanetRecord[]) {
+    const people = new Map<string, Person>();
+    for (const { identity, name } of records.flatMap((record) => record.authors)) {
+      if (people.has(identity)) continue;
+      const type = isAddressIdentity(identity) ? "party" : "identity";
+      people.set(identity, { payee: identityPayeeId(scope, identity), type, name, identity });
+    }
+    this.#people = [...people.values()].sort((a, b) => compareBytes(a.payee, b.payee));
+    for (const [i, { identity }] of this.#people.entries()) this.#numbers.set(identity, i + 1);
+    this.#byPayee = new Map(this.#people.map((person) => [toHex(person.payee), person]));
   }
 
   payee(number: number): { readonly payee: Uint8Array; readonly type: PayeeType } {
@@ -98,7 +109,7 @@ export class People {
   }
 
   sharesOf(record: DatanetRecord): Share[] {
-    const numbers = new Set(record.authors.map((author) => this.#number(author.identity, author.name)));
+    const numbers = new Set(record.authors.map((author) => this.#numbers.get(author.identity)!));
     return [...numbers].sort((a, b) => a - b).map((payee) => ({ payee, weight: 1 }));
   }
 
@@ -108,27 +119,6 @@ export class People {
 
   /** A name for a payee id, for screens. */
   labelOf(payee: Uint8Array): string | undefined {
-    const key = toHex(payee);
-    const person = this.#people.find((each) => toHex(each.payee) === key);
-    return person === undefined ? undefined : person.name;
-  }
-
-  /** Every identity of the records, so that labels are there before the first answer. */
-  introduce(records: readonly DatanetRecord[]): void {
-    for (const record of records) this.sharesOf(record);
-  }
-
-  identityOf(payee: Uint8Array): string | undefined {
-    const key = toHex(payee);
-    return this.#people.find((each) => toHex(each.payee) === key)?.identity;
-  }
-
-  #number(identity: string, name: string): number {
-    const known = this.#numbers.get(identity);
-    if (known !== undefined) return known;
-    const type = isAddressIdentity(identity) ? "party" : "identity";
-    this.#people.push({ payee: identityPayeeId(this.#scope, identity), type, name, identity });
-    this.#numbers.set(identity, this.#people.length);
-    return this.#people.length;
+    return this.#byPayee.get(toHex(payee))?.name;
   }
 }

@@ -143,14 +143,6 @@ export class ModelShelf {
     return undefined;
   }
 
-  identityOf(payee: Uint8Array): string | undefined {
-    for (const { people } of this.#shelf.values()) {
-      const identity = people.identityOf(payee);
-      if (identity !== undefined) return identity;
-    }
-    return undefined;
-  }
-
   async close(): Promise<void> {
     await this.#engine?.close();
   }
@@ -169,8 +161,7 @@ export class ModelShelf {
     const { store, gateway, provenance } = this.#parts;
     const datanet = (await store.datanet(manifest.datanet))!;
     const scope = await scopeOf(store, provenance, manifest.datanet);
-    const people = new People(scope);
-    people.introduce(records);
+    const people = new People(scope, records);
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },

@@ -88,8 +88,14 @@ export class Settlement {
     return final;
   }
 
-  /** Takes up what an earlier run left: closed epochs are proposed, proposed ones whose window has passed become final. */
+  /** Takes up what an earlier run left, and learns who owns what. */
   async resume(): Promise<Result<void>> {
+    const advanced = await this.advance();
+    return advanced.ok ? this.syncOwners() : advanced;
+  }
+
+  /** Closed epochs are proposed, proposed ones whose window has passed become final. */
+  async advance(): Promise<Result<void>> {
     const { ledger, chain, nowMs } = this.#parts;
     for (const { record, seq, status } of ledger.epochs.list()) {
       if (status === "final" || status === "voided") continue;
@@ -98,12 +104,12 @@ export class Settlement {
       if (onChain.value === undefined) {
         const proposed = await this.propose({ record, seq, journalSize: ledger.books.size() });
         if (!proposed.ok) return proposed;
-      } else if (onChain.value.status === "final" || onChain.value.finalFrom * 1_000 < nowMs()) {
+      } else if (onChain.value.status === "final" || (onChain.value.finalFrom + 1) * 1_000 < nowMs()) {
         const final = await this.finalise(record.epoch);
         if (!final.ok) return final;
       }
     }
-    return this.syncOwners();
+    return ok(undefined);
   }
 
   /** Books deposits and withdrawals that the chain has seen since the last look. */

@@ -1,16 +1,19 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromHex, type Hex, padAddress, parseBase64, toHex, utf8 } from "../core/bytes.ts";
+import { equalBytes, fromHex, type Hex, padAddress, parseBase64, toHex, utf8 } from "../core/bytes.ts";
 import { hmacSha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { applyProof, type Binding, settleNotice } from "../datanets/binding.ts";
+import { prepareContribution } from "../datanets/contribution.ts";
 import { createDatanet } from "../datanets/datanet.ts";
 import { exportDatanet } from "../datanets/export.ts";
+import { signersOf } from "../datanets/gitCommit.ts";
 import { identityPayeeId, parseIdentity } from "../datanets/identity.ts";
 import { cloneReader } from "../datanets/importClone.ts";
 import { importExport } from "../datanets/importExport.ts";
 import { folderSink } from "../datanets/importFolderSink.ts";
+import { openRepository, signedCommits } from "../datanets/importGitRun.ts";
 import { publishVersion, submitContribution } from "../datanets/intake.ts";
 import { type BindingProof, proveByCommit, proveByFundingFile } from "../datanets/proof.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -50,8 +53,6 @@ export interface WorkshopParts {
   readonly trust: LedgerTrustView;
   /** How long a binding is public before it counts. */
   readonly noticeMs: number;
-  /** SSH keys that have signed imported commits, by identity: a new key of an old author proves nothing. */
-  readonly knownKeys: (identity: string) => ReadonlySet<Hex>;
 }
 
 /** What the node's owner does with it: datanets in and out, models, bindings, claims. */
@@ -81,7 +82,9 @@ export class WorkshopPart implements Workshop {
     const submitted = await submitContribution(store, datanet, { ...draft, by }, nowMs());
     if (!submitted.ok && submitted.error.code !== "already_exists") return submitted;
     if (!submitted.ok) {
-      const known = (await store.contributions(datanet)).find((each) => each.by === by && each.label === draft.label);
+      const net = (await store.datanet(datanet))!;
+      const prepared = prepareContribution(net, { ...draft, by }, nowMs());
+      const known = prepared.ok ? await store.contribution(datanet, prepared.value.contribution.id) : undefined;
       if (known === undefined) return submitted;
       const { id, status, number, records } = known;
       return ok({ isNew: false, id, status, number, records, leftOut: [] });
@@ -226,7 +229,8 @@ export class WorkshopPart implements Workshop {
     if (proof.kind === "signed_commit") {
       const object = parseBase64(proof.commit);
       if (object === undefined) return refuse("proof_invalid", "the commit is not base64", { field: "proof" });
-      return proveByCommit(target, object, this.#parts.knownKeys(parsed.value.text));
+      const keys = await keysOf(proof.clone, parsed.value.text, object);
+      return keys.ok ? proveByCommit(target, object, keys.value) : keys;
     }
     if (proof.clone === undefined) {
       return refuse("proof_invalid", "this node fetches no repositories", {
@@ -278,6 +282,28 @@ export class WorkshopPart implements Workshop {
     const payee = toHex(identityPayeeId(await scopeOf(this.#parts.store, this.#parts.provenance, datanet), identity));
     return { datanet, identity, payee, state, to, proofHash, noticedMs, noticeEndsMs, changedMs };
   }
+}
+
+/** SSH keys that have signed this identity's commits in the node's own clone: a new key of an old author proves nothing. */
+async function keysOf(
+  clone: string | undefined,
+  identity: string,
+  proof: Uint8Array,
+): Promise<Result<ReadonlySet<Hex>>> {
+  const hint =
+    "name the node's own clone of the repository with clone: it must hold a commit that this identity signed before";
+  if (clone === undefined)
+    return refuse("proof_invalid", "a signed commit is compared with the identity's earlier commits", {
+      hint,
+      field: "proof",
+    });
+  const repository = await openRepository(clone);
+  if (!repository.ok) return repository;
+  const commits = await signedCommits(repository.value);
+  if (!commits.ok) return commits;
+  // The proof itself is no earlier commit.
+  const earlier = commits.value.filter((commit) => !equalBytes(commit, proof));
+  return ok(signersOf(earlier).get(identity) ?? new Set());
 }
 
 /** The fields that are there: what zod gives as `undefined` is left out. */

@@ -109,7 +109,11 @@ export const proofSchema = z.discriminatedUnion("kind", [
   /** `FUNDING.json` on the default branch; `clone` is a folder of the node's machine that holds the node's own clone. */
   z.object({ kind: z.literal("funding_json"), clone: z.string().min(1).max(4_096).optional() }),
   /** The raw commit object (`git cat-file commit ID`), base64. */
-  z.object({ kind: z.literal("signed_commit"), commit: z.base64().min(1).max(200_000) }),
+  z.object({
+    kind: z.literal("signed_commit"),
+    commit: z.base64().min(1).max(200_000),
+    clone: z.string().min(1).max(4_096).optional(),
+  }),
 ]);
 export type Proof = z.infer<typeof proofSchema>;
 

@@ -9,7 +9,7 @@ import { flag, wholeText } from "./inputs.ts";
 
 const proofOptions: readonly (readonly [string, string])[] = [
   ["--funding-json", "the proof is FUNDING.json on the repository's default branch; the node reads it itself"],
-  ["--clone <dir>", "for --funding-json: the node's own clone of the repository, on the node's machine"],
+  ["--clone <dir>", "the node's own clone of the repository, on the node's machine"],
   ["--commit <file>", "the proof is a signed commit: a file with the raw object, as git cat-file commit ID prints it"],
 ];
 const proofInput = { fundingJson: flag, clone: wholeText.optional(), commit: wholeText.optional() };
@@ -89,7 +89,7 @@ async function proofOf(given: {
   if (commit === undefined) return ok({ kind: "funding_json", ...(clone === undefined ? {} : { clone }) });
   const bytes = await readFile(commit).catch(() => undefined);
   if (bytes === undefined) return refuse("not_found", `there is no file ${commit}`, { field: "commit" });
-  return ok({ kind: "signed_commit", commit: bytes.toString("base64") });
+  return ok({ kind: "signed_commit", commit: bytes.toString("base64"), ...(clone === undefined ? {} : { clone }) });
 }
 
 function showBindings(bindings: readonly BindingView[], output: Output): void {

@@ -34,8 +34,10 @@ export async function tryRecords(
   question: string,
 ): Promise<Trial> {
   const index = buildIndex(houseTokenizer(), records);
-  const people = new People(await scopeOf(node.datanets, { chain: node.chain.chain, ledger: node.ledger }, datanet));
-  people.introduce(records);
+  const people = new People(
+    await scopeOf(node.datanets, { chain: node.chain.chain, ledger: node.ledger }, datanet),
+    records,
+  );
   const grounding = groundModel({ datanet, records, index, people });
   const text = await write(grounding, index, question);
   const passages = await grounding.retrieve(question, new AbortController().signal);

@@ -27,15 +27,9 @@ const name = (text: string): Uint8Array => keccak256(utf8(`an example's ${text}`
 const [id, log, signer, node] = [name("ledger"), name("log key"), name("signing key"), name("node")];
 const domain = { chainId: 31_337, verifyingContract: name("contract").slice(12) };
 const world = { nowMs: Date.now, randomBytes, warn: console.error };
-const policy = {
-  ...defaultPolicyBps,
-  treasuryPayee: node,
-  reservePayee: name("reserve"),
-  datanetReservePayee: name("datanet reserve"),
-};
-
+const purses = { treasuryPayee: node, reservePayee: name("reserve"), datanetReservePayee: name("datanet reserve") };
+const policy = { ...defaultPolicyBps, ...purses };
 const quote = { unit: "nano" as const, cost: { ...noPrices, perCall: 40 }, royalty: { ...noPrices, perCall: 1_001 } };
-const rate = { nanoPerUsd: 1, source: "play" };
 const flags = { reported: false, unaudited: false, partial: false, undeclared: false };
 const shares = [{ payee: name("ann"), type: "identity" as const, weight: 700_000 }];
 const contributors = { shares, unattributed: 300_000 };
@@ -52,8 +46,8 @@ try {
   for (let call = 1; call <= 3; call++) {
     const hold = unwrap(holds.place({ account: account.id, amount: 10_000 }));
     const posted = await books.post({
-      ...{ hold: hold.id, operator: name("operator"), model: model.id, quote, flags, rate },
-      ...{ usage: { tokensIn: 9, tokensOut: 20, calls: 1 }, contributors },
+      ...{ hold: hold.id, operator: name("operator"), model: model.id, quote, flags },
+      ...{ rate: { nanoPerUsd: 1, source: "play" }, usage: { tokensIn: 9, tokensOut: 20, calls: 1 }, contributors },
       ...{ promptHash: name(`prompt ${call}`), answerHash: name(`answer ${call}`), evidenceRoot: name("evidence") },
       ...{ indexId: name("index"), methodsHash: name("methods") },
     });

@@ -14,10 +14,13 @@ const [path] = process.argv.slice(2);
 assert(path !== undefined, "the datanet's file is the first argument");
 const records = readRecords(path);
 const index = buildIndex(houseTokenizer(), records);
-const people = new People({
-  ...{ chainId: 31_337, registry: benchWorld.randomBytes(20) },
-  ...{ datanet: benchWorld.randomBytes(32), secret: benchWorld.randomBytes(32) },
-}, records);
+const people = new People(
+  {
+    ...{ chainId: 31_337, registry: benchWorld.randomBytes(20) },
+    ...{ datanet: benchWorld.randomBytes(32), secret: benchWorld.randomBytes(32) },
+  },
+  records,
+);
 const bench = await openBenchLedger();
 const { ledger } = bench;
 const admission = { waitingMax: 256, waitingPerAccountMax: 64, queueTimeoutMs: 2_000 };

@@ -47,6 +47,7 @@ const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
 const now = (): number => Date.now();
 /** What the node deposits for its API-key accounts on the development chain. */
 const DEVELOPMENT_DEPOSIT_NANO = 1_000_000_000_000n;
+const OWNER_CREDIT_NANO = 100_000_000_000;
 const PUBLISH_EVERY_MS = 5_000;
 const PAGE_BYTES = 4_096;
 /** Many small draws a second: one system call for a page of them. No byte is used twice. */
@@ -261,6 +262,10 @@ async function keepAdminKey(data: string, ledger: OpenLedger): Promise<Result<st
   if (kept !== undefined && known !== undefined && known.revokedMs === undefined) return ok(kept);
   const account = await ledger.accounts.open({ name: "node owner" });
   if (!account.ok) return account;
+  // Spends the node's own deposit, so that the command line can ask at once.
+  const credit = { account: account.value.id, amount: OWNER_CREDIT_NANO, key: "first", note: "the node's own" };
+  const credited = await ledger.accounts.credit(credit);
+  if (!credited.ok) return credited;
   const key = await ledger.accounts.createKey({ account: account.value.id, name: "command line", admin: true });
   if (!key.ok) return key;
   await writeAtomically(adminKeyPath(data), `${key.value.secret}\n`, { mode: 0o600 });

@@ -1,8 +1,9 @@
-import { compareBytes, toHex } from "./bytes.ts";
+import { compareBytes, equalBytes, toHex } from "./bytes.ts";
 import { keccak256 } from "./hash.ts";
 import { type PackedReader, PackedWriter } from "./packed.ts";
 import { noPrices, type Prices, type PriceUnit } from "./quote.ts";
 import { assert, ok, type Result, refuse } from "./result.ts";
+import type { Share } from "./route.ts";
 import { splitSystematic } from "./split.ts";
 
 /**
@@ -31,7 +32,7 @@ export interface Terms {
 export interface AssetRecord {
   readonly id: Uint8Array;
   readonly assetKind: AssetKind;
-  /** Payee number of the owner when the asset was journalled. */
+  /** Payee number of the owner. The same record again with another owner is a transfer, which counts from the entry that closes the open epoch. */
   readonly owner: number;
   readonly contentRoot: Uint8Array;
   readonly terms: Terms;
@@ -94,6 +95,31 @@ export function royaltyVector(
   const vector = [...weights.values()].filter((share) => share.weight > 0).sort((a, b) => compareBytes(a.id, b.id));
   assert(vector.reduce((sum, share) => sum + share.weight, 0) === VECTOR_TOTAL, "a royalty vector keeps its total");
   return ok(vector);
+}
+
+/** Whether a royalty on the asset flows to its owner and to nobody else; otherwise it flows through a pool. */
+export function flowsToOwnerAlone(id: Uint8Array, vector: readonly VectorShare[]): boolean {
+  return vector.length === 1 && equalBytes(vector[0]!.id, id);
+}
+
+/** What each owner gets of a royalty, ascending by payee: the members of its pool. `ownerOf` gives the payee number of an asset's owner. */
+export function royaltyShares(vector: readonly VectorShare[], ownerOf: (id: Uint8Array) => number): Share[] {
+  const weights = new Map<number, number>();
+  for (const { id, weight } of vector) {
+    const owner = ownerOf(id);
+    weights.set(owner, (weights.get(owner) ?? 0) + weight);
+  }
+  return [...weights].map(([payee, weight]) => ({ payee, weight })).sort((a, b) => a.payee - b.payee);
+}
+
+/** Whether the records say the same of an asset, apart from who owns it. */
+export function isSameAsset(a: AssetRecord, b: AssetRecord): boolean {
+  const pack = (record: AssetRecord): Uint8Array => {
+    const packed = new PackedWriter(assetBytes(record));
+    writeAsset(packed, { ...record, owner: 0 });
+    return packed.finish();
+  };
+  return equalBytes(pack(a), pack(b));
 }
 
 /** keccak256 over (bytes32 id ‖ u32 weight) of each share, ascending by asset id. */

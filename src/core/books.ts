@@ -1,4 +1,12 @@
-import { type AssetRecord, royaltyVector, type VectorShare, vectorRoot } from "./asset.ts";
+import {
+  type AssetRecord,
+  flowsToOwnerAlone,
+  isSameAsset,
+  royaltyShares,
+  royaltyVector,
+  type VectorShare,
+  vectorRoot,
+} from "./asset.ts";
 import { equalBytes, toHex } from "./bytes.ts";
 import type { BindingRecord, PayeeRecord } from "./entry.ts";
 import { checkPolicy, type FeePolicy, policyHash } from "./policy.ts";
@@ -16,7 +24,11 @@ export class KnownParties {
   readonly #numbers = new Map<string, number>();
   readonly #policies = new Map<string, RoutePolicy>();
   readonly #assets = new Map<string, { readonly record: AssetRecord; readonly vector: readonly VectorShare[] }>();
+  /** Owners who follow at the close of the open epoch, by asset. */
+  readonly #heirs = new Map<string, number>();
   readonly #pools = new Map<number, Pool>();
+  /** Royalty pools that were compared with the present owners, by asset. */
+  readonly #royaltyPools = new Map<string, number>();
   readonly #subjects = new Map<number, Uint8Array>();
   readonly #openChunks = new Map<number, PoolChunk[]>();
   readonly #bindings = new Map<number, BindingRecord>();
@@ -100,7 +112,12 @@ export class KnownParties {
 
   addAsset(record: AssetRecord): Result<AssetRecord> {
     if (this.#payees[record.owner - 1] === undefined) return wrong(`asset ${toHex(record.id)} has an unknown owner`);
-    if (this.#assets.has(toHex(record.id))) return wrong(`asset ${toHex(record.id)} is registered twice`);
+    const known = this.asset(record.id);
+    if (known !== undefined) {
+      if (!isSameAsset(known, record)) return wrong(`asset ${toHex(record.id)} is registered twice`);
+      this.#heirs.set(toHex(record.id), record.owner);
+      return ok(record);
+    }
     const vector = royaltyVector(record.id, record.terms, record.parents, (id) => this.#assets.get(toHex(id))?.vector);
     if (!vector.ok) return wrong(vector.error.message);
     if (!equalBytes(vectorRoot(vector.value), record.vectorRoot)) {
@@ -108,6 +125,35 @@ export class KnownParties {
     }
     this.#assets.set(toHex(record.id), { record, vector: vector.value });
     return ok(record);
+  }
+
+  /** An epoch was closed: assets that were transferred in it are their new owners' from here on. */
+  turnEpoch(): void {
+    for (const [key, owner] of this.#heirs) {
+      const { record, vector } = this.#assets.get(key)!;
+      this.#assets.set(key, { record: { ...record, owner }, vector });
+    }
+    if (this.#heirs.size > 0) this.#royaltyPools.clear();
+    this.#heirs.clear();
+  }
+
+  /** Whether a royalty on the asset goes to this payee: its owner, or the pool of the present owners of all that it was made from. */
+  isRoyaltyPayee(asset: AssetRecord, payee: number): boolean {
+    const key = toHex(asset.id);
+    const known = this.#assets.get(key);
+    if (known === undefined) return false;
+    const { record, vector } = known;
+    if (flowsToOwnerAlone(record.id, vector)) return payee === record.owner;
+    if (this.#royaltyPools.get(key) === payee) return true;
+    const [pool, subject] = [this.#pools.get(payee), this.#subjects.get(payee)];
+    if (pool === undefined || subject === undefined || !equalBytes(subject, record.id)) return false;
+    const due = royaltyShares(vector, (id) => this.#assets.get(toHex(id))!.record.owner);
+    const { members } = pool;
+    const isDue =
+      members.length === due.length &&
+      members.every((member, i) => member.payee === due[i]!.payee && member.weight === due[i]!.weight);
+    if (isDue) this.#royaltyPools.set(key, payee);
+    return isDue;
   }
 
   addPoolChunk(chunk: PoolChunk): Result<PoolChunk> {

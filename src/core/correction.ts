@@ -2,7 +2,10 @@ import type { PackedReader, PackedWriter } from "./packed.ts";
 import { LEG_BYTES, readLegs, writeLegs } from "./receipt.ts";
 import type { Leg } from "./route.ts";
 
-/** A correction names a receipt and amends it with signed legs. Σ legs = −`refund`: what leaves the payees returns to the payer. */
+/**
+ * A correction names a receipt and amends it with signed legs. Σ legs = −(`refund` + `earned`): what leaves the payees returns to where
+ * the receipt took it from, the payer's debit and the earnings that were spent.
+ */
 export interface Correction {
   /** 16 bytes. */
   readonly id: Uint8Array;
@@ -14,6 +17,9 @@ export interface Correction {
   readonly reason: CorrectionReason;
   /** Given back to the payer's debit; negative where a late meter charges more. */
   readonly refund: number;
+  /** Given back to the earnings that paid a part of the receipt, and whose they are; 0 and 0 where nothing is. */
+  readonly payerPayee: number;
+  readonly earned: number;
   /** 32-byte hash of the note kept by the node. */
   readonly noteHash: Uint8Array;
   readonly legs: readonly Leg[];
@@ -34,7 +40,7 @@ export interface Reversal {
 export const REVERSAL_BYTES = 3 * 8 + 32;
 
 export function correctionBytes(correction: Correction): number {
-  return 16 + 16 + 8 + 32 + 16 + 1 + 8 + 32 + 1 + correction.legs.length * LEG_BYTES;
+  return 16 + 16 + 8 + 32 + 16 + 1 + 8 + 4 + 8 + 32 + 1 + correction.legs.length * LEG_BYTES;
 }
 
 export function writeCorrection(to: PackedWriter, correction: Correction): void {
@@ -45,6 +51,8 @@ export function writeCorrection(to: PackedWriter, correction: Correction): void 
     .raw(correction.account, 16)
     .u8(correctionReasons.indexOf(correction.reason))
     .i64(correction.refund)
+    .u32(correction.payerPayee)
+    .u64(correction.earned)
     .raw(correction.noteHash, 32);
   writeLegs(to, correction.legs);
 }
@@ -62,6 +70,8 @@ export function readCorrection(from: PackedReader): Correction {
   return {
     ...{ id, receipt, receiptSeq, payer, account, reason: reason ?? "refund" },
     refund: from.i64(),
+    payerPayee: from.u32(),
+    earned: from.u64(),
     noteHash: from.raw(32),
     legs: readLegs(from),
   };

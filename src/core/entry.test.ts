@@ -127,7 +127,7 @@ const bodies: Record<EntryBody["kind"], fc.Arbitrary<EntryBody>> = {
         account: bytes(16),
         reason: fc.constantFrom(...correctionReasons),
       },
-      ...{ refund: fc.maxSafeInteger(), noteHash: bytes(32), legs },
+      ...{ refund: fc.maxSafeInteger(), payerPayee: u32, earned: nano, noteHash: bytes(32), legs },
     }),
   }),
   reversal: fc.record({

@@ -1,4 +1,3 @@
-import type { AssetRecord } from "./asset.ts";
 import { KnownParties } from "./books.ts";
 import { equalBytes, type Hex, toHex } from "./bytes.ts";
 import { addCharge, closeEpoch, type LifetimeTotals, noTotals } from "./closing.ts";
@@ -25,9 +24,9 @@ export interface ReplayChecks {
   batch(batch: BatchRecord, entries: readonly Uint8Array[]): Result<BatchRecord>;
 }
 
-/** The leg index of the posting that takes spent earnings from their payee. */
-export function earnedLeg(receipt: Pick<Receipt, "legs">): number {
-  return receipt.legs.length;
+/** The leg index of the posting that takes spent earnings from their payee, or gives them back. */
+export function earnedLeg(from: Pick<Receipt | Correction, "legs">): number {
+  return from.legs.length;
 }
 
 interface Charge {
@@ -47,7 +46,7 @@ export class Replay {
   readonly #unsigned: Uint8Array[] = [];
   readonly #receipts = new Map<string, { readonly seq: number; readonly receipt: Receipt }>();
   readonly #families = new Map<string, Family>();
-  readonly #refunded = new Map<string, number>();
+  readonly #refunded = new Map<string, Pick<Correction, "refund" | "earned">>();
   readonly #poolOpen = new Map<number, number>();
   /** What every payee was credited, less what it spent, since the end of the last closed epoch. */
   #open = new Map<number, number>();
@@ -214,14 +213,11 @@ export class Replay {
     const family = this.parties.ancestors(receipt.model);
     const contexts = family.filter((asset) => asset.assetKind === "context");
     const priors = family.filter((asset) => asset.assetKind === "datanet").map((asset) => priorSubject(asset.id));
-    const isRoyaltyOf = (leg: Leg, asset: AssetRecord): boolean => {
-      const subject = this.parties.poolSubject(leg.payee);
-      return subject === undefined ? leg.payee === asset.owner : equalBytes(subject, asset.id);
-    };
     for (const leg of receipt.legs) {
       const subject = this.parties.poolSubject(leg.payee);
-      if (leg.role === "model" && !isRoyaltyOf(leg, model)) return `the model's part is paid to payee ${leg.payee}`;
-      if (leg.role === "context" && !contexts.some((asset) => isRoyaltyOf(leg, asset)))
+      if (leg.role === "model" && !this.parties.isRoyaltyPayee(model, leg.payee))
+        return `the model's part is paid to payee ${leg.payee}`;
+      if (leg.role === "context" && !contexts.some((asset) => this.parties.isRoyaltyPayee(asset, leg.payee)))
         return `the context's part is paid to payee ${leg.payee}`;
       const isPrior = subject !== undefined && priors.some((prior) => equalBytes(prior, subject));
       if (leg.role === "prior" && !isPrior) return `a prior's part is paid to payee ${leg.payee}`;
@@ -246,17 +242,22 @@ export class Replay {
     const named = this.#receipts.get(toHex(correction.receipt));
     if (named === undefined || named.seq !== correction.receiptSeq)
       return wrong("it names a receipt that is not in the journal");
-    const { payer, account } = named.receipt;
+    const { payer, account, earned, payerPayee } = named.receipt;
     if (!equalBytes(correction.payer, payer) || !equalBytes(correction.account, account)) {
       return wrong("it refunds somebody other than its receipt's payer");
     }
     const sum = correction.legs.reduce((total, leg) => total + leg.amount, 0);
-    if (sum !== -correction.refund) return wrong(`its legs sum to ${sum}, the refund is ${correction.refund}`);
-    const refunded = (this.#refunded.get(toHex(correction.receipt)) ?? 0) + correction.refund;
-    if (refunded > ownOf(named.receipt) - named.receipt.earned)
-      return wrong(`${refunded} nano of a receipt are refunded, more than was charged for it`);
+    if (sum !== -correction.refund - correction.earned)
+      return wrong(`its legs sum to ${sum}, what it gives back is ${correction.refund} + ${correction.earned}`);
+    if (correction.payerPayee !== (correction.earned > 0 ? payerPayee : 0))
+      return wrong("it gives back earnings that are not those its receipt spent");
+    const before = this.#refunded.get(toHex(correction.receipt)) ?? { refund: 0, earned: 0 };
+    const refunded = { refund: before.refund + correction.refund, earned: before.earned + correction.earned };
+    if (refunded.refund > ownOf(named.receipt) - earned || refunded.earned > earned)
+      return wrong(`${refunded.refund} + ${refunded.earned} nano of a receipt are refunded, more than it took`);
     this.#refunded.set(toHex(correction.receipt), refunded);
     this.#post(seq, correction.legs);
+    if (correction.earned > 0) this.#credit(payerPayee, seq, earnedLeg(correction), correction.earned);
     this.#charges.push({ payer, amount: -correction.refund, seq });
     return ok(correction);
   }
@@ -291,6 +292,7 @@ export class Replay {
     if (differing !== undefined) return wrong(differing);
     this.#lifetime = closing.after;
     this.#epochs.push(record);
+    this.parties.turnEpoch();
     this.#open = new Map();
     for (let at = 0; at < this.#postings.count; at++) {
       const payee = this.#postings.payeeAt(at);

@@ -1,11 +1,9 @@
-import { royaltyVector, vectorRoot } from "../core/asset.ts";
+import { flowsToOwnerAlone, royaltyShares, royaltyVector, vectorRoot } from "../core/asset.ts";
 import { compareBytes, equalBytes } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { Share } from "../core/route.ts";
 import type { BookState } from "./bookState.ts";
-import { keyOf } from "./keyOf.ts";
 import type { AssetInput, AssetState, Assets } from "./ledger.ts";
-import { mergeShares, numberOf, publishPool } from "./payees.ts";
+import { numberOf, publishPool } from "./payees.ts";
 import type { KnownAsset } from "./stateImage.ts";
 import type { Batch, Writer } from "./writer.ts";
 
@@ -13,8 +11,6 @@ import type { Batch, Writer } from "./writer.ts";
 export class AssetBook implements Assets {
   readonly #writer: Writer;
   readonly #state: BookState;
-  /** Owners as last seen in the registry, where they are not those of registration. */
-  readonly #owners = new Map<string, Uint8Array>();
 
   constructor(writer: Writer) {
     this.#writer = writer;
@@ -38,7 +34,7 @@ export class AssetBook implements Assets {
         asset: { id, assetKind, owner, contentRoot, terms, vectorRoot: vectorRoot(vector.value), parents },
       });
       const asset = this.#state.asset(id)!;
-      if (vector.value.length > 1) publishPool(this.#state, batch, id, this.#royaltyShares(batch, asset));
+      publishRoyalty(this.#state, batch, asset);
       return ok(() => this.#view(this.#state.asset(id)!));
     });
   }
@@ -56,35 +52,35 @@ export class AssetBook implements Assets {
     return this.#writer.run((batch) => {
       const asset = this.#state.asset(id);
       if (asset === undefined) return refuse("not_found", "there is no such asset on this ledger");
-      if (equalBytes(this.#view(asset).owner, owner)) return ok(() => this.#view(asset));
-      this.#owners.set(keyOf(id), owner);
-      // Everything made from it pays the new owner from now on.
-      for (const heir of this.#state.assets()) {
-        if (!heir.vector.some((share) => equalBytes(share.id, id))) continue;
-        publishPool(this.#state, batch, heir.record.id, this.#royaltyShares(batch, heir));
-      }
+      const last = this.#state.payee(asset.nextOwner ?? asset.record.owner)!;
+      if (equalBytes(last.id, owner)) return ok(() => this.#view(asset));
+      const number = numberOf(this.#state, batch, owner, "party");
+      batch.add({ kind: "asset", asset: { ...asset.record, owner: number } });
       return ok(() => this.#view(this.#state.asset(id)!));
     });
-  }
-
-  #royaltyShares(batch: Batch, asset: KnownAsset): Share[] {
-    return mergeShares(
-      asset.vector.map((share) => {
-        const part = this.#state.asset(share.id)!;
-        const moved = this.#owners.get(keyOf(share.id));
-        const payee = moved === undefined ? part.record.owner : numberOf(this.#state, batch, moved, "party");
-        return { payee, weight: share.weight };
-      }),
-    );
   }
 
   #isSame(known: KnownAsset, input: AssetInput): boolean {
     return known.record.assetKind === input.kind && equalBytes(known.record.contentRoot, input.contentRoot);
   }
 
-  #view({ record, seq, royaltyPayee }: KnownAsset): AssetState {
+  #view({ record, seq, royaltyPayee, nextOwner }: KnownAsset): AssetState {
     const { id, assetKind: kind, contentRoot, terms, parents } = record;
-    const owner = this.#owners.get(keyOf(id)) ?? this.#state.payee(record.owner)!.id;
-    return { id, kind, owner, contentRoot, terms, parents, seq, royaltyPayee: this.#state.payee(royaltyPayee)!.id };
+    const idOf = (payee: number): Uint8Array => this.#state.payee(payee)!.id;
+    return {
+      ...{ id, kind, owner: idOf(record.owner), contentRoot, terms, parents, seq, royaltyPayee: idOf(royaltyPayee) },
+      ...(nextOwner === undefined ? {} : { nextOwner: idOf(nextOwner) }),
+    };
   }
+}
+
+/** The pool through which a royalty reaches the present owners of all that the asset was made from; none where that is its own owner alone. */
+export function publishRoyalty(state: BookState, batch: Batch, { record, vector }: KnownAsset): void {
+  if (flowsToOwnerAlone(record.id, vector)) return;
+  publishPool(
+    state,
+    batch,
+    record.id,
+    royaltyShares(vector, (id) => state.asset(id)!.record.owner),
+  );
 }

@@ -1,5 +1,5 @@
 import { serialize } from "node:v8";
-import { type AssetRecord, royaltyVector } from "../core/asset.ts";
+import { type AssetRecord, flowsToOwnerAlone, royaltyVector } from "../core/asset.ts";
 import { type Hex, toHex } from "../core/bytes.ts";
 import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
@@ -33,6 +33,8 @@ export class BookState {
   /** Nano that corrections gave back, by receipt. */
   readonly #refunded = new Map<string, number>();
   readonly #bindings = new Map<number, BindingRecord>();
+  /** Identities whose money is, or was, a party's, by that party: see {@link identitiesOf}. */
+  readonly #identities = new Map<number, Set<number>>();
   readonly #families = new Map<string, { total: number; last: Uint8Array }>();
   readonly #spent = new Map<string, bigint>();
   readonly #debited = new Map<Hex, bigint>();
@@ -88,6 +90,12 @@ export class BookState {
     return this.#bindings;
   }
 
+  /** The identities that are bound or redirected to a party, and count in the open epoch. */
+  identitiesOf(party: number): number[] {
+    const { epoch } = this.openEpoch();
+    return [...(this.#identities.get(party) ?? [])].filter((identity) => this.#bindings.get(identity)!.epoch <= epoch);
+  }
+
   /** What a receipt's children came to, and the last of them. */
   family(receipt: Uint8Array): { readonly total: number; readonly last: Uint8Array } {
     return this.#families.get(keyOf(receipt)) ?? { total: 0, last: new Uint8Array(16) };
@@ -98,7 +106,7 @@ export class BookState {
     return this.#spent.get(keyOf(pseudonym)) ?? 0n;
   }
 
-  /** What corrections gave back of a receipt so far. */
+  /** What corrections gave back of a receipt so far: to its payer's debit first, then to the earnings that it spent. */
   refunded(receipt: Uint8Array): number {
     return this.#refunded.get(keyOf(receipt)) ?? 0;
   }
@@ -139,8 +147,7 @@ export class BookState {
       case "poolChunk":
         return this.#applyPoolChunk(entry.chunk);
       case "binding":
-        this.#bindings.set(entry.binding.identity, entry.binding);
-        return;
+        return this.#applyBinding(entry.binding);
       case "receipt":
         return this.#applyReceipt(entry.receipt);
       case "poolSplit":
@@ -150,7 +157,7 @@ export class BookState {
       case "epoch":
         this.#epochs.push({ record: entry.epoch, seq: entry.seq, timeMs: entry.timeMs });
         this.accruals.settle();
-        return;
+        return this.#turnOwners();
       case "batch":
       case "reversal":
         return;
@@ -184,7 +191,7 @@ export class BookState {
     for (const [i, payee] of image.payees.entries()) state.#applyPayee({ number: i + 1, ...payee });
     for (const asset of image.assets) state.#keepAsset(asset);
     for (const [number, members] of image.pools) state.#pools.set(number, members);
-    for (const [number, binding] of image.bindings) state.#bindings.set(number, binding);
+    for (const binding of image.bindings.values()) state.#applyBinding(binding);
     for (const [id, family] of image.families) state.#families.set(keyOf(id), family);
     for (const [id, amount] of image.spent) state.#spent.set(keyOf(id), amount);
     for (const [payer, amount] of image.debited) state.#debited.set(payer, amount);
@@ -219,10 +226,33 @@ export class BookState {
     this.#policy = { policy, hash: policyHash(policy), route: { ...policy, treasury, reserve, datanetReserve } };
   }
 
+  #applyBinding(binding: BindingRecord): void {
+    this.#identities.get(this.#bindings.get(binding.identity)?.to ?? 0)?.delete(binding.identity);
+    this.#bindings.set(binding.identity, binding);
+    if (binding.state !== "bound" && binding.state !== "redirected") return;
+    const identities = this.#identities.get(binding.to) ?? new Set();
+    this.#identities.set(binding.to, identities.add(binding.identity));
+  }
+
   #applyAsset(record: AssetRecord, seq: number): void {
+    const known = this.asset(record.id);
+    if (known !== undefined) {
+      this.#assets.set(keyOf(record.id), { ...known, nextOwner: record.owner });
+      return;
+    }
     const vector = royaltyVector(record.id, record.terms, record.parents, (id) => this.asset(id)?.vector);
     assert(vector.ok, "an asset that is journalled has known parents");
     this.#keepAsset({ record, vector: vector.value, seq, royaltyPayee: record.owner });
+  }
+
+  /** The open epoch was closed: what was transferred in it is its new owners'. Pools follow when they are published again. */
+  #turnOwners(): void {
+    for (const { nextOwner, ...asset } of this.#assets.values()) {
+      if (nextOwner === undefined) continue;
+      const record = { ...asset.record, owner: nextOwner };
+      const royaltyPayee = flowsToOwnerAlone(record.id, asset.vector) ? nextOwner : asset.royaltyPayee;
+      this.#assets.set(keyOf(record.id), { ...asset, record, royaltyPayee });
+    }
   }
 
   #keepAsset(asset: KnownAsset): void {
@@ -292,8 +322,9 @@ export class BookState {
 
   #applyCorrection(correction: Correction): void {
     for (const leg of correction.legs) this.accruals.credit(leg.payee, leg.amount);
+    if (correction.earned > 0) this.accruals.credit(correction.payerPayee, correction.earned);
     const receipt = keyOf(correction.receipt);
-    this.#refunded.set(receipt, (this.#refunded.get(receipt) ?? 0) + correction.refund);
+    this.#refunded.set(receipt, (this.#refunded.get(receipt) ?? 0) + correction.refund + correction.earned);
     this.#debit(correction.payer, -correction.refund);
     const account = keyOf(correction.account);
     this.#spent.set(account, (this.#spent.get(account) ?? 0n) - BigInt(correction.refund));

@@ -5,7 +5,7 @@ import { hashReader, inclusionProof, leafHash } from "../core/merkle.ts";
 import { checkPolicy, type FeePolicy, policyHash } from "../core/policy.ts";
 import { amountOf, type Receipt } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
-import { correctionOf, refundLegs } from "./correcting.ts";
+import { givenBack, refundLegs } from "./correcting.ts";
 import type { HoldTable } from "./holds.ts";
 import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
@@ -14,6 +14,8 @@ import { postReceipt } from "./posting.ts";
 import type { Purses } from "./purses.ts";
 import type { Writer } from "./writer.ts";
 
+type CorrectionInput = Parameters<Books["correct"]>[0];
+
 /** Receipts and everything else that is read from or written to the journal by itself. */
 export class BookKeeping implements Books {
   readonly #writer: Writer;
@@ -21,6 +23,7 @@ export class BookKeeping implements Books {
   readonly #purses: Purses;
   readonly #store: LedgerStore;
   readonly #running = new Set<string>();
+  readonly #correcting = new Map<string, Promise<unknown>>();
 
   constructor(writer: Writer, holds: HoldTable, purses: Purses, store: LedgerStore) {
     this.#writer = writer;
@@ -37,36 +40,64 @@ export class BookKeeping implements Books {
     return this.#writer.run(postReceipt(this.#state, this.#holds, this.#purses, draft));
   }
 
-  async correct(input: Parameters<Books["correct"]>[0]): Promise<Result<Entry>> {
+  /** One correction of a key at a time: whoever comes second is answered with what the first has journalled. */
+  async correct(input: CorrectionInput): Promise<Result<Entry>> {
     const found = await this.receipt(input.receipt);
     if (found === undefined) return refuse("not_found", "there is no such receipt", { field: "receipt" });
-    // The same key is the same correction: its id follows from both.
-    const id = sha256(input.receipt, utf8(input.key)).slice(0, 16);
     const account = toHex(found.receipt.account);
-    const done = await this.#store.idempotency(this.#state.ledger, account, `correction:${input.key}`);
-    if (done !== undefined) return refuse("already_exists", "this correction was booked before");
+    const place = `${account}\n${input.key}`;
+    while (this.#correcting.has(place)) await this.#correcting.get(place);
+    const correcting = this.#correct(input, found, account);
+    this.#correcting.set(place, correcting);
+    try {
+      return await correcting;
+    } finally {
+      this.#correcting.delete(place);
+    }
+  }
+
+  async #correct(
+    input: CorrectionInput,
+    { seq: receiptSeq, receipt }: { readonly seq: number; readonly receipt: Receipt },
+    account: string,
+  ): Promise<Result<Entry>> {
+    const key = `correction:${input.key}`;
+    const noteHash = sha256(utf8(input.note));
+    const { reason, refund: amount } = input;
+    const bodyHash = sha256(receipt.id, utf8(`\n${reason}\n${amount}\n`), noteHash);
+    const known = await this.idempotency(account, key, bodyHash);
+    if (!known.ok) return known;
+    if (known.value.state === "done") return ok(await this.#entry(Number(known.value.response)));
     return this.#writer.run((batch) => {
-      const legs = refundLegs(this.#state, found.receipt, input.refund);
+      const given = givenBack(this.#state, receipt, amount);
+      if (!given.ok) return given;
+      const unsettled = (payee: number): number =>
+        this.#state.accruals.open(payee) - this.#purses.reservedEarnings(payee);
+      const legs = refundLegs(receipt, amount, unsettled);
       if (!legs.ok) return legs;
-      const correction = correctionOf(
-        id,
-        found.seq,
-        found.receipt,
-        input.reason,
-        input.refund,
-        sha256(utf8(input.note)),
-        legs.value,
-      );
-      const { seq, bytes } = batch.add({ kind: "correction", correction });
-      batch.idempotency.push({
-        account,
-        key: `correction:${input.key}`,
-        bodyHash: id,
-        receipt: input.receipt,
-        response: String(seq),
+      const { seq, bytes } = batch.add({
+        kind: "correction",
+        correction: {
+          // The same key is the same correction: its id follows from both.
+          ...{
+            id: sha256(receipt.id, utf8(input.key)).slice(0, 16),
+            receipt: receipt.id,
+            receiptSeq,
+            reason,
+            noteHash,
+          },
+          ...{ payer: receipt.payer, account: receipt.account, ...given.value, legs: legs.value },
+          payerPayee: given.value.earned > 0 ? receipt.payerPayee : 0,
+        },
       });
+      batch.idempotency.push({ account, key, bodyHash, receipt: receipt.id, response: String(seq) });
       return ok(() => decoded(bytes));
     });
+  }
+
+  async #entry(seq: number): Promise<Entry> {
+    for await (const { bytes } of this.#store.entries(this.#state.ledger, seq, seq + 1)) return decoded(bytes);
+    throw new Error(`entry ${seq} of our own journal is there`);
   }
 
   async idempotency(account: string, key: string, bodyHash: Uint8Array): Promise<Result<IdempotencyState>> {
@@ -152,7 +183,7 @@ export class BookKeeping implements Books {
   }
 
   size(): number {
-    return this.#state.size;
+    return this.#writer.durableSize;
   }
 
   payeeNumber(id: Uint8Array): number | undefined {

@@ -1,30 +1,37 @@
-import type { Correction } from "../core/correction.ts";
 import { ownOf, type Receipt } from "../core/receipt.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { type Leg, roleCode } from "../core/route.ts";
 import type { BookState } from "./bookState.ts";
 
-/**
- * The legs of a refund: each payee gives back in proportion to what it got, as far as it has unsettled credit. What settled money does not cover
- * is taken from the operator and then from the treasury: a contributor's finalised money is never clawed back.
- */
-export function refundLegs(state: BookState, receipt: Receipt, refund: number): Result<Leg[]> {
+/** Where a refund goes: to the payer's debit, and to the earnings that the receipt spent. */
+export interface GivenBack {
+  readonly refund: number;
+  readonly earned: number;
+}
+
+/** What of `amount` goes where. A receipt spends a deposit first, then earnings; they are given back in that order too. */
+export function givenBack(state: BookState, receipt: Receipt, amount: number): Result<GivenBack> {
   const own = ownOf(receipt);
-  if (!Number.isSafeInteger(refund) || refund <= 0)
+  if (!Number.isSafeInteger(amount) || amount <= 0)
     return refuse("invalid_request", "a refund is whole nano above 0", { field: "refund" });
-  const left = own - receipt.earned - state.refunded(receipt.id);
-  if (refund > left && refund <= own)
-    return refuse("invalid_request", `${left} nano of this receipt can still be refunded, not ${refund}`, {
-      field: "refund",
-      hint: "what was paid from unsettled earnings, and what was refunded before, is not refunded",
-    });
-  if (refund > own)
-    return refuse("invalid_request", `the receipt's own fee is ${own} nano, ${refund} cannot be refunded`, {
+  const before = state.refunded(receipt.id);
+  if (amount > own - before)
+    return refuse("invalid_request", `the receipt's own fee is ${own} nano, of which ${before} were given back`, {
+      hint: `at most ${own - before} nano can be refunded`,
       field: "refund",
     });
+  const refund = Math.min(amount, Math.max(0, own - receipt.earned - before));
+  return ok({ refund, earned: amount - refund });
+}
+
+/**
+ * The legs of a refund: each payee gives back in proportion to what it got, as far as it has unsettled credit that no hold counts on. What settled
+ * money does not cover is taken from the operator and then from the treasury: a contributor's finalised money is never clawed back.
+ */
+export function refundLegs(receipt: Receipt, refund: number, unsettled: (payee: number) => number): Result<Leg[]> {
   const credit = new Map<number, number>();
   const take = (payee: number, wanted: number): number => {
-    const available = credit.get(payee) ?? Math.max(0, state.accruals.open(payee));
+    const available = credit.get(payee) ?? Math.max(0, unsettled(payee));
     const taken = Math.min(available, wanted);
     credit.set(payee, available - taken);
     return taken;
@@ -49,19 +56,6 @@ export function refundLegs(state: BookState, receipt: Receipt, refund: number): 
   }
   const legs = receipt.legs.map((leg, i) => ({ ...leg, amount: -taken[i]! })).filter((leg) => leg.amount !== 0);
   return ok(legs.sort((a, b) => roleCode[a.role] - roleCode[b.role] || a.payee - b.payee));
-}
-
-export function correctionOf(
-  id: Uint8Array,
-  seq: number,
-  receipt: Receipt,
-  reason: Correction["reason"],
-  refund: number,
-  noteHash: Uint8Array,
-  legs: readonly Leg[],
-): Correction {
-  const { id: receiptId, payer, account } = receipt;
-  return { id, receipt: receiptId, receiptSeq: seq, payer, account, reason, refund, noteHash, legs };
 }
 
 /** `refund` in proportion to the legs' amounts: prefix sums rounded down, so that the parts sum to it. */

@@ -6,13 +6,14 @@ import { Postings } from "../core/postings.ts";
 import { ownOf } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { decodeTotal, POSTING_LEAF_BYTES, TOTAL_LEAF_BYTES } from "../core/settlement.ts";
-import { SettlementTree } from "../core/settlementTree.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
+import { publishRoyalty } from "./assetBook.ts";
 import type { BookState } from "./bookState.ts";
 import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "./ledger.ts";
 import { publishPool } from "./payees.ts";
 import type { EpochLeaves, EpochMark, LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";
+import { TreeCache } from "./treeCache.ts";
 import type { Batch, Writer } from "./writer.ts";
 
 /**
@@ -26,6 +27,7 @@ export class EpochBook implements Epochs {
   readonly #store: LedgerStore;
   readonly #marks = new Map<number, EpochMark>();
   readonly #leaves = new Map<number, EpochLeaves>();
+  readonly #trees = new TreeCache();
   #debits: ReadonlyMap<Hex, bigint> = new Map();
   #closing = false;
 
@@ -76,14 +78,14 @@ export class EpochBook implements Epochs {
     const leaves = await this.#leavesOf(epoch);
     return leaves === undefined
       ? unknown(epoch)
-      : proofOf(leaves.payouts, payee, "nothing is owed to this payee in this epoch");
+      : this.#proofOf(epoch, "payouts", leaves.payouts, payee, "nothing is owed to this payee in this epoch");
   }
 
   async debit(epoch: number, payer: Uint8Array): Promise<Result<PayoutProof>> {
     const leaves = await this.#leavesOf(epoch);
     return leaves === undefined
       ? unknown(epoch)
-      : proofOf(leaves.debits, payer, "nothing was charged to this payer up to this epoch");
+      : this.#proofOf(epoch, "debits", leaves.debits, payer, "nothing was charged to this payer up to this epoch");
   }
 
   async posting(
@@ -95,7 +97,7 @@ export class EpochBook implements Epochs {
     const count = leaves.postings.length / POSTING_LEAF_BYTES;
     if (!Number.isInteger(index) || index < 0 || index >= count)
       return refuse("not_found", `epoch ${epoch} has ${count} postings, there is no ${index}`);
-    const tree = SettlementTree.build(leaves.postings, POSTING_LEAF_BYTES);
+    const tree = this.#trees.of(epoch, "postings", leaves.postings, POSTING_LEAF_BYTES);
     const leaf = leaves.postings.slice(index * POSTING_LEAF_BYTES, (index + 1) * POSTING_LEAF_BYTES);
     return ok({ leaf, proof: tree.proof(index) });
   }
@@ -148,7 +150,10 @@ export class EpochBook implements Epochs {
       debits: closing.debitLeaves,
     };
     const journalled = await this.#writer.run((batch) => {
+      const moved = this.#state.assets().some((asset) => asset.nextOwner !== undefined);
       const { seq } = batch.add({ kind: "epoch", epoch: record });
+      // What was transferred in the epoch is its new owners' now.
+      if (moved) for (const asset of this.#state.assets()) publishRoyalty(this.#state, batch, asset);
       this.#publishPriors(batch);
       batch.epochLeaves.push(leaves);
       batch.epochMarks.push({ epoch: record.epoch, status: "closed", reference: "" });
@@ -191,6 +196,21 @@ export class EpochBook implements Epochs {
     return known;
   }
 
+  #proofOf(
+    epoch: number,
+    kind: "payouts" | "debits",
+    leaves: Uint8Array,
+    party: Uint8Array,
+    absent: string,
+  ): Result<PayoutProof> {
+    const index = indexOf(leaves, party);
+    if (index === undefined) return refuse("nothing_to_claim", absent);
+    const leaf = decodeTotal(leaves.slice(index * TOTAL_LEAF_BYTES, (index + 1) * TOTAL_LEAF_BYTES));
+    assert(leaf.ok, "a leaf of ours decodes");
+    const tree = this.#trees.of(epoch, kind, leaves, TOTAL_LEAF_BYTES);
+    return ok({ index, payee: party, cumulative: leaf.value.cumulative, proof: tree.proof(index) });
+  }
+
   #remember(leaves: EpochLeaves): void {
     this.#leaves.delete(leaves.epoch);
     this.#leaves.set(leaves.epoch, leaves);
@@ -229,6 +249,7 @@ async function gather(
     } else if (entry.value.kind === "correction") {
       const { correction } = entry.value;
       for (const [index, leg] of correction.legs.entries()) post(leg.payee, seq, index, leg.amount);
+      if (correction.earned > 0) post(correction.payerPayee, seq, correction.legs.length, correction.earned);
       addCharge(charges, correction.payer, -correction.refund);
     } else if (entry.value.kind === "poolSplit") {
       const { split } = entry.value;
@@ -240,19 +261,16 @@ async function gather(
   return { postings, charges };
 }
 
-function proofOf(leaves: Uint8Array, party: Uint8Array, absent: string): Result<PayoutProof> {
+/** Where a party's leaf stands among those ascending by party; undefined where it has none. */
+function indexOf(leaves: Uint8Array, party: Uint8Array): number | undefined {
   let [low, high] = [0, leaves.length / TOTAL_LEAF_BYTES];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (compareBytes(partyAt(leaves, middle), party) < 0) low = middle + 1;
     else high = middle;
   }
-  if (low * TOTAL_LEAF_BYTES >= leaves.length || compareBytes(partyAt(leaves, low), party) !== 0)
-    return refuse("nothing_to_claim", absent);
-  const leaf = decodeTotal(leaves.slice(low * TOTAL_LEAF_BYTES, (low + 1) * TOTAL_LEAF_BYTES));
-  assert(leaf.ok, "a leaf of ours decodes");
-  const tree = SettlementTree.build(leaves, TOTAL_LEAF_BYTES);
-  return ok({ index: low, payee: party, cumulative: leaf.value.cumulative, proof: tree.proof(low) });
+  const isThere = low * TOTAL_LEAF_BYTES < leaves.length && compareBytes(partyAt(leaves, low), party) === 0;
+  return isThere ? low : undefined;
 }
 
 function totalsOf(leaves: Uint8Array): { readonly party: Uint8Array; readonly cumulative: bigint }[] {

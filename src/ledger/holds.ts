@@ -1,3 +1,4 @@
+import { equalBytes } from "../core/bytes.ts";
 import type { Nano } from "../core/money.ts";
 import { isNano } from "../core/money.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
@@ -68,8 +69,9 @@ export class HoldTable implements Holds {
     if (hold !== undefined) this.#end(hold, 0);
   }
 
-  /** Whether executions that this one caused are still under way. */
+  /** Whether executions that this one caused are still under way. Those whose holders are gone are not. */
   hasChildren(hold: LiveHold): boolean {
+    if (hold.children > 0) this.#reapWhere((other) => other.depth > hold.depth && equalBytes(other.root, hold.root));
     return hold.children > 0;
   }
 
@@ -98,10 +100,14 @@ export class HoldTable implements Holds {
 
   /** Releases the holds whose holders stopped renewing them, youngest generation first. */
   reap(): void {
+    if (this.#nowMs() < this.#reapFromMs) return;
+    this.#reapFromMs = this.#nowMs() + REAP_EVERY_MS;
+    this.#reapWhere(() => true);
+  }
+
+  #reapWhere(among: (hold: LiveHold) => boolean): void {
     const now = this.#nowMs();
-    if (now < this.#reapFromMs) return;
-    this.#reapFromMs = now + REAP_EVERY_MS;
-    const expired = [...this.#holds.values()].filter((hold) => hold.leaseUntilMs < now);
+    const expired = [...this.#holds.values()].filter((hold) => hold.leaseUntilMs < now && among(hold));
     for (const hold of expired.sort((a, b) => b.depth - a.depth)) this.#end(hold, 0);
   }
 

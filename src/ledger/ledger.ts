@@ -203,6 +203,7 @@ export interface ReceiptPromise {
 export interface Books {
   /** Turns a hold into a receipt. The fee must fit the hold. */
   post(draft: ReceiptDraft): Promise<Result<Posted>>;
+  /** Idempotent by `key`, for each account: the same again is the same correction, another under its key is refused. */
   correct(input: {
     receipt: Uint8Array;
     reason: Correction["reason"];
@@ -267,6 +268,8 @@ export interface AssetInput {
 
 export interface AssetState extends AssetInput {
   readonly seq: number;
+  /** Who owns it from the close of the open epoch on, where it was transferred: 32 bytes. */
+  readonly nextOwner?: Uint8Array;
   /** The pool that its royalty flows to, as a 32-byte payee id; its owner's id where it has no ancestors. */
   readonly royaltyPayee: Uint8Array;
 }
@@ -276,7 +279,7 @@ export interface Assets {
   register(input: AssetInput): Promise<Result<AssetState>>;
   get(id: Uint8Array): AssetState | undefined;
   list(): readonly AssetState[];
-  /** An owner seen in the registry at the close of an epoch; counts from the next epoch. */
+  /** An owner seen in the registry. Counts from the entry that closes the open epoch: income until then stays the seller's. */
   transfer(id: Uint8Array, owner: Uint8Array): Promise<Result<AssetState>>;
 }
 

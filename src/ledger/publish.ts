@@ -27,6 +27,7 @@ export class Publisher {
   readonly #frontier = new Frontier();
   /** Hashes of complete subtrees at tile heights (levels 0, 8, 16, …) that are not in a full tile yet, by level. */
   readonly #open = new Map<number, Uint8Array[]>();
+  readonly #full: { readonly path: string; readonly bytes: Uint8Array }[] = [];
   #bundle: Uint8Array[] = [];
   #running: Promise<Published> | undefined;
   #last: Published | undefined;
@@ -42,7 +43,7 @@ export class Publisher {
 
   /** Publishes entries [.., size). One publication at a time; a later one waits for the earlier. */
   async publish(size: number): Promise<Published> {
-    while (this.#running !== undefined) await this.#running;
+    while (this.#running !== undefined) await this.#running.catch(() => undefined);
     this.#running = this.#publish(size);
     try {
       this.#last = await this.#running;
@@ -55,7 +56,12 @@ export class Publisher {
   async #publish(size: number): Promise<Published> {
     const before = this.#frontier.size;
     assert(size >= before, "a journal only grows");
-    for await (const entry of this.#options.entries(before, size)) await this.#append(entry);
+    // What a write that failed left over.
+    await this.#writeFull();
+    for await (const entry of this.#options.entries(before, size)) {
+      this.#append(entry);
+      await this.#writeFull();
+    }
     assert(this.#frontier.size === size, "the journal holds all the entries up to its size");
     await this.#writePartial(size);
     const root = this.#frontier.root();
@@ -64,8 +70,7 @@ export class Publisher {
     return { size, root };
   }
 
-  async #append(entry: Uint8Array): Promise<void> {
-    const full: { readonly level: number; readonly index: number; readonly bytes: Uint8Array }[] = [];
+  #append(entry: Uint8Array): void {
     this.#bundle.push(entry);
     this.#frontier.append(leafHash(entry), (level, index, hash) => {
       if (level % 8 !== 0) return;
@@ -73,17 +78,22 @@ export class Publisher {
       hashes.push(hash);
       this.#open.set(level, hashes);
       if (hashes.length < TILE_WIDTH) return;
-      full.push({ level: level / 8, index: Math.floor(index / TILE_WIDTH), bytes: joined(hashes) });
+      const tile = { level: level / 8, index: Math.floor(index / TILE_WIDTH), width: TILE_WIDTH };
+      this.#full.push({ path: tilePath(tile), bytes: joined(hashes) });
       this.#open.set(level, []);
     });
-    for (const tile of full) await this.#options.sink.write(tilePath({ ...tile, width: TILE_WIDTH }), tile.bytes);
     if (this.#bundle.length < TILE_WIDTH) return;
-    const index = this.#frontier.size / TILE_WIDTH - 1;
-    await this.#options.sink.write(
-      tilePath({ level: "entries", index, width: TILE_WIDTH }),
-      encodeBundle(this.#bundle),
-    );
+    const tile = { level: "entries", index: this.#frontier.size / TILE_WIDTH - 1, width: TILE_WIDTH } as const;
+    this.#full.push({ path: tilePath(tile), bytes: encodeBundle(this.#bundle) });
     this.#bundle = [];
+  }
+
+  /** A tile is forgotten once it is written, so a write that failed is tried again by the next publication. */
+  async #writeFull(): Promise<void> {
+    for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
+      await this.#options.sink.write(next.path, next.bytes);
+      this.#full.shift();
+    }
   }
 
   async #writePartial(size: number): Promise<void> {

@@ -77,12 +77,15 @@ export class Purses {
     const deposit = funds <= 0n ? 0 : Number(smaller(funds, BigInt(amount)));
     const earnings = amount - deposit;
     const own = this.#earnings(purse.account);
-    if (earnings > 0 && (this.#earningsFrozen || own.available < earnings))
-      return this.#short(amount, available, funds, own.available);
+    if (earnings > 0 && own.available < earnings) return this.#short(amount, available, funds, own.available);
+    if (earnings > 0 && this.#earningsFrozen)
+      return refuse("conflict", "earnings cannot be spent while their epoch is being closed", {
+        hint: "try again in a moment, or add credit to the account",
+      });
     purse.held += BigInt(deposit);
     this.#payer(toHex(purse.account.payer)).held += BigInt(deposit);
     const payee = earnings > 0 ? own.payee : 0;
-    if (payee !== 0) this.#reservedEarnings.set(payee, (this.#reservedEarnings.get(payee) ?? 0) + earnings);
+    if (payee !== 0) this.#reservedEarnings.set(payee, this.reservedEarnings(payee) + earnings);
     return ok({ deposit, earnings, payee });
   }
 
@@ -92,7 +95,7 @@ export class Purses {
     purse.held -= BigInt(part.deposit);
     this.#payer(toHex(purse.account.payer)).held -= BigInt(part.deposit);
     if (part.payee === 0) return;
-    const left = (this.#reservedEarnings.get(part.payee) ?? 0) - part.earnings;
+    const left = this.reservedEarnings(part.payee) - part.earnings;
     if (left > 0) this.#reservedEarnings.set(part.payee, left);
     else this.#reservedEarnings.delete(part.payee);
   }
@@ -101,6 +104,11 @@ export class Purses {
   freezeEarnings(frozen: boolean): boolean {
     this.#earningsFrozen = frozen;
     return this.#reservedEarnings.size === 0;
+  }
+
+  /** Nano of a payee's unsettled credit that holds count on. */
+  reservedEarnings(payee: number): Nano {
+    return this.#reservedEarnings.get(payee) ?? 0;
   }
 
   totals(): { readonly deposited: bigint; readonly granted: bigint } {
@@ -121,15 +129,8 @@ export class Purses {
     let best = { payee: 0, available: 0 };
     if (account.payee === undefined) return best;
     const own = this.#state.number(account.payee) ?? 0;
-    const open = this.#state.openEpoch().epoch;
-    const bound = [...this.#state.bindings().values()]
-      .filter(
-        (binding) =>
-          (binding.state === "bound" || binding.state === "redirected") && binding.to === own && binding.epoch <= open,
-      )
-      .map((binding) => binding.identity);
-    for (const payee of [own, ...bound]) {
-      const available = this.#state.accruals.open(payee) - (this.#reservedEarnings.get(payee) ?? 0);
+    for (const payee of [own, ...this.#state.identitiesOf(own)]) {
+      const available = this.#state.accruals.open(payee) - this.reservedEarnings(payee);
       if (payee !== 0 && available > best.available) best = { payee, available };
     }
     return best;

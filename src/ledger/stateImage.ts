@@ -7,12 +7,14 @@ import type { FeePolicy } from "../core/policy.ts";
 import type { Share } from "../core/route.ts";
 import type { Accruals } from "./accruals.ts";
 
-/** An asset with what changes about it: where its royalty goes, and a datanet's prior pool. */
+/** An asset with what changes about it: its owner (`record.owner` is the present one), where its royalty goes, and a datanet's prior pool. */
 export interface KnownAsset {
   readonly record: AssetRecord;
   readonly vector: readonly VectorShare[];
   readonly seq: number;
   readonly royaltyPayee: number;
+  /** Who owns it from the close of the open epoch on, where it was transferred. */
+  readonly nextOwner?: number;
   readonly prior?: number;
 }
 
@@ -22,7 +24,7 @@ export interface EpochState {
   readonly timeMs: number;
 }
 
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 
 /** A {@link BookState} as a checkpoint keeps it. */
 export interface StateImage {

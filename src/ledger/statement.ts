@@ -24,12 +24,11 @@ export async function statementOf(
   const lines: StatementLine[] = [];
   let total = 0n;
   let count = 0;
-  for await (const { bytes } of store.entries(state.ledger, 0, state.size)) {
-    const entry = decodeEntry(bytes);
-    assert(entry.ok, "an entry of our own journal decodes");
-    if (entry.value.timeMs < (query.fromMs ?? 0) || entry.value.timeMs >= (query.untilMs ?? Number.POSITIVE_INFINITY))
-      continue;
-    for (const line of linesOf(state, entry.value, number, pseudonym)) {
+  const from = await firstSince(state, store, query.fromMs ?? 0);
+  for await (const { bytes } of store.entries(state.ledger, from, state.size)) {
+    const entry = decoded(bytes);
+    if (query.untilMs !== undefined && entry.timeMs >= query.untilMs) break;
+    for (const line of linesOf(state, entry, number, pseudonym)) {
       total += BigInt(line.amount);
       count += 1;
       lines.push(line);
@@ -37,6 +36,29 @@ export async function statementOf(
     }
   }
   return { lines: lines.slice(-limit).reverse(), total, truncated: count > limit };
+}
+
+/** The first entry that is not older than this. Entries never go back in time, so it is found by halving. */
+async function firstSince(state: BookState, store: LedgerStore, timeMs: number): Promise<number> {
+  let [low, high] = [0, timeMs === 0 ? 0 : state.size];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if ((await timeOf(state, store, middle)) < timeMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+async function timeOf(state: BookState, store: LedgerStore, seq: number): Promise<number> {
+  // What is not durable yet is younger than all that is.
+  for await (const { bytes } of store.entries(state.ledger, seq, seq + 1)) return decoded(bytes).timeMs;
+  return Number.POSITIVE_INFINITY;
+}
+
+function decoded(bytes: Uint8Array): Entry {
+  const entry = decodeEntry(bytes);
+  assert(entry.ok, "an entry of our own journal decodes");
+  return entry.value;
 }
 
 function* linesOf(
@@ -69,6 +91,8 @@ function* linesOf(
       if (leg.payee === payee)
         yield { seq, timeMs, kind: "correction", receipt: id, role: leg.role, weight: leg.weight, amount: leg.amount };
     }
+    if (correction.earned > 0 && correction.payerPayee === payee)
+      yield { seq, timeMs, kind: "correction", receipt: id, role: "earnings", weight: 0, amount: correction.earned };
     if (keyOf(correction.account) === pseudonym)
       yield { seq, timeMs, kind: "correction", receipt: id, role: "payer", weight: 0, amount: correction.refund };
   } else if (entry.kind === "poolSplit") {

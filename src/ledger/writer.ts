@@ -15,12 +15,19 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #queue: Queued[] = [];
   #running: Promise<void> | undefined;
+  #durableSize: number;
   #stopped: Result<never> | undefined;
   #closing = false;
 
   constructor(state: BookState, options: WriterOptions) {
     this.state = state;
     this.#options = options;
+    this.#durableSize = state.size;
+  }
+
+  /** How far the journal is durable; the state may be a batch ahead. */
+  get durableSize(): number {
+    return this.#durableSize;
   }
 
   /** Runs the job in the next batch. What it returns is called with the commit once that is durable. */
@@ -39,40 +46,61 @@ export class Writer {
     await this.#running;
   }
 
+  /** Builds the next batch while the one before is committed; commits follow each other. */
   async #drain(): Promise<void> {
     // Jobs of one turn of the event loop share a batch even when the writer was idle.
     await Promise.resolve();
-    while (this.#queue.length > 0 && this.#stopped === undefined) {
-      const answers: Answer[] = [];
-      const durable = await this.#round(answers);
-      for (const answer of answers) answer(durable);
-    }
+    let committing: Promise<void> = Promise.resolve();
+    do {
+      while (this.#queue.length > 0 && this.#stopped === undefined) {
+        const built = this.#build();
+        await committing;
+        committing = this.#finish(built);
+        // Its answers may queue more: where nothing waits, wait for them.
+        if (this.#queue.length === 0) await committing;
+      }
+      await committing;
+      // Nothing is awaited between this look and the end, so no job can slip in unseen.
+    } while (this.#queue.length > 0 && this.#stopped === undefined);
     this.#running = undefined;
     const stopped = this.#stopped;
     if (stopped !== undefined) for (const job of this.#queue.splice(0)) job(undefined)(stopped);
   }
 
-  /** One batch: its jobs, then its commit. A job that throws is a bug of ours, and the state may be half changed: nothing more is written. */
-  async #round(answers: Answer[]): Promise<Result<Commit>> {
+  /** Runs waiting jobs into a batch. A job that throws is a bug of ours, and the state may be half changed: nothing more is written. */
+  #build(): Built {
+    const answers: Answer[] = [];
+    const batch = new Batch(this.state, this.#options);
     try {
-      const batch = new Batch(this.state, this.#options);
       while (this.#queue.length > 0 && batch.bytes < BATCH_BYTES_MAX) {
         const job = this.#queue.shift()!;
         // Answered even if it throws: until it has run, its answer is that the writer stopped.
         const place = answers.push(job(undefined)) - 1;
         answers[place] = job(batch);
       }
-      return await this.#commit(batch);
+      return { answers, sealed: { batch, commit: batch.seal() } };
     } catch (error) {
-      const message = `the ledger's writer stops: ${error instanceof Error ? error.message : String(error)}`;
-      this.#options.world.warn(message);
-      this.#stopped = refuse("store_unavailable", message, { hint: "restart the node: it rebuilds from the journal" });
-      return this.#stopped;
+      this.#stop(error);
+      return { answers, sealed: undefined };
     }
   }
 
-  async #commit(batch: Batch): Promise<Result<Commit>> {
-    const commit = batch.seal();
+  #stop(error: unknown): Result<never> {
+    const message = `the ledger's writer stops: ${error instanceof Error ? error.message : String(error)}`;
+    this.#options.world.warn(message);
+    this.#stopped = refuse("store_unavailable", message, { hint: "restart the node: it rebuilds from the journal" });
+    return this.#stopped;
+  }
+
+  async #finish({ answers, sealed }: Built): Promise<void> {
+    const durable =
+      sealed === undefined || this.#stopped !== undefined
+        ? this.#stopped!
+        : await this.#commit(sealed.batch, sealed.commit).catch((error: unknown) => this.#stop(error));
+    for (const answer of answers) answer(durable);
+  }
+
+  async #commit(batch: Batch, commit: Commit): Promise<Result<Commit>> {
     if (batch.isEmpty) return { ok: true, value: commit };
     const { store, world } = this.#options;
     const rows = batch.rows();
@@ -88,7 +116,10 @@ export class Writer {
       if (!settled.ok) outcome = settled;
       else outcome = settled.value === "written" ? { ok: true, value: undefined } : await store.append(rows);
     }
-    if (outcome.ok) return { ok: true, value: commit };
+    if (outcome.ok) {
+      this.#durableSize = rows.entries.length === 0 ? this.#durableSize : rows.entries.at(-1)!.seq + 1;
+      return { ok: true, value: commit };
+    }
     world.warn(`the ledger's writer stops: ${outcome.error.message}`);
     this.#stopped = outcome;
     return outcome;
@@ -119,11 +150,18 @@ export interface Commit {
   pathOf(seq: number): Uint8Array[];
 }
 
+interface Built {
+  readonly answers: readonly Answer[];
+  /** Undefined where a job threw. */
+  readonly sealed: { readonly batch: Batch; readonly commit: Commit } | undefined;
+}
+
 type Answer = (durable: Result<Commit>) => void;
 type Queued = (batch: Batch | undefined) => Answer;
 
 const ATTEMPTS_MAX = 6;
-const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** Large enough to share a commit well, small enough that building one and committing another overlap. */
+const BATCH_BYTES_MAX = 512 * 1024;
 
 /** One commit while it is built. */
 export class Batch {

@@ -1,6 +1,6 @@
-import { Pool, type PoolClient } from "pg";
+import { Pool } from "pg";
 import type { Hex } from "../core/bytes.ts";
-import { assert, ok, RefusalError, type Result, refuse } from "../core/result.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { Binding } from "../datanets/binding.ts";
 import type { ContextAsset } from "../datanets/context.ts";
 import type { Contribution, ContributionStatus, Decision, PreparedContribution } from "../datanets/contribution.ts";
@@ -9,37 +9,36 @@ import type { DatanetRecord } from "../datanets/record.ts";
 import { decide } from "../datanets/review.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { BuiltVersion, DatanetVersion } from "../datanets/version.ts";
+import { contributionRecords, missingContent, namedRecords, putContent } from "./datanetContent.ts";
+import { datanetSteps } from "./datanetMigrations.ts";
 import { migrate } from "./migrate.ts";
-import { isUniqueViolation, storeRefusal } from "./storeErrors.ts";
+import { storeRefusal } from "./storeErrors.ts";
+import { type Ask, asking, inTransaction } from "./transaction.ts";
 
 export interface OpenDatanetStore extends DatanetStore {
   close(): Promise<void>;
 }
 
-/** Objects stand as JSON text and not as jsonb, so that they come back to the letter: ids are hashes over them. */
-const steps = [
-  `CREATE TABLE datanets.datanet (name text PRIMARY KEY, id text UNIQUE NOT NULL, position bigserial, secret bytea NOT NULL, body text NOT NULL);
-   CREATE TABLE datanets.contribution (
-     datanet text NOT NULL REFERENCES datanets.datanet, id text NOT NULL, number integer NOT NULL, status text NOT NULL, body text NOT NULL,
-     PRIMARY KEY (datanet, id), UNIQUE (datanet, number));
-   CREATE TABLE datanets.record (
-     datanet text NOT NULL, contribution text NOT NULL, position integer NOT NULL, id text NOT NULL, body text NOT NULL,
-     PRIMARY KEY (datanet, contribution, position));
-   CREATE INDEX record_id ON datanets.record (datanet, contribution, id);
-   CREATE TABLE datanets.version (datanet text NOT NULL REFERENCES datanets.datanet, number integer NOT NULL, body text NOT NULL, PRIMARY KEY (datanet, number));
-   CREATE TABLE datanets.context (id text PRIMARY KEY, body text NOT NULL);
-   CREATE TABLE datanets.binding (datanet text NOT NULL REFERENCES datanets.datanet, identity text NOT NULL, body text NOT NULL, PRIMARY KEY (datanet, identity));`,
-];
+/** How far a version's number reaches: PostgreSQL's integer. */
+const NUMBER_MAX = 2 ** 31 - 1;
 
 /** Datanets in PostgreSQL. Refuses with `store_unavailable`; methods that return plain values throw a `RefusalError` with it. */
 export async function openDatanetStore(options: { readonly url: string }): Promise<Result<OpenDatanetStore>> {
   const pool = new Pool({
     ...{ connectionString: options.url, max: 4, connectionTimeoutMillis: 10_000 },
-    ...{ statement_timeout: 120_000, application_name: "openledger datanets" },
+    ...{
+      statement_timeout: 120_000,
+      idle_in_transaction_session_timeout: 120_000,
+      application_name: "openledger datanets",
+    },
+    // The server's own limit does not help where the line to it is dead.
+    ...{ query_timeout: 130_000, keepAlive: true },
   });
+  // A connection that breaks is replaced, and whoever waits on it is told. Without listeners on both, a break would end the process.
   pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
   try {
-    const { newer } = await migrate(pool, "datanets", steps);
+    const { newer } = await migrate(pool, "datanets", datanetSteps);
     if (newer === undefined) return ok(new PostgresDatanetStore(pool));
     await pool.end();
     return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`);
@@ -51,9 +50,11 @@ export async function openDatanetStore(options: { readonly url: string }): Promi
 
 class PostgresDatanetStore implements OpenDatanetStore {
   readonly #pool: Pool;
+  readonly #ask: Ask;
 
   constructor(pool: Pool) {
     this.#pool = pool;
+    this.#ask = asking(pool);
   }
 
   close(): Promise<void> {
@@ -62,8 +63,10 @@ class PostgresDatanetStore implements OpenDatanetStore {
 
   async createDatanet(datanet: Datanet, secret: Uint8Array): Promise<Result<Datanet>> {
     assert(secret.length >= 32, "a datanet secret has at least 32 bytes");
-    return this.#inTransaction(async (client) => {
-      const { rowCount } = await client.query(
+    return inTransaction(this.#pool, async (ask) => {
+      // Positions are given in the order in which they are committed.
+      await ask("LOCK TABLE datanets.datanet IN SHARE ROW EXCLUSIVE MODE", []);
+      const { rowCount } = await ask(
         "INSERT INTO datanets.datanet (name, id, secret, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         [datanet.name, datanet.id, Buffer.from(secret), JSON.stringify(datanet)],
       );
@@ -81,34 +84,30 @@ class PostgresDatanetStore implements OpenDatanetStore {
   }
 
   async datanetSecret(name: string): Promise<Uint8Array | undefined> {
-    const rows = await this.#rows<{ secret: Buffer }>("SELECT secret FROM datanets.datanet WHERE name = $1", [name]);
+    if (hasNul(name)) return undefined;
+    const { rows } = await this.#ask<{ secret: Buffer }>("SELECT secret FROM datanets.datanet WHERE name = $1", [name]);
     return rows[0] === undefined ? undefined : new Uint8Array(rows[0].secret);
   }
 
   addContribution(prepared: Pick<PreparedContribution, "contribution" | "records">): Promise<Result<Contribution>> {
     const { datanet, id } = prepared.contribution;
-    return this.#inTransaction(async (client) => {
-      if (!(await lockDatanet(client, datanet))) return unknownDatanet(datanet);
-      const { rows } = await client.query<{ number: number }>(
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, datanet))) return unknownDatanet(datanet);
+      const { rows } = await ask<{ number: number }>(
         "SELECT count(*)::int AS number FROM datanets.contribution WHERE datanet = $1",
         [datanet],
       );
       const contribution = { ...prepared.contribution, number: rows[0]!.number + 1 };
-      const { rowCount } = await client.query(
+      const { rowCount } = await ask(
         "INSERT INTO datanets.contribution VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         [datanet, id, contribution.number, contribution.status, JSON.stringify(contribution)],
       );
       if (rowCount !== 1) return refuse("already_exists", `contribution ${id} was put in before`);
       const { records } = prepared;
-      await client.query(
-        "INSERT INTO datanets.record SELECT $1, $2, * FROM unnest($3::int[], $4::text[], $5::text[])",
-        [
-          datanet,
-          id,
-          records.map((_, i) => i),
-          records.map((record) => record.id),
-          records.map((record) => JSON.stringify(record)),
-        ],
+      await putContent(ask, records);
+      await ask(
+        "INSERT INTO datanets.record (datanet, contribution, position, id) SELECT $1, $2, * FROM unnest($3::int[], $4::text[])",
+        [datanet, id, records.map((_, i) => i), records.map((record) => record.id)],
       );
       return ok(contribution);
     });
@@ -130,18 +129,15 @@ class PostgresDatanetStore implements OpenDatanetStore {
   }
 
   contributionRecords(datanet: string, id: Hex): Promise<readonly DatanetRecord[]> {
-    return this.#bodies<DatanetRecord>(
-      "SELECT body FROM datanets.record WHERE datanet = $1 AND contribution = $2 ORDER BY position",
-      [datanet, id],
-    );
+    return contributionRecords(this.#ask, datanet, id);
   }
 
   decide(datanet: string, id: Hex, decision: Decision): Promise<Result<Contribution>> {
-    return this.#inTransaction(async (client) => {
-      if (!(await lockDatanet(client, datanet))) return unknownDatanet(datanet);
-      const net = await bodyIn<Datanet>(client, "SELECT body FROM datanets.datanet WHERE name = $1", [datanet]);
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, datanet))) return unknownDatanet(datanet);
+      const net = await bodyIn<Datanet>(ask, "SELECT body FROM datanets.datanet WHERE name = $1", [datanet]);
       const contribution = await bodyIn<Contribution>(
-        client,
+        ask,
         "SELECT body FROM datanets.contribution WHERE datanet = $1 AND id = $2",
         [datanet, id],
       );
@@ -149,29 +145,34 @@ class PostgresDatanetStore implements OpenDatanetStore {
         return refuse("not_found", `datanet ${datanet} has no contribution ${id}`);
       const decided = decide(net, contribution, decision);
       if (!decided.ok) return decided;
-      await client.query("UPDATE datanets.contribution SET status = $3, body = $4 WHERE datanet = $1 AND id = $2", [
+      await ask("UPDATE datanets.contribution SET status = $3, body = $4 WHERE datanet = $1 AND id = $2", [
         ...[datanet, id, decided.value.status, JSON.stringify(decided.value)],
       ]);
       return decided;
     });
   }
 
-  addVersion({ version }: BuiltVersion, context: ContextAsset): Promise<Result<DatanetVersion>> {
+  async addVersion({ version, records }: BuiltVersion, context: ContextAsset): Promise<Result<DatanetVersion>> {
     assert(version.context === context.id, "a version is stored with its own context");
-    return this.#inTransaction(async (client) => {
-      if (!(await lockDatanet(client, version.datanet))) return unknownDatanet(version.datanet);
-      const { rows } = await client.query<{ next: number }>(
+    assert(
+      records.length === version.records.length && records.every(({ id }, i) => id === version.records[i]!.id),
+      "a version is stored with the records that it names",
+    );
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, version.datanet))) return unknownDatanet(version.datanet);
+      const { rows } = await ask<{ next: number }>(
         "SELECT count(*)::int + 1 AS next FROM datanets.version WHERE datanet = $1",
         [version.datanet],
       );
       const { next } = rows[0]!;
       if (version.number !== next)
         return refuse("conflict", `version ${next} of ${version.datanet} comes next, got ${version.number}`);
-      await client.query("INSERT INTO datanets.context VALUES ($1, $2) ON CONFLICT DO NOTHING", [
+      await putContent(ask, await missingContent(ask, records));
+      await ask("INSERT INTO datanets.context VALUES ($1, $2) ON CONFLICT DO NOTHING", [
         context.id,
         JSON.stringify(context),
       ]);
-      await client.query("INSERT INTO datanets.version VALUES ($1, $2, $3)", [
+      await ask("INSERT INTO datanets.version VALUES ($1, $2, $3)", [
         version.datanet,
         version.number,
         JSON.stringify(version),
@@ -181,6 +182,7 @@ class PostgresDatanetStore implements OpenDatanetStore {
   }
 
   async version(datanet: string, number?: number): Promise<DatanetVersion | undefined> {
+    if (number !== undefined && !(Number.isInteger(number) && number >= 1 && number <= NUMBER_MAX)) return undefined;
     const [found] = await this.#bodies<DatanetVersion>(
       "SELECT body FROM datanets.version WHERE datanet = $1 AND ($2::int IS NULL OR number = $2) ORDER BY number DESC LIMIT 1",
       [datanet, number ?? null],
@@ -196,13 +198,7 @@ class PostgresDatanetStore implements OpenDatanetStore {
 
   async versionRecords(datanet: string, number: number): Promise<readonly DatanetRecord[]> {
     const version = await this.version(datanet, number);
-    if (version === undefined) return [];
-    return this.#bodies<DatanetRecord>(
-      `SELECT r.body FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted (contribution, id, position)
-       JOIN LATERAL (SELECT body FROM datanets.record WHERE datanet = $1 AND contribution = wanted.contribution AND id = wanted.id LIMIT 1) r ON true
-       ORDER BY wanted.position`,
-      [datanet, version.records.map((record) => record.contributionId), version.records.map((record) => record.id)],
-    );
+    return version === undefined ? [] : namedRecords(this.#ask, version.records);
   }
 
   async context(id: Hex): Promise<ContextAsset | undefined> {
@@ -211,10 +207,10 @@ class PostgresDatanetStore implements OpenDatanetStore {
   }
 
   saveBinding(datanet: string, current: Binding | undefined, next: Binding): Promise<Result<Binding>> {
-    return this.#inTransaction(async (client) => {
-      if (!(await lockDatanet(client, datanet))) return unknownDatanet(datanet);
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, datanet))) return unknownDatanet(datanet);
       const stored = await bodyIn<Binding>(
-        client,
+        ask,
         "SELECT body FROM datanets.binding WHERE datanet = $1 AND identity = $2",
         [datanet, next.identity],
       );
@@ -223,7 +219,7 @@ class PostgresDatanetStore implements OpenDatanetStore {
         stored?.state === current?.state &&
         stored?.changedMs === current?.changedMs;
       if (!isCurrent) return refuse("conflict", `the binding of ${next.identity} has changed meanwhile`);
-      await client.query(
+      await ask(
         "INSERT INTO datanets.binding VALUES ($1, $2, $3) ON CONFLICT (datanet, identity) DO UPDATE SET body = excluded.body",
         [datanet, next.identity, JSON.stringify(next)],
       );
@@ -245,48 +241,32 @@ class PostgresDatanetStore implements OpenDatanetStore {
     ]);
   }
 
-  async #rows<T extends object>(text: string, values: readonly unknown[]): Promise<T[]> {
-    try {
-      return (await this.#pool.query<T>(text, [...values])).rows;
-    } catch (error) {
-      throw new RefusalError(storeRefusal(error));
-    }
-  }
-
-  async #bodies<T>(text: string, values: readonly unknown[]): Promise<T[]> {
-    const rows = await this.#rows<{ body: string }>(text, values);
-    return rows.map((row) => parsed<T>(row.body));
-  }
-
-  async #inTransaction<T>(work: (client: PoolClient) => Promise<Result<T>>): Promise<Result<T>> {
-    let client: PoolClient | undefined;
-    try {
-      client = await this.#pool.connect();
-      await client.query("BEGIN");
-      const done = await work(client);
-      await client.query(done.ok ? "COMMIT" : "ROLLBACK");
-      client.release();
-      return done;
-    } catch (error) {
-      client?.release(true);
-      if (isUniqueViolation(error))
-        return refuse("conflict", "somebody else wrote the same at the same time", {
-          hint: "look again, then try again",
-        });
-      return { ok: false, error: storeRefusal(error) };
-    }
+  async #bodies<T>(text: string, keys: readonly (string | number | null)[]): Promise<T[]> {
+    return bodiesIn<T>(this.#ask, text, keys);
   }
 }
 
 /** One writer of a datanet at a time; false where there is no such datanet. */
-async function lockDatanet(client: PoolClient, name: string): Promise<boolean> {
-  const { rowCount } = await client.query("SELECT 1 FROM datanets.datanet WHERE name = $1 FOR UPDATE", [name]);
+async function lockDatanet(ask: Ask, name: string): Promise<boolean> {
+  if (hasNul(name)) return false;
+  const { rowCount } = await ask("SELECT 1 FROM datanets.datanet WHERE name = $1 FOR NO KEY UPDATE", [name]);
   return rowCount === 1;
 }
 
-async function bodyIn<T>(client: PoolClient, text: string, values: readonly unknown[]): Promise<T | undefined> {
-  const { rows } = await client.query<{ body: string }>(text, [...values]);
-  return rows[0] === undefined ? undefined : parsed<T>(rows[0].body);
+async function bodyIn<T>(ask: Ask, text: string, keys: readonly string[]): Promise<T | undefined> {
+  const [found] = await bodiesIn<T>(ask, text, keys);
+  return found;
+}
+
+async function bodiesIn<T>(ask: Ask, text: string, keys: readonly (string | number | null)[]): Promise<T[]> {
+  if (keys.some(hasNul)) return [];
+  const { rows } = await ask<{ body: string }>(text, keys);
+  return rows.map((row) => parsed<T>(row.body));
+}
+
+/** PostgreSQL's text holds no U+0000 and a question with one fails, so whoever asks for it is told that there is no such thing. */
+function hasNul(key: string | number | null): boolean {
+  return typeof key === "string" && key.includes("\0");
 }
 
 /** We wrote it, as this type, in a table that nobody else writes. */

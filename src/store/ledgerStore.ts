@@ -32,7 +32,9 @@ const CHUNK = 2_000;
 export async function openLedgerStore(options: LedgerStoreOptions): Promise<Result<OpenLedgerStore>> {
   const pool = new Pool({
     ...{ connectionString: options.url, max: options.connections ?? 8, connectionTimeoutMillis: 10_000 },
-    ...{ statement_timeout: 60_000, application_name: "openledger" },
+    ...{ statement_timeout: 60_000, lock_timeout: 45_000, application_name: "openledger", keepAlive: true },
+    // A process that froze in the middle of an append would keep its place from whoever takes over.
+    idle_in_transaction_session_timeout: 20_000,
   });
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on("error", () => undefined);
@@ -73,6 +75,11 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async append(batch: AppendBatch): Promise<Result<void>> {
+    const { entries } = batch;
+    assert(
+      entries.every((entry, i) => entry.seq === entries[0]!.seq + i),
+      "a batch's seqs follow each other",
+    );
     let client: PoolClient | undefined;
     try {
       client = await this.#pool.connect();

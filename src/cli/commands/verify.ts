@@ -27,7 +27,7 @@ export const verifyCommand = command({
     "openledger verify",
     "openledger verify https://node.example.org --rpc https://rpc.example.org --trust ledger.json",
     "openledger verify ./journal --trust ledger.json --no-chain",
-    "openledger verify --opened opened.json --index .openledger/indexes/npm-docs.index",
+    "openledger verify --opened opened.json --index .openledger/models/npm-docs-1.index",
   ],
   input: z.object({
     ...{ where: wholeText.optional(), rpc: wholeText.optional(), chain: z.boolean().default(true) },

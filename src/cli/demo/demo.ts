@@ -28,7 +28,13 @@ export async function runDemo(options: DemoOptions, children: Children): Promise
   const show = new Demonstration(node.value, output, repo);
   const sums = await show.run(started);
   if (!sums.ok) return sums;
-  if (!once) next(node.value, output, show.model);
+  if (!once)
+    next(
+      node.value,
+      output,
+      show.model,
+      repo === undefined ? "What does the requiredOption of commander do?" : "How do I read an OpenLedger receipt?",
+    );
   return sums;
 }
 
@@ -298,9 +304,9 @@ function topOf(weights: ReadonlyMap<string, number>): number {
   return weights.get(topKey(weights)) ?? 0;
 }
 
-function next(node: Node, output: Output, model: string): void {
+function next(node: Node, output: Output, model: string, question: string): void {
   output.heading("It stays up. Try next, in another terminal:");
-  output.line(`  npm run openledger -- ask ${model} "How do I set a timeout with undici?"`);
+  output.line(`  npm run openledger -- ask ${model} "${question}"`);
   output.line("  npm run openledger -- status");
   output.line("  npm run openledger -- receipt list");
   output.line("  npm run openledger -- verify");

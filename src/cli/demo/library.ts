@@ -126,7 +126,7 @@ async function makeDatanet(node: Node, plan: Plan, contributor: Uint8Array, outp
 function reasons(leftOut: readonly { readonly reason: string }[]): [string, number][] {
   const counts = new Map<string, number>();
   for (const { reason } of leftOut) {
-    const kind = reason.replaceAll(/\d+/g, "N").slice(0, 90);
+    const kind = reason.replace(/^it has \d+ characters?.*/, "too short or too long to stand alone").slice(0, 90);
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   return [...counts].sort((a, b) => b[1] - a[1]);

@@ -1,0 +1,107 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
+import { unwrap } from "../../src/core/result.ts";
+import { type OpenLedgerStore, openLedgerStore } from "../../src/store/ledgerStore.ts";
+import { testDatabase } from "../support/testDatabase.ts";
+import { Witness } from "./crashChecks.ts";
+
+const POINTS = 20;
+const LANES = 2;
+const SEED = 20_261_121;
+const steps = ["begin", "locked", "inserting", "inserted", "commit", "committing", "committed"] as const;
+
+test(`a writer killed at ${POINTS} seeded points loses nothing that it acknowledged`, {
+  timeout: 240_000,
+}, async () => {
+  const database = await testDatabase();
+  const store = unwrap(await openLedgerStore(database));
+  onTestFinished(async () => {
+    await store.close();
+    await database.drop();
+  });
+  const witnesses = Array.from({ length: LANES }, (_, lane) => new Witness(`lane ${lane}`));
+  const tally = new Map<string, number>();
+  const lanes = witnesses.map(async (witness, lane) => {
+    const random = mulberry32(SEED + lane);
+    for (let run = 0; run < POINTS / LANES; run++) {
+      const point = pointOf(random, run);
+      await killAt(point, { url: database.url, name: `lane ${lane}`, run, witness, store });
+      tally.set(point.step, (tally.get(point.step) ?? 0) + 1);
+    }
+  });
+  await Promise.all(lanes);
+  expect([...tally.values()].reduce((sum, count) => sum + count, 0)).toBe(POINTS);
+  // Were the children killed before they posted anything, nothing would have been tried.
+  for (const witness of witnesses) {
+    expect(witness.acknowledgedCount).toBeGreaterThan((POINTS / LANES) * 5);
+    expect(witness.epochCount).toBeGreaterThan(0);
+  }
+  for (const step of steps) expect(tally.get(step)).toBeGreaterThan(0);
+});
+
+interface Point {
+  /** A failpoint of the writer's append, or a time after it is ready or started. */
+  readonly step: (typeof steps)[number] | "ready" | "started";
+  readonly nth: number;
+  readonly waitMs: number;
+}
+
+/** Of four points two are in the middle of an append, one is a time while it posts, one a time from its start. The first runs get going. */
+function pointOf(random: () => number, run: number): Point {
+  const kind = Math.floor(random() * 8);
+  const nth = 1 + Math.floor(random() * 12);
+  const [step, share] = [steps[Math.floor(random() * steps.length)]!, random()];
+  if (kind < 5) return { step, nth, waitMs: 0 };
+  if (kind < 7 || run < 2) return { step: "ready", nth: 0, waitMs: share * 60 };
+  return { step: "started", nth: 0, waitMs: 200 + share * 500 };
+}
+
+interface Run {
+  readonly url: string;
+  readonly name: string;
+  readonly run: number;
+  readonly witness: Witness;
+  readonly store: OpenLedgerStore;
+}
+
+/** Runs a writer until it is killed, hears what it said, and checks the ledger that it left. */
+async function killAt(point: Point, { url, name, run, witness, store }: Run): Promise<void> {
+  const path = fileURLToPath(new URL("crashWriter.ts", import.meta.url));
+  const isSelf = point.step !== "ready" && point.step !== "started";
+  const args = [url, name, String(run), isSelf ? point.step : "none", String(point.nth)];
+  const child = spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const kill = () => child.kill("SIGKILL");
+  onTestFinished(() => void kill());
+  const late = setTimeout(kill, 30_000);
+  let complaints = "";
+  child.stderr.on("data", (chunk) => {
+    complaints += chunk;
+  });
+  if (point.step === "started") setTimeout(kill, point.waitMs);
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [word, key, receipt] = line.split(" ");
+    if (word === "ready" && point.step === "ready") setTimeout(kill, point.waitMs);
+    if (word === "try") witness.try(key!);
+    if (word === "ack") witness.acknowledge(key!, receipt!);
+  }
+  if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once("exit", resolve));
+  clearTimeout(late);
+  expect({ signal: child.signalCode, complaints }, JSON.stringify(point)).toEqual({
+    signal: "SIGKILL",
+    complaints: "",
+  });
+  await witness.check(store);
+}
+
+/** A small seeded generator (Tommy Ettinger's mulberry32): the same points in every run. */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,80 @@
+import { writeSync } from "node:fs";
+import pg from "pg";
+import { assert, unwrap } from "../../src/core/result.ts";
+import { openLedgerStore } from "../../src/store/ledgerStore.ts";
+import { openCrashLedger, postOne, prepare } from "./crashLedger.ts";
+
+// Run as a process of its own: takes a ledger over and posts until it is killed, by its parent or, where a failpoint is named, by itself.
+// Each idempotency key is written to standard output before it is posted, and the receipt's id once the ledger has acknowledged it.
+const [url, name, run, failpoint, nth] = process.argv.slice(2);
+assert(
+  url !== undefined && name !== undefined && run !== undefined,
+  "the address, the ledger and the run are arguments",
+);
+
+/** Kills this process at the named step of its nth append. */
+function arm(step: string, append: number): void {
+  const query: unknown = pg.Client.prototype.query;
+  assert(typeof query === "function", "a client has queries");
+  const die = (): void => {
+    process.kill(process.pid, "SIGKILL");
+  };
+  let appends = 0;
+  const watched = function (this: pg.Client, ...args: readonly unknown[]): unknown {
+    const text = textOf(args[0]);
+    if (text === "BEGIN") appends += 1;
+    const isDue = appends === append;
+    if (isDue && step === "begin" && text === "BEGIN") die();
+    if (isDue && step === "commit" && text === "COMMIT") die();
+    const sent: unknown = Reflect.apply(query, this, args);
+    // The statement is on its way to the server: what comes of it there, nobody on this side will know.
+    if (isDue && step === "inserting" && text.includes("INTO ledger.entry")) setImmediate(die);
+    if (isDue && step === "committing" && text === "COMMIT") setImmediate(die);
+    if (sent instanceof Promise) {
+      const isReached =
+        (step === "locked" && text.includes("FOR SHARE")) ||
+        (step === "inserted" && text.includes("INTO ledger.entry")) ||
+        (step === "committed" && text === "COMMIT");
+      if (isDue && isReached) return sent.then(die);
+    }
+    return sent;
+  };
+  Object.defineProperty(pg.Client.prototype, "query", { value: watched });
+}
+
+function textOf(statement: unknown): string {
+  if (typeof statement === "string") return statement;
+  const isConfig = typeof statement === "object" && statement !== null && "text" in statement;
+  return isConfig ? String(statement.text) : "";
+}
+
+function say(...words: readonly string[]): void {
+  writeSync(1, `${words.join(" ")}\n`);
+}
+
+const store = unwrap(await openLedgerStore({ url, connections: 3 }));
+if (failpoint !== undefined && failpoint !== "none") arm(failpoint, Number(nth));
+const ledger = unwrap(await openCrashLedger(name, store));
+const account = await prepare(name, ledger);
+say("ready");
+// A hold that nobody will post: it must not outlive the process.
+unwrap(ledger.holds.place({ account: account.id, amount: 12_345 }));
+let count = 0;
+const poster = async (lane: number): Promise<void> => {
+  for (;;) {
+    const key = `${run}-${count++}`;
+    say("try", key);
+    const posted = unwrap(await postOne(name, ledger, account.id, key));
+    say("ack", key, Buffer.from(posted.receipt.id).toString("hex"));
+    // Some post one after the other, some pause: batches of one and of several.
+    if (lane > 1) await new Promise((resolve) => setTimeout(resolve, lane));
+  }
+};
+const closer = async (): Promise<void> => {
+  await new Promise((resolve) => setTimeout(resolve, 8));
+  unwrap(await ledger.epochs.closeEpoch({ registryBlock: 1 }));
+};
+await Promise.all([
+  ...Array.from({ length: 5 }, (_, lane) => poster(lane)),
+  ...(Number(run) % 5 === 0 ? [closer()] : []),
+]);

@@ -7,7 +7,10 @@ import { type OpenLedgerStore, openLedgerStore } from "../../src/store/ledgerSto
 import { testDatabase } from "../support/testDatabase.ts";
 import { Witness } from "./crashChecks.ts";
 
-const POINTS = 20;
+/** Writers killed: each process writes two ledgers, and dies with both at some point of their posting. */
+const POINTS = 200;
+const LEDGERS = 2;
+const KILLS = POINTS / LEDGERS;
 const LANES = 2;
 const SEED = 20_261_121;
 const steps = ["begin", "locked", "inserting", "inserted", "commit", "committing", "committed"] as const;
@@ -21,21 +24,24 @@ test(`a writer killed at ${POINTS} seeded points loses nothing that it acknowled
     await store.close();
     await database.drop();
   });
-  const witnesses = Array.from({ length: LANES }, (_, lane) => new Witness(`lane ${lane}`));
   const tally = new Map<string, number>();
-  const lanes = witnesses.map(async (witness, lane) => {
+  const lanes = Array.from({ length: LANES }, async (_, lane) => {
     const random = mulberry32(SEED + lane);
-    for (let run = 0; run < POINTS / LANES; run++) {
+    const witnesses = new Map(
+      Array.from({ length: LEDGERS }, (_, i) => [`${lane}-${i}`, new Witness(`${lane}-${i}`)] as const),
+    );
+    for (let run = 0; run < KILLS / LANES; run++) {
       const point = pointOf(random, run);
-      await killAt(point, { url: database.url, name: `lane ${lane}`, run, witness, store });
+      await killAt(point, { url: database.url, run, witnesses, store });
       tally.set(point.step, (tally.get(point.step) ?? 0) + 1);
     }
+    return [...witnesses.values()];
   });
-  await Promise.all(lanes);
-  expect([...tally.values()].reduce((sum, count) => sum + count, 0)).toBe(POINTS);
-  // Were the children killed before they posted anything, nothing would have been tried.
+  const witnesses = (await Promise.all(lanes)).flat();
+  expect([...tally.values()].reduce((sum, count) => sum + count, 0) * LEDGERS).toBe(POINTS);
+  // Were the processes killed before they posted anything, there would be nothing to lose.
   for (const witness of witnesses) {
-    expect(witness.acknowledgedCount).toBeGreaterThan((POINTS / LANES) * 5);
+    expect(witness.acknowledgedCount).toBeGreaterThan(KILLS);
     expect(witness.epochCount).toBeGreaterThan(0);
   }
   for (const step of steps) expect(tally.get(step)).toBeGreaterThan(0);
@@ -60,17 +66,16 @@ function pointOf(random: () => number, run: number): Point {
 
 interface Run {
   readonly url: string;
-  readonly name: string;
   readonly run: number;
-  readonly witness: Witness;
+  readonly witnesses: ReadonlyMap<string, Witness>;
   readonly store: OpenLedgerStore;
 }
 
-/** Runs a writer until it is killed, hears what it said, and checks the ledger that it left. */
-async function killAt(point: Point, { url, name, run, witness, store }: Run): Promise<void> {
+/** Runs a writer until it is killed, hears what it said, and checks the ledgers that it left. */
+async function killAt(point: Point, { url, run, witnesses, store }: Run): Promise<void> {
   const path = fileURLToPath(new URL("crashWriter.ts", import.meta.url));
   const isSelf = point.step !== "ready" && point.step !== "started";
-  const args = [url, name, String(run), isSelf ? point.step : "none", String(point.nth)];
+  const args = [url, [...witnesses.keys()].join(","), String(run), isSelf ? point.step : "none", String(point.nth)];
   const child = spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const kill = () => child.kill("SIGKILL");
   onTestFinished(() => void kill());
@@ -81,10 +86,11 @@ async function killAt(point: Point, { url, name, run, witness, store }: Run): Pr
   });
   if (point.step === "started") setTimeout(kill, point.waitMs);
   for await (const line of createInterface({ input: child.stdout })) {
-    const [word, key, receipt] = line.split(" ");
+    const [word, name, key, receipt] = line.split(" ");
     if (word === "ready" && point.step === "ready") setTimeout(kill, point.waitMs);
-    if (word === "try") witness.try(key!);
-    if (word === "ack") witness.acknowledge(key!, receipt!);
+    const witness = witnesses.get(name ?? "");
+    if (word === "try") witness!.try(key!);
+    if (word === "ack") witness!.acknowledge(key!, receipt!);
   }
   if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once("exit", resolve));
   clearTimeout(late);
@@ -92,7 +98,7 @@ async function killAt(point: Point, { url, name, run, witness, store }: Run): Pr
     signal: "SIGKILL",
     complaints: "",
   });
-  await witness.check(store);
+  for (const witness of witnesses.values()) await witness.check(store);
 }
 
 /** A small seeded generator (Tommy Ettinger's mulberry32): the same points in every run. */

@@ -4,12 +4,12 @@ import { assert, unwrap } from "../../src/core/result.ts";
 import { openLedgerStore } from "../../src/store/ledgerStore.ts";
 import { openCrashLedger, postOne, prepare } from "./crashLedger.ts";
 
-// Run as a process of its own: takes a ledger over and posts until it is killed, by its parent or, where a failpoint is named, by itself.
+// Run as a process of its own: takes ledgers over and posts to each until it is killed, by its parent or, where a failpoint is named, by itself.
 // Each idempotency key is written to standard output before it is posted, and the receipt's id once the ledger has acknowledged it.
-const [url, name, run, failpoint, nth] = process.argv.slice(2);
+const [url, names, run, failpoint, nth] = process.argv.slice(2);
 assert(
-  url !== undefined && name !== undefined && run !== undefined,
-  "the address, the ledger and the run are arguments",
+  url !== undefined && names !== undefined && run !== undefined,
+  "the address, the ledgers and the run are arguments",
 );
 
 /** Kills this process at the named step of its nth append. */
@@ -48,33 +48,44 @@ function textOf(statement: unknown): string {
   return isConfig ? String(statement.text) : "";
 }
 
+/** Written before this returns, so that a kill right after it cannot unsay it. A pipe whose reader is busy is tried again. */
 function say(...words: readonly string[]): void {
-  writeSync(1, `${words.join(" ")}\n`);
+  const line = Buffer.from(`${words.join(" ")}\n`);
+  for (let at = 0; at < line.length; ) {
+    try {
+      at += writeSync(1, line, at);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+    }
+  }
 }
 
-const store = unwrap(await openLedgerStore({ url, connections: 3 }));
+/** One ledger of this process, written until the end. */
+async function write(name: string): Promise<void> {
+  const ledger = unwrap(await openCrashLedger(name, store));
+  const account = await prepare(name, ledger);
+  say("ready");
+  // A hold that nobody will post: it must not outlive the process.
+  unwrap(ledger.holds.place({ account: account.id, amount: 12_345 }));
+  let count = 0;
+  const poster = async (lane: number): Promise<void> => {
+    for (;;) {
+      const key = `${run}-${count++}`;
+      say("try", name, key);
+      const posted = unwrap(await postOne(name, ledger, account.id, key));
+      say("ack", name, key, Buffer.from(posted.receipt.id).toString("hex"));
+      // Some post one after the other, some pause: batches of one and of several.
+      if (lane > 1) await new Promise((resolve) => setTimeout(resolve, lane));
+    }
+  };
+  const closer = async (): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, 8));
+    unwrap(await ledger.epochs.closeEpoch({ registryBlock: 1 }));
+  };
+  const closers = Number(run) % 5 === 0 ? [closer()] : [];
+  await Promise.all([...Array.from({ length: 5 }, (_, lane) => poster(lane)), ...closers]);
+}
+
+const store = unwrap(await openLedgerStore({ url, connections: 4 }));
 if (failpoint !== undefined && failpoint !== "none") arm(failpoint, Number(nth));
-const ledger = unwrap(await openCrashLedger(name, store));
-const account = await prepare(name, ledger);
-say("ready");
-// A hold that nobody will post: it must not outlive the process.
-unwrap(ledger.holds.place({ account: account.id, amount: 12_345 }));
-let count = 0;
-const poster = async (lane: number): Promise<void> => {
-  for (;;) {
-    const key = `${run}-${count++}`;
-    say("try", key);
-    const posted = unwrap(await postOne(name, ledger, account.id, key));
-    say("ack", key, Buffer.from(posted.receipt.id).toString("hex"));
-    // Some post one after the other, some pause: batches of one and of several.
-    if (lane > 1) await new Promise((resolve) => setTimeout(resolve, lane));
-  }
-};
-const closer = async (): Promise<void> => {
-  await new Promise((resolve) => setTimeout(resolve, 8));
-  unwrap(await ledger.epochs.closeEpoch({ registryBlock: 1 }));
-};
-await Promise.all([
-  ...Array.from({ length: 5 }, (_, lane) => poster(lane)),
-  ...(Number(run) % 5 === 0 ? [closer()] : []),
-]);
+await Promise.all(names.split(",").map(write));

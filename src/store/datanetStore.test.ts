@@ -178,7 +178,7 @@ describe("what cannot be there", () => {
 });
 
 describe("size", () => {
-  test("20,000 records are put in within 2 s, and equal content is kept once", { timeout: 60_000 }, async () => {
+  test("20,000 records go in by the bulk, and equal content is kept once", { timeout: 60_000 }, async () => {
     const database = await emptyDatabase();
     const store = await open(database);
     await given(store, "first");
@@ -190,18 +190,16 @@ describe("size", () => {
       unwrap(await store.addContribution({ contribution: { ...contributionOf(records), datanet }, records }));
       return performance.now() - started;
     };
-    const [firstMs, secondMs] = [await put("first"), await put("second")];
-    const started = performance.now();
+    const firstMs = await put("first");
+    await put("second");
     expect(await store.contributionRecords("second", unknownId)).toEqual(records);
-    const readMs = performance.now() - started;
-    console.info({ firstMs, secondMs, readMs });
-    expect(firstMs).toBeLessThan(2_000 * slack);
+    expect(firstMs).toBeLessThan(putMsMax);
     expect(await command(database.url, "SELECT count(*)::int FROM datanets.content")).toEqual([20_000]);
   });
 });
 
-/** The machine may be busy with other tests; a bench gives the figure. */
-const slack = 4;
+/** Four times what is aimed at: other tests run beside this one. Record by record it takes longer. */
+const putMsMax = 8_000;
 const owner: Hex = `0x${"aa".repeat(32)}`;
 const unknownId: Hex = `0x${"00".repeat(32)}`;
 const secret = new Uint8Array(32).fill(7);

@@ -82,7 +82,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
     );
     let client: PoolClient | undefined;
     try {
-      client = await this.#pool.connect();
+      client = await this.#session();
       const fenced = await appendIn(client, batch);
       client.release();
       return fenced ? refuse("writer_fenced", "another writer has taken the ledger over") : ok(undefined);
@@ -96,7 +96,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
   async settle(batch: AppendBatch): Promise<Result<"written" | "absent">> {
     let client: PoolClient | undefined;
     try {
-      client = await this.#pool.connect();
+      client = await this.#session();
       await client.query("BEGIN");
       // Waits until no append of this ledger is under way.
       const shard = await client.query<{ term: string }>("SELECT term FROM ledger.shard WHERE ledger = $1 FOR UPDATE", [
@@ -201,6 +201,13 @@ class PostgresLedgerStore implements OpenLedgerStore {
       payouts: new Uint8Array(row.payouts),
       debits: new Uint8Array(row.debits),
     };
+  }
+
+  /** A session of one's own. Between two statements nobody else listens, and a connection that breaks then would end the process. */
+  async #session(): Promise<PoolClient> {
+    const client = await this.#pool.connect();
+    if (client.listenerCount("error") === 0) client.on("error", () => undefined);
+    return client;
   }
 
   async #standing(ledger: Uint8Array, term: number): Promise<Takeover> {

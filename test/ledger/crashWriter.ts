@@ -1,10 +1,11 @@
+import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
 import pg from "pg";
 import { assert, unwrap } from "../../src/core/result.ts";
 import { openLedgerStore } from "../../src/store/ledgerStore.ts";
 import { openCrashLedger, postOne, prepare } from "./crashLedger.ts";
 
-// Run as a process of its own: takes ledgers over and posts to each until it is killed, by its parent or, where a failpoint is named, by itself.
+// Run as a process of its own: takes ledgers over and posts to each until it is killed: at the nth append's named step, or so many milliseconds after its start or its first post.
 // Each idempotency key is written to standard output before it is posted, and the receipt's id once the ledger has acknowledged it.
 const [url, names, run, failpoint, nth] = process.argv.slice(2);
 assert(
@@ -48,6 +49,11 @@ function textOf(statement: unknown): string {
   return isConfig ? String(statement.text) : "";
 }
 
+/** Kills this process from outside after so many milliseconds, whatever it is in the middle of. */
+function killIn(waitMs: number): void {
+  spawn("sh", ["-c", `sleep ${waitMs / 1_000}; kill -9 ${process.pid}`], { stdio: "ignore" });
+}
+
 /** Written before this returns, so that a kill right after it cannot unsay it. A pipe whose reader is busy is tried again. */
 function say(...words: readonly string[]): void {
   const line = Buffer.from(`${words.join(" ")}\n`);
@@ -64,7 +70,7 @@ function say(...words: readonly string[]): void {
 async function write(name: string): Promise<void> {
   const ledger = unwrap(await openCrashLedger(name, store));
   const account = await prepare(name, ledger);
-  say("ready");
+  if (failpoint === "posting") killIn(Number(nth));
   // A hold that nobody will post: it must not outlive the process.
   unwrap(ledger.holds.place({ account: account.id, amount: 12_345 }));
   let count = 0;
@@ -86,6 +92,7 @@ async function write(name: string): Promise<void> {
   await Promise.all([...Array.from({ length: 5 }, (_, lane) => poster(lane)), ...closers]);
 }
 
+if (failpoint === "starting") killIn(Number(nth));
+else if (failpoint !== undefined) arm(failpoint, Number(nth));
 const store = unwrap(await openLedgerStore({ url, connections: 4 }));
-if (failpoint !== undefined && failpoint !== "none") arm(failpoint, Number(nth));
 await Promise.all(names.split(",").map(write));

@@ -31,15 +31,16 @@ export class Settlement {
   /** Closes the open epoch and proposes it. */
   async close(): Promise<Result<ClosedEpoch>> {
     const { ledger, chain } = this.#parts;
+    // A transfer that is journalled before the close counts from the epoch that opens with it.
+    const synced = await this.syncOwners();
+    if (!synced.ok) return synced;
     const closed = await ledger.epochs.closeEpoch({ registryBlock: await chain.block() });
     if (!closed.ok) return closed;
     const proposed = await this.propose(closed.value);
-    if (!proposed.ok) return proposed;
-    const synced = await this.syncOwners();
-    return synced.ok ? closed : synced;
+    return proposed.ok ? closed : proposed;
   }
 
-  /** Owners as the registry has them: a transfer counts from the epoch that opens after it was seen, earlier income stays the seller's. */
+  /** Owners as the registry has them: a transfer counts from the epoch that opens next, earlier income stays the seller's. */
   async syncOwners(): Promise<Result<void>> {
     const { ledger, chain } = this.#parts;
     for (const asset of ledger.assets.list()) {

@@ -293,6 +293,22 @@ describe("earnings", () => {
     expect(again.accounts.balance(ben.id)!.earnedAvailable).toBe(earnedAvailable);
   });
 
+  test("of an identity that is redirected go to the new party alone", async () => {
+    const shares = [{ payee: parties.ann, type: "identity" as const, weight: 1_000_000 }];
+    await paid(0, 1_000, { model: assets.model, contributors: { shares, unattributed: 0 } });
+    const [ben, buyer] = [await account(small, 0, parties.ben), await account(small, 0, parties.buyer)];
+    const earned = () => [ben, buyer].map(({ id }) => small.ledger.accounts.balance(id)!.earnedAvailable);
+    const due = small.ledger.books.accrued(parties.ann).lifetime;
+    const redirect = (to: Uint8Array) =>
+      small.ledger.books.bind({ identity: parties.ann, to, state: "redirected", proofHash: id32(1) });
+    unwrap(await redirect(parties.ben));
+    expect(earned()).toEqual([due, 0n]);
+    unwrap(await redirect(parties.buyer));
+    expect(earned()).toEqual([0n, due]);
+    unwrap(await redirect(parties.ben));
+    expect(earned()).toEqual([due, 0n]);
+  });
+
   test("wait while their epoch is cut", async () => {
     await paid(300, 0);
     const operator = await account(small, 0, parties.operator);
@@ -408,6 +424,8 @@ describe("a writer", () => {
     const { posted } = await post();
     expect(codeOf(posted)).toBe("ok");
     expect((await verified(small)).kinds.receipt).toBe(1);
+    const size = small.ledger.books.size();
+    expect(unwrap(await small.store.takeOver(small.ledger.id)).lastSeq).toBe(size - 1);
   });
 
   test("that another has taken over from acknowledges nothing, though as many entries were written", async () => {

@@ -119,17 +119,6 @@ describe("two at once", () => {
     expect(await stores[0]!.versions("net")).toHaveLength(1);
     expect(await stores[0]!.bindings("net")).toEqual([next]);
   });
-
-  test("the same records in opposite orders by two contributors are both taken", async () => {
-    const database = await emptyDatabase();
-    const [one, two] = [await open(database), await open(database)];
-    await given(one, "first");
-    await given(one, "second");
-    const titles = Array.from({ length: 400 }, (_, i) => `shared${i}`);
-    const [a, b] = await Promise.all([submit(one, "first", titles), submit(two, "second", titles.toReversed())]);
-    expect((await one.contributionRecords("first", a.id)).map(({ title }) => title)).toEqual(titles);
-    expect((await one.contributionRecords("second", b.id)).map(({ title }) => title)).toEqual(titles.toReversed());
-  });
 });
 
 describe("what cannot be there", () => {

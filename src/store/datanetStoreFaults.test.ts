@@ -9,6 +9,25 @@ import { createDatanet, type Datanet } from "../datanets/datanet.ts";
 import { sealRecord } from "../datanets/record.ts";
 import { type OpenDatanetStore, openDatanetStore } from "./datanetStore.ts";
 
+describe("PostgreSQL: two writers", () => {
+  test("of the same records in opposite orders never wait for each other for ever", async () => {
+    const database = await emptyDatabase();
+    const store = await open(database);
+    await given(store);
+    await given(store, "other");
+    const titles = Array.from({ length: 9 }, (_, i) => `title${i}`);
+    const middle = recordsOf(titles)[4]!;
+    // Somebody else holds the middle one, so that each writer has stored its first ones before either goes on.
+    const release = await holdLock(database, `INSERT INTO datanets.content VALUES ('${middle.id}', '{}')`);
+    const waiting = Promise.all([add(store, "net", titles), add(store, "other", titles.toReversed())]);
+    await expect.poll(() => command(database.url, blockedSessions), { interval: 20 }).toEqual([2]);
+    await release();
+    expect(await waiting).toMatchObject([{ ok: true }, { ok: true }]);
+    expect(await store.contributionRecords("net", unknownId)).toEqual(recordsOf(titles));
+    expect(await store.contributionRecords("other", unknownId)).toEqual(recordsOf(titles.toReversed()));
+  });
+});
+
 describe("PostgreSQL: a lost connection", () => {
   test("idle: the next call is served by a new one", async () => {
     const database = await emptyDatabase();
@@ -91,18 +110,22 @@ const binding: Binding = {
 const blockedSessions =
   "SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
-async function given(store: OpenDatanetStore): Promise<Datanet> {
-  const made = createDatanet({ name: "net", summary: "A datanet for tests", licence: "CC0-1.0" }, unknownId, 1);
+async function given(store: OpenDatanetStore, name = "net"): Promise<Datanet> {
+  const made = createDatanet({ name, summary: "A datanet for tests", licence: "CC0-1.0" }, unknownId, 1);
   return unwrap(await store.createDatanet(unwrap(made), new Uint8Array(32)));
 }
 
-function add(store: OpenDatanetStore) {
-  const content = { title: "alpha", headingPath: [], text: "alpha", source: "test", licence: "MIT", date: null };
+function recordsOf(titles: readonly string[]) {
+  const same = { headingPath: [], text: "text", source: "test", licence: "MIT", date: null, authors: [] };
+  return titles.map((title) => sealRecord({ title, ...same }, unknownId));
+}
+
+function add(store: OpenDatanetStore, datanet = "net", titles: readonly string[] = ["alpha"]) {
   const contribution = {
-    ...{ id: unknownId, datanet: "net", by: "npm:someone", label: "one", licence: "MIT", records: 1 },
+    ...{ id: unknownId, datanet, by: "npm:someone", label: "all", licence: "MIT", records: titles.length },
     ...{ status: "pending" as const, decision: null, notes: [], submittedMs: 3 },
   };
-  return store.addContribution({ contribution, records: [sealRecord({ ...content, authors: [] }, unknownId)] });
+  return store.addContribution({ contribution, records: recordsOf(titles) });
 }
 
 async function emptyDatabase(): Promise<TestDatabase> {

@@ -38,6 +38,8 @@ export async function openLedgerStore(options: LedgerStoreOptions): Promise<Resu
   });
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on("error", () => undefined);
+  // The same for one that breaks while it is used: its query fails, and that is enough.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   try {
     const { newer } = await migrate(pool, "ledger", ledgerSteps);
     if (newer === undefined) return ok(new PostgresLedgerStore(pool));

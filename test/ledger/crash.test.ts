@@ -8,7 +8,7 @@ import { testDatabase } from "../support/testDatabase.ts";
 import { Witness } from "./crashChecks.ts";
 
 /** Writers killed: each process writes two ledgers, and dies with both at some point of their posting. */
-const POINTS = 40;
+const POINTS = 200;
 const LEDGERS = 2;
 const KILLS = POINTS / LEDGERS;
 const LANES = 2;
@@ -40,10 +40,8 @@ test(`a writer killed at ${POINTS} seeded points loses nothing that it acknowled
   const witnesses = (await Promise.all(lanes)).flat();
   expect([...tally.values()].reduce((sum, count) => sum + count, 0) * LEDGERS).toBe(POINTS);
   // Were the processes killed before they posted anything, there would be nothing to lose.
-  for (const witness of witnesses) {
-    expect(witness.acknowledgedCount).toBeGreaterThan(KILLS);
-    expect(witness.epochCount).toBeGreaterThan(0);
-  }
+  for (const witness of witnesses) expect(witness.acknowledgedCount).toBeGreaterThan(KILLS);
+  expect(witnesses.reduce((sum, witness) => sum + witness.epochCount, 0)).toBeGreaterThan(0);
   for (const step of steps) expect(tally.get(step)).toBeGreaterThan(0);
 });
 
@@ -77,7 +75,7 @@ async function killAt(point: Point, { url, run, witnesses, store }: Run): Promis
   const child = spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const kill = () => child.kill("SIGKILL");
   onTestFinished(() => void kill());
-  const late = setTimeout(kill, 30_000);
+  const late = setTimeout(kill, 10_000);
   let complaints = "";
   child.stderr.on("data", (chunk) => {
     complaints += chunk;

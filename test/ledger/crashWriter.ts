@@ -13,34 +13,26 @@ assert(
   "the address, the ledgers and the run are arguments",
 );
 
-/** Kills this process at the named step of its nth append. */
-function arm(step: string, append: number): void {
+const ENTRIES = "INTO ledger.entry";
+
+/** Kills this process at the nth time that an append comes to the named step. */
+function arm(step: string, nth: number): void {
+  const watched = { begin: "BEGIN", locked: "FOR SHARE", inserting: ENTRIES, inserted: ENTRIES }[step] ?? "COMMIT";
   const query: unknown = pg.Client.prototype.query;
   assert(typeof query === "function", "a client has queries");
   const die = (): void => {
     process.kill(process.pid, "SIGKILL");
   };
-  let appends = 0;
-  const watched = function (this: pg.Client, ...args: readonly unknown[]): unknown {
-    const text = textOf(args[0]);
-    if (text === "BEGIN") appends += 1;
-    const isDue = appends === append;
-    if (isDue && step === "begin" && text === "BEGIN") die();
-    if (isDue && step === "commit" && text === "COMMIT") die();
+  let times = 0;
+  const value = function (this: pg.Client, ...args: readonly unknown[]): unknown {
+    if (!textOf(args[0]).includes(watched) || ++times !== nth) return Reflect.apply(query, this, args);
+    if (step === "begin" || step === "commit") die();
     const sent: unknown = Reflect.apply(query, this, args);
     // The statement is on its way to the server: what comes of it there, nobody on this side will know.
-    if (isDue && step === "inserting" && text.includes("INTO ledger.entry")) setImmediate(die);
-    if (isDue && step === "committing" && text === "COMMIT") setImmediate(die);
-    if (sent instanceof Promise) {
-      const isReached =
-        (step === "locked" && text.includes("FOR SHARE")) ||
-        (step === "inserted" && text.includes("INTO ledger.entry")) ||
-        (step === "committed" && text === "COMMIT");
-      if (isDue && isReached) return sent.then(die);
-    }
-    return sent;
+    if (step === "inserting" || step === "committing") setImmediate(die);
+    return sent instanceof Promise ? sent.then(die) : sent;
   };
-  Object.defineProperty(pg.Client.prototype, "query", { value: watched });
+  Object.defineProperty(pg.Client.prototype, "query", { value });
 }
 
 function textOf(statement: unknown): string {
@@ -85,10 +77,10 @@ async function write(name: string): Promise<void> {
     }
   };
   const closer = async (): Promise<void> => {
-    await new Promise((resolve) => setTimeout(resolve, 8));
+    await new Promise((resolve) => setTimeout(resolve, 4));
     unwrap(await ledger.epochs.closeEpoch({ registryBlock: 1 }));
   };
-  const closers = Number(run) % 5 === 0 ? [closer()] : [];
+  const closers = Number(run) % 3 === 0 ? [closer()] : [];
   await Promise.all([...Array.from({ length: 5 }, (_, lane) => poster(lane)), ...closers]);
 }
 

@@ -108,7 +108,7 @@ function report(found: Report, { output, endAs }: Shell): Result<unknown> {
   for (const { receipt, fault } of broken)
     output.line(`not journalled: ${receipt}: ${fault ?? "the promise is broken"}`);
   for (const { receipt, record } of uncredited) output.line(`not credited: ${receipt} repeats your record ${record}`);
-  output.line("keep the receipts: a broken promise is proof enough to take the bond");
+  output.line("keep the receipts: each is proof, signed by the node, of what it promised");
   endAs("verification_failed");
   return ok({ ...found, spent, findings: broken.length + uncredited.length });
 }

@@ -7,24 +7,26 @@ import type { Source } from "./sources.ts";
 export const layers: Readonly<Record<string, readonly string[]>> = {
   core: [],
   protocol: ["core"],
+  ingest: ["core"],
   models: ["core"],
   host: ["core"],
   attribution: ["core", "models"],
   ledger: ["core"],
   datanets: ["core", "attribution"],
-  store: ["core", "host", "ledger", "datanets"],
+  factory: ["core", "models", "attribution", "datanets"],
+  store: ["core", "host", "ledger", "datanets", "factory"],
   chain: ["core", "host", "ledger"],
-  upstream: ["core", "host", "models"],
-  gateway: ["core", "ledger", "attribution", "datanets", "protocol"],
+  upstream: ["core", "host", "models", "factory"],
+  gateway: ["core", "ledger", "attribution", "datanets", "factory", "ingest", "protocol"],
   cli: [
-    ...["core", "protocol", "models", "host", "attribution", "ledger", "datanets"],
+    ...["core", "protocol", "ingest", "models", "host", "attribution", "ledger", "datanets", "factory"],
     ...["store", "chain", "upstream", "gateway"],
   ],
 };
 
 const adapters = ["store", "chain", "upstream"];
 const doors = ["gateway"];
-const purelyComputing = ["core", "protocol", "models", "attribution", "ledger", "datanets"];
+const purelyComputing = ["core", "protocol", "ingest", "models", "attribution", "ledger", "datanets", "factory"];
 const machine =
   /^(node:)?(fs|net|http|https|http2|tls|dgram|dns|child_process|cluster|os|worker_threads|readline)(\/|$)/;
 const ambient =

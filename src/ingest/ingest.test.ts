@@ -1,0 +1,216 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { unwrap } from "../core/result.ts";
+import { readCloudEvent } from "./cloudEvents.ts";
+import { csvReader, parseCsv } from "./csv.ts";
+import { readLiteLlm } from "./litellm.ts";
+import { readOpenAi } from "./openaiUsage.ts";
+import { readOpenTelemetry } from "./openTelemetry.ts";
+import { contentText, nanoFromDecimal, readRecords } from "./reported.ts";
+
+describe("amounts", () => {
+  test.each([
+    ["0.000021", 21_000],
+    [2.1e-5, 21_000],
+    [2.1e-9, 2],
+    [2.5e-9, 3],
+    ["1", 1_000_000_000],
+    [".5", 500_000_000],
+    ["5.", 5_000_000_000],
+    [0, 0],
+    ["1e-30", 0],
+    ["-1", undefined],
+    ["", undefined],
+    [".", undefined],
+    ["1,5", undefined],
+    ["NaN", undefined],
+    [Number.POSITIVE_INFINITY, undefined],
+    ["9007199.254740992", undefined],
+    ["1e999", undefined],
+  ])("%s dollars are %s nano", (value, nano) => expect(nanoFromDecimal(value)).toBe(nano));
+
+  test("whole nano come back whole, however they are written", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 50 }), (nano) => {
+        const digits = String(nano).padStart(10, "0");
+        expect(nanoFromDecimal(`${digits.slice(0, -9)}.${digits.slice(-9)}`)).toBe(nano);
+        expect(nanoFromDecimal(`${nano}e-9`)).toBe(nano);
+      }),
+    );
+  });
+});
+
+const chat = {
+  id: "chatcmpl-1",
+  object: "chat.completion",
+  created: 1_760_000_000,
+  model: "support-de",
+  choices: [{ index: 0, message: { role: "assistant", content: "Guten Tag" }, finish_reason: "stop" }],
+  usage: { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 },
+};
+
+describe("OpenAI", () => {
+  test("a chat completion with its usage", () => {
+    expect(unwrap(readOpenAi({ ...chat, user: "acme" }))).toEqual([
+      {
+        ...{ source: "openai", id: "chatcmpl-1", timeMs: 1_760_000_000_000, payer: "acme", model: "support-de" },
+        ...{ operator: "", tokensIn: 12, tokensOut: 3, answer: "Guten Tag" },
+      },
+    ]);
+  });
+
+  test("the Responses API's names", () => {
+    const [found] = unwrap(
+      readOpenAi({
+        ...{ id: "resp_1", created_at: 1_760_000_000.5, model: "m", metadata: { payer: "acme" } },
+        output: [{ type: "message", content: [{ type: "output_text", text: "Hello" }] }],
+        usage: { input_tokens: 7, output_tokens: 2 },
+      }),
+    );
+    expect(found).toMatchObject({
+      payer: "acme",
+      tokensIn: 7,
+      tokensOut: 2,
+      answer: "Hello",
+      timeMs: 1_760_000_000_500,
+    });
+  });
+
+  test("who pays may be said for the whole batch", () => {
+    expect(readOpenAi(chat).ok).toBe(false);
+    expect(unwrap(readOpenAi(chat, { payer: "batch" }))[0]?.payer).toBe("batch");
+  });
+});
+
+test("LiteLLM: a spend row, and a failed call that is no execution", () => {
+  const row = {
+    ...{ request_id: "r1", call_type: "acompletion", api_key: "sk-hash", spend: 2.1e-5, total_tokens: 30 },
+    ...{
+      prompt_tokens: 20,
+      completion_tokens: 10,
+      startTime: "2026-01-02 03:04:05.250",
+      endTime: "2026-01-02 03:04:06",
+    },
+    ...{ model: "openai/gpt-x", model_group: "support-de", custom_llm_provider: "openai", team_id: "acme", user: "u1" },
+    ...{ metadata: {}, cache_hit: "False", request_tags: [], end_user: "", status: "success" },
+  };
+  expect(unwrap(readLiteLlm(row))).toEqual([
+    {
+      ...{ source: "litellm", id: "r1", timeMs: Date.UTC(2026, 0, 2, 3, 4, 6), payer: "acme", model: "support-de" },
+      ...{ operator: "openai", tokensIn: 20, tokensOut: 10, costNanoUsd: 21_000 },
+    },
+  ]);
+  expect(unwrap(readLiteLlm({ ...row, status: "failure" }))).toEqual([]);
+});
+
+const span = (attributes: Readonly<Record<string, object>>) => ({
+  resourceSpans: [
+    {
+      resource: { attributes: [{ key: "service.name", value: { stringValue: "shop" } }] },
+      scopeSpans: [
+        {
+          spans: [
+            {
+              ...{
+                traceId: "t1",
+                spanId: "s1",
+                parentSpanId: "s0",
+                name: "chat m",
+                endTimeUnixNano: "1760000000123456789",
+              },
+              attributes: Object.entries(attributes).map(([key, value]) => ({ key, value })),
+            },
+          ],
+        },
+      ],
+    },
+  ],
+});
+
+describe("OpenTelemetry", () => {
+  test("an inference span; its service pays where nobody else is named", () => {
+    const record = span({
+      "gen_ai.operation.name": { stringValue: "chat" },
+      "gen_ai.provider.name": { stringValue: "vllm" },
+      "gen_ai.request.model": { stringValue: "m" },
+      "gen_ai.usage.input_tokens": { intValue: "100" },
+      "gen_ai.usage.output_tokens": { intValue: 5 },
+      "gen_ai.output.messages": { stringValue: '[{"role":"assistant","parts":[{"type":"text","content":"Hi"}]}]' },
+    });
+    expect(unwrap(readOpenTelemetry(record))).toEqual([
+      {
+        ...{ source: "opentelemetry", id: "t1-s1", parent: "t1-s0", timeMs: 1_760_000_000_123, payer: "shop" },
+        ...{ model: "m", operator: "vllm", tokensIn: 100, tokensOut: 5, answer: "Hi" },
+      },
+    ]);
+  });
+
+  test.each([
+    ["a tool's span", { "gen_ai.operation.name": { stringValue: "execute_tool" } }],
+    ["a span of something else", { "http.method": { stringValue: "GET" } }],
+  ])("%s is no execution", (_name, attributes) => expect(unwrap(readOpenTelemetry(span(attributes)))).toEqual([]));
+
+  test("what is no export is refused", () => expect(readOpenTelemetry({ spans: [] }).ok).toBe(false));
+});
+
+test("CloudEvents: a token event of OpenMeter names one direction", () => {
+  const event = {
+    ...{
+      specversion: "1.0",
+      type: "prompt",
+      id: "e1",
+      source: "app",
+      subject: "acme",
+      time: "2026-01-01T00:00:00.001Z",
+    },
+    data: { tokens: "123", model: "m", type: "input" },
+  };
+  expect(unwrap(readCloudEvent(event))[0]).toMatchObject({ id: "app#e1", payer: "acme", tokensIn: 123, tokensOut: 0 });
+  expect(readCloudEvent({ ...event, specversion: "0.3" }).ok).toBe(false);
+});
+
+test("CSV: a mapping, quotes and a row that cannot be read", () => {
+  const text =
+    '\uFEFFref,when,who,model,out,usd\n1,2026-01-01T00:00:00Z,"Acme, Inc",m,5,0.1\n2,yesterday,b,m,5,0.1\n3,2026-01-01T00:00:00Z,b,m,5\n';
+  const rows = unwrap(parseCsv(text));
+  const reader = csvReader({ id: "ref", time: "when", payer: "who", model: "model", tokensOut: "out", cost: "usd" });
+  const readings = readRecords(rows, reader);
+  expect(readings.map((reading) => (reading.ok ? reading.execution.costNanoUsd : reading.message))).toEqual([
+    100_000_000,
+    "when is not a time",
+    undefined,
+  ]);
+  expect(readings[0]).toMatchObject({ row: 1, execution: { payer: "Acme, Inc", tokensOut: 5 } });
+  expect(parseCsv('a,b\n"never closed').ok).toBe(false);
+});
+
+test("nothing that is thrown at a reader makes it throw", () => {
+  const readers = [readOpenAi, readLiteLlm, readOpenTelemetry, readCloudEvent];
+  const keys = [
+    "id",
+    "usage",
+    "resourceSpans",
+    "scopeSpans",
+    "spans",
+    "attributes",
+    "data",
+    "specversion",
+    "spend",
+    "time",
+  ];
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(null, "", "1.0", "x", -1, 0, 1.5, 1e300, true, "2026-01-01"),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...keys), tie("value"), { maxKeys: 5 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(value, (record) => {
+      for (const read of readers) expect(typeof read(record).ok).toBe("boolean");
+      expect(typeof contentText(record)).toBe("string");
+    }),
+    { numRuns: 500 },
+  );
+});

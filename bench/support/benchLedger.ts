@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { padAddress } from "../../src/core/bytes.ts";
 import { addressOf, signDigest } from "../../src/core/eip712.ts";
 import { defaultPolicyBps } from "../../src/core/policy.ts";
+import { pooledRandom } from "../../src/core/pooledRandom.ts";
 import { unwrap } from "../../src/core/result.ts";
 import type { ServedModel } from "../../src/gateway/catalog.ts";
 import type { Grounding, World } from "../../src/gateway/ports.ts";
@@ -13,7 +14,7 @@ import { openLedger } from "../../src/ledger/openLedger.ts";
 import { startEmbeddedPostgres } from "../../src/store/embedded.ts";
 import { openLedgerStore } from "../../src/store/ledgerStore.ts";
 
-const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
+const random = pooledRandom((size) => new Uint8Array(randomBytes(size)));
 
 export const benchWorld: World = {
   nowMs: () => Date.now(),
@@ -23,7 +24,11 @@ export const benchWorld: World = {
 };
 
 /** A fresh ledger on a PostgreSQL of its own in a temporary folder; `stop` removes both. */
-export async function openBenchLedger(): Promise<{ readonly ledger: Ledger; stop(): Promise<void> }> {
+export async function openBenchLedger(): Promise<{
+  readonly ledger: Ledger;
+  readonly storePid: number | undefined;
+  stop(): Promise<void>;
+}> {
   const data = await mkdtemp(join(tmpdir(), "openledger-bench-"));
   const postgres = unwrap(await startEmbeddedPostgres({ data, randomBytes: random, onEvent: () => {} }));
   const store = unwrap(await openLedgerStore({ url: postgres.url }));
@@ -46,7 +51,7 @@ export async function openBenchLedger(): Promise<{ readonly ledger: Ledger; stop
     await postgres.stop();
     await rm(data, { recursive: true, force: true });
   };
-  return { ledger, stop };
+  return { ledger, storePid: postgres.pid(), stop };
 }
 
 /** A registered model called `bench`, grounded where a grounding is given. */

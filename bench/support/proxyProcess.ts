@@ -17,11 +17,12 @@ process.on("message", () => {
   process.send?.({ cpuMicros: user + system, receipts: started.receipts() });
 });
 if (kind === "bare") process.on("disconnect", () => process.exit(0));
-process.send?.({ url: started.url, secret: started.secret });
+process.send?.({ url: started.url, secret: started.secret, storePid: started.storePid });
 
 interface Started {
   readonly url: string;
   readonly secret: string;
+  readonly storePid?: number | undefined;
   receipts(): number;
 }
 
@@ -55,5 +56,5 @@ async function startOurs(origin: string): Promise<Started> {
   });
   const secret = await benchKey(ledger);
   const { url } = unwrap(await gateway.listen(0));
-  return { url, secret, receipts: () => ledger.books.totals().receipts };
+  return { url, secret, storePid: bench.storePid, receipts: () => ledger.books.totals().receipts };
 }

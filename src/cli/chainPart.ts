@@ -13,6 +13,7 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
 import type { Chain, ContractAddresses } from "../ledger/chain.ts";
+import { creditChain } from "../ledger/creditChain.ts";
 import type { Children } from "./children.ts";
 import type { Secrets } from "./secrets.ts";
 
@@ -20,12 +21,10 @@ import type { Secrets } from "./secrets.ts";
 export interface ChainPart {
   readonly chain: Chain;
   readonly policy: FeePolicy;
-  /** The node's account. */
-  readonly account: LocalAccount;
   /** Accounts of the development chain's own mnemonic; undefined on a chain that is not ours. */
   readonly actor: ((index: number) => LocalAccount) | undefined;
-  readonly sender: Sender;
-  readonly rpcUrl: string;
+  /** Where the chain is asked; undefined for a ledger on credit. */
+  readonly rpcUrl: string | undefined;
   /** Makes the development chain's state outlive a crash of it. */
   readonly snapshot: () => Promise<void>;
 }
@@ -77,7 +76,16 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   const chain = openEvmChain({ sender, chainId: chainId.value, contracts: contracts.value, account, setup });
   const actor =
     anvil === undefined ? undefined : (index: number) => mnemonicToAccount(anvil.mnemonic, { addressIndex: index });
-  return ok({ chain, policy, account, actor, sender, rpcUrl, snapshot });
+  return ok({ chain, policy, actor, rpcUrl, snapshot });
+}
+
+/** A ledger on credit: the node's address is that of its signing key, and no process is started. */
+export function openCreditPart(secrets: Secrets): ChainPart {
+  const node = addressOf(secrets.signer);
+  return {
+    ...{ chain: creditChain(node), policy: standardPolicy(node), actor: undefined, rpcUrl: undefined },
+    snapshot: () => Promise.resolve(),
+  };
 }
 
 /** The node's treasury is its own account; reserves are purses that governance pays from. */

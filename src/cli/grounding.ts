@@ -2,12 +2,13 @@ import { attributeText, indexMethodsHash } from "../attribution/attribute.ts";
 import { evidenceRoot } from "../attribution/evidence.ts";
 import { weighPayees } from "../attribution/payeeWeights.ts";
 import { compareBytes, toHex } from "../core/bytes.ts";
+import type { Passage } from "../core/engine.ts";
 import type { PayeeType } from "../core/entry.ts";
 import type { Share } from "../core/route.ts";
 import { Bm25Index } from "../datanets/bm25.ts";
 import { type IdentityScope, identityPayeeId, isAddressIdentity } from "../datanets/identity.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
-import type { Attribution, AttributionInput, Grounding, Passage } from "../gateway/ports.ts";
+import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 
 /** What a grounded model stands on: one version's records with their index, and who is paid for each. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { padAddress, toHex } from "../core/bytes.ts";
 import { addressOf, type Domain, signDigest } from "../core/eip712.ts";
 import { ed25519PublicKey } from "../core/note.ts";
+import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -18,15 +19,17 @@ import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
-import { type ChainPart, openChainPart } from "./chainPart.ts";
+import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import type { NodeOptions, RunningNode } from "./commands/command.ts";
+import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
 import { fileSink } from "./fileSink.ts";
+import { startHousekeeping } from "./housekeeping.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { adminKeyPath, keepSecrets, type Secrets } from "./secrets.ts";
-import { Settlement } from "./settlement.ts";
+import { type EpochCloser, Settlement } from "./settlement.ts";
 import { WorkshopPart } from "./workshopPart.ts";
 
 /** A running node with all its parts, for the commands that act from within it. */
@@ -38,7 +41,7 @@ export interface Node extends RunningNode {
   readonly datanets: DatanetStore;
   readonly shelf: ModelShelf;
   readonly workshop: WorkshopPart;
-  readonly settlement: Settlement;
+  readonly settlement: EpochCloser;
   readonly publisher: Publisher;
   readonly trust: LedgerTrustView;
 }
@@ -48,10 +51,9 @@ const now = (): number => Date.now();
 /** What the node deposits for its API-key accounts on the development chain. */
 const DEVELOPMENT_DEPOSIT_NANO = 1_000_000_000_000n;
 const OWNER_CREDIT_NANO = 100_000_000_000;
-const PUBLISH_EVERY_MS = 5_000;
-const PAGE_BYTES = 4_096;
-/** Many small draws a second: one system call for a page of them. No byte is used twice. */
-const pooledRandom = pool(random);
+/** How long an epoch stays open. */
+const EPOCH_MS = 3_600_000;
+const smallRandom = pooledRandom(random);
 
 /** Starts everything that a node is, in order; all of it is handed to `children`, which stops it in reverse order. */
 export async function startNode(options: NodeOptions, children: Children): Promise<Result<Node>> {
@@ -65,8 +67,12 @@ export async function startNode(options: NodeOptions, children: Children): Promi
   const onEvent = (event: ChildEvent): void => say(describe(event));
   const stores = await openStores(options, data, children, onEvent);
   if (!stores.ok) return stores;
+  const isCredit = await runsOnCredit(data, options);
+  if (!isCredit.ok) return isCredit;
   const external = options.chain === undefined ? {} : { external: options.chain };
-  const chain = await openChainPart({ data, secrets, children, randomBytes: random, onEvent, say, ...external });
+  const chain = isCredit.value
+    ? ok(openCreditPart(secrets))
+    : await openChainPart({ data, secrets, children, randomBytes: random, onEvent, say, ...external });
   if (!chain.ok) return chain;
   return assemble(options, data, secrets, children, stores.value, chain.value);
 }
@@ -113,9 +119,9 @@ async function assemble(
   const domain: Domain = { chainId: chain.chainId, verifyingContract: chain.settlement };
   const opened = await openLedger({
     ...{ id: ledgerId.value, store: stores.ledger, domain, secret: secrets.accounts, node: padAddress(chain.node) },
-    world: { nowMs: now, randomBytes: pooledRandom, warn: say },
+    world: { nowMs: now, randomBytes: smallRandom, warn: say },
     signer: { sign: (digest) => signDigest(secrets.signer, digest) },
-    ...{ policy: part.policy, requireDeposit: true },
+    ...{ policy: part.policy, requireDeposit: part.rpcUrl !== undefined },
     onProgress: (done, total) => say(`reading the journal: ${done} of ${total} entries`),
   });
   if (!opened.ok) return opened;
@@ -130,7 +136,10 @@ async function assemble(
     entries: (from, until) => ledger.books.entries(from, until),
   });
   const settlementParts = { ledger, chain, publisher, domain, signer: secrets.signer, snapshot: part.snapshot, say };
-  const settlement = new Settlement({ ...settlementParts, nowMs: now, sleep: (ms) => sleep(ms) });
+  const settlement =
+    part.rpcUrl === undefined
+      ? new CreditSettlement(ledger, publisher)
+      : new Settlement({ ...settlementParts, nowMs: now, sleep: (ms) => sleep(ms) });
   const funded = await fund(part, ledger, settlement);
   if (!funded.ok) return funded;
   const trust = trustOf(ledger, part, secrets);
@@ -148,7 +157,10 @@ async function assemble(
   const resumed = await settlement.resume();
   if (!resumed.ok) return resumed;
   await publisher.publish(ledger.books.size());
-  children.add({ name: "housekeeping", stop: keepHouse(ledger, publisher, settlement, house.workshop, say) });
+  const { workshop } = house;
+  const epochMs = options.epochMs ?? EPOCH_MS;
+  const housekeeping = { ledger, publisher, settlement, workshop, epochMs, nowMs: now, say };
+  children.add({ name: "housekeeping", stop: startHousekeeping(housekeeping) });
   await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
   const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };
   return ok({ ...base, ...house, url, ledgerId: ledger.id, adminKey: adminKey.value });
@@ -159,7 +171,7 @@ interface Furnishing {
   readonly stores: Stores;
   readonly part: ChainPart;
   readonly ledger: OpenLedger;
-  readonly settlement: Settlement;
+  readonly settlement: Settlement | CreditSettlement;
   readonly sink: ReturnType<typeof fileSink>;
   readonly trust: LedgerTrustView;
   readonly say: (text: string) => void;
@@ -186,6 +198,12 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
         const closed = await settlement.close();
         return closed.ok ? ok({ epoch: closed.value.record.epoch, journalSize: closed.value.journalSize }) : closed;
       },
+      ...(settlement instanceof CreditSettlement
+        ? {
+            fund: (epoch, reference) => settlement.fund(epoch, reference),
+            settle: (epoch, reference) => settlement.settle(epoch, reference),
+          }
+        : {}),
     },
     workshop: (self) => {
       const shelf = new ModelShelf({
@@ -237,7 +255,7 @@ function labelOf(
 }
 
 /** On the development chain the node makes a deposit of its own, so that accounts can be granted play money at once. */
-async function fund({ chain, actor }: ChainPart, ledger: OpenLedger, settlement: Settlement): Promise<Result<void>> {
+async function fund({ chain, actor }: ChainPart, ledger: OpenLedger, settlement: EpochCloser): Promise<Result<void>> {
   const seen = await settlement.watchDeposits();
   if (!seen.ok || actor === undefined || ledger.books.totals().deposited > 0n) return seen;
   const deposited = await chain.deposit(ledger.id, DEVELOPMENT_DEPOSIT_NANO);
@@ -272,37 +290,11 @@ async function keepAdminKey(data: string, ledger: OpenLedger): Promise<Result<st
   return ok(key.value.secret);
 }
 
-/** Publishes the journal, books deposits and settles bindings while the node runs; what fails is tried again at the next turn. */
-function keepHouse(
-  ledger: OpenLedger,
-  publisher: Publisher,
-  settlement: Settlement,
-  workshop: WorkshopPart,
-  say: (text: string) => void,
-): () => Promise<void> {
-  let turn: Promise<void> = Promise.resolve();
-  const round = async (): Promise<void> => {
-    if ((publisher.published?.size ?? 0) < ledger.books.size()) await publisher.publish(ledger.books.size());
-    for (const done of [await settlement.watchDeposits(), await settlement.advance(), await workshop.settleBindings()])
-      if (!done.ok) say(done.error.message);
-  };
-  const timer = setInterval(() => {
-    turn = turn
-      .then(round)
-      .catch((error: unknown) => say(`housekeeping: ${error instanceof Error ? error.message : String(error)}`));
-  }, PUBLISH_EVERY_MS);
-  return async () => {
-    clearInterval(timer);
-    await turn;
-    await publisher.publish(ledger.books.size());
-  };
-}
-
 function worldOf(say: (text: string) => void): World {
   return {
     nowMs: now,
     elapsedMs: () => performance.now(),
-    randomBytes: random,
+    randomBytes: smallRandom,
     log: (level, message, fields) => {
       if (level === "error" || level === "warn")
         say(`${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`);
@@ -313,17 +305,4 @@ function worldOf(say: (text: string) => void): World {
 function describe(event: ChildEvent): string {
   const { kind, name, ...rest } = event;
   return `${name}: ${kind}${"note" in rest ? `, ${String(rest.note)}` : ""}`;
-}
-
-function pool(draw: (size: number) => Uint8Array): (size: number) => Uint8Array {
-  let page = draw(PAGE_BYTES);
-  let at = 0;
-  return (size) => {
-    if (at + size > page.length) {
-      page = draw(Math.max(size, PAGE_BYTES));
-      at = 0;
-    }
-    at += size;
-    return page.slice(at - size, at);
-  };
 }

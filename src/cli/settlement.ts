@@ -5,6 +5,18 @@ import type { Chain, EpochCommitment } from "../ledger/chain.ts";
 import type { ClosedEpoch, Ledger } from "../ledger/ledger.ts";
 import type { Publisher } from "../ledger/publish.ts";
 
+/** Brings epochs to their end, on a chain or on credit. What fails can be repeated. */
+export interface EpochCloser {
+  close(): Promise<Result<ClosedEpoch>>;
+  /** Waits until an epoch is final; what that takes is the chain's business. */
+  finalise(epoch: number): Promise<Result<string>>;
+  /** Takes closed epochs as far as they can go now. */
+  advance(): Promise<Result<void>>;
+  watchDeposits(): Promise<Result<void>>;
+  /** Takes up what an earlier run left. */
+  resume(): Promise<Result<void>>;
+}
+
 export interface SettlementParts {
   readonly ledger: Ledger;
   readonly chain: Chain;
@@ -19,17 +31,25 @@ export interface SettlementParts {
   readonly say: (text: string) => void;
 }
 
-/** Closes epochs and brings them to their end on chain: proposed when closed, final when their window has passed. Every step can be repeated. */
-export class Settlement {
+/**
+ * Closes epochs and brings them to their end on chain: proposed when closed, final when their window has passed. Every step can be repeated;
+ * closing and advancing take turns, so that an epoch is proposed once.
+ */
+export class Settlement implements EpochCloser {
   readonly #parts: SettlementParts;
   #deposits = -1;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: SettlementParts) {
     this.#parts = parts;
   }
 
   /** Closes the open epoch and proposes it. */
-  async close(): Promise<Result<ClosedEpoch>> {
+  close(): Promise<Result<ClosedEpoch>> {
+    return this.#inTurn(() => this.#close());
+  }
+
+  async #close(): Promise<Result<ClosedEpoch>> {
     const { ledger, chain } = this.#parts;
     // A transfer that is journalled before the close counts from the epoch that opens with it.
     const synced = await this.syncOwners();
@@ -96,7 +116,11 @@ export class Settlement {
   }
 
   /** Closed epochs are proposed, proposed ones whose window has passed become final. */
-  async advance(): Promise<Result<void>> {
+  advance(): Promise<Result<void>> {
+    return this.#inTurn(() => this.#advance());
+  }
+
+  async #advance(): Promise<Result<void>> {
     const { ledger, chain, nowMs } = this.#parts;
     for (const { record, seq, status } of ledger.epochs.list()) {
       if (status === "final" || status === "voided") continue;
@@ -127,5 +151,11 @@ export class Settlement {
     }
     this.#deposits = until;
     return ok(undefined);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 }

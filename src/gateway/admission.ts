@@ -1,10 +1,11 @@
+import type { StopSignal } from "../core/engine.ts";
 import type { Rate, Usage } from "../core/quote.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { PressureView } from "../protocol/service.ts";
 import type { ServedModel } from "./catalog.ts";
 import { FairQueue } from "./fairQueue.ts";
 import type { Chosen, Operator, OperatorTable, Outcome } from "./operators.ts";
-import type { StopSignal, World } from "./ports.ts";
+import type { World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 
 export interface AdmissionOptions {

@@ -1,3 +1,4 @@
+import type { StopSignal } from "../core/engine.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import {
   type ChatRequest,
@@ -19,7 +20,6 @@ import { execute, place } from "./execution.ts";
 import { hexText } from "./hexText.ts";
 import { beginOnce, type Once } from "./idempotency.ts";
 import type { Answered, Floor, Order, Placed } from "./order.ts";
-import type { StopSignal } from "./ports.ts";
 import type { Refused } from "./refused.ts";
 import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
 import { StopSource } from "./stopSource.ts";

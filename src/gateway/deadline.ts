@@ -1,5 +1,5 @@
+import type { EngineEvent, StopSignal } from "../core/engine.ts";
 import type { Refusal } from "../core/result.ts";
-import type { EngineEvent, StopSignal } from "./ports.ts";
 import { StopSource } from "./stopSource.ts";
 
 export interface Timeouts {

@@ -1,8 +1,8 @@
+import type { StopSignal } from "../core/engine.ts";
 import type { Refusal } from "../core/result.ts";
 import type { ChunkWriter } from "./answerWire.ts";
 import type { Delivery } from "./dispatch.ts";
 import type { Exchange, Headers } from "./exchange.ts";
-import type { StopSignal } from "./ports.ts";
 import { StopSource } from "./stopSource.ts";
 
 /** A caller that reads nothing for so long is taken to be gone. */

@@ -1,8 +1,9 @@
+import type { EngineEvent, EngineRequest, Passage, StopSignal } from "../core/engine.ts";
 import { ok, type Refusal, type Result } from "../core/result.ts";
 import type { FinishReason } from "../protocol/completions.ts";
 import type { Admission, Candidate, Slot } from "./admission.ts";
 import { type Timeouts, Watch } from "./deadline.ts";
-import type { EngineEvent, EngineRequest, Passage, StopSignal, World } from "./ports.ts";
+import type { World } from "./ports.ts";
 import type { Refused } from "./refused.ts";
 
 /** Where an answer goes as it comes. */

@@ -8,6 +8,7 @@ import {
   epochListSchema,
   epochParam,
   epochSchema,
+  epochStepBody,
   inclusionQuery,
   inclusionSchema,
   payeeParam,
@@ -60,6 +61,7 @@ export function epochRoutes(floor: Floor, { journal, chain, epochs }: EpochParts
       summary: "Close the open epoch now",
       handle: async () => (epochs === undefined ? notHere("closing epochs") : jsonOf(await epochs.close())),
     }),
+    ...creditRoutes(floor, epochs),
     route({
       ...{
         ...shared,
@@ -128,6 +130,33 @@ function notHere(what: string): Result<Reply> {
   return refuse("not_found", `${what}: not part of this node`);
 }
 
+/** What only a ledger on credit does by hand; elsewhere the chain does it. */
+function creditRoutes(floor: Floor, epochs: EpochControl | undefined): Route[] {
+  const shared = { ...plain, method: "POST", access: "admin", tag: "epochs" } as const;
+  const step = async (verb: "fund" | "settle", epoch: number, reference: string): Promise<Result<Reply>> => {
+    const act = epochs?.[verb];
+    if (act === undefined)
+      return refuse("conflict", "this ledger settles on its chain, by itself", { hint: "see: openledger epoch list" });
+    const done = await act(epoch, reference);
+    if (!done.ok) return done;
+    const found = floor.ledger.epochs.list().find((one) => one.record.epoch === epoch);
+    return found === undefined ? refuse("not_found", `epoch ${epoch} is not closed`) : json(epochView(found));
+  };
+  const input = { params: epochParam, body: epochStepBody, response: epochSchema } as const;
+  return [
+    route({
+      ...{ ...shared, ...input, path: "/api/epochs/{epoch}/funding" },
+      summary: "On credit: the money for a closed epoch has arrived",
+      handle: ({ params, body }) => step("fund", params.epoch, body.reference),
+    }),
+    route({
+      ...{ ...shared, ...input, path: "/api/epochs/{epoch}/settlement" },
+      summary: "On credit: a funded epoch is released for payment",
+      handle: ({ params, body }) => step("settle", params.epoch, body.reference),
+    }),
+  ];
+}
+
 async function claim(
   { ledger, labels }: Floor,
   chain: ChainView | undefined,
@@ -137,12 +166,21 @@ async function claim(
     return refuse("not_found", `the journal knows no payee ${toHex(payee)}`);
   const { lifetime, open } = ledger.books.accrued(payee);
   const label = labels(payee);
-  const latest = ledger.epochs.list().findLast((one) => one.status === "final");
-  const proof = latest && (await ledger.epochs.payout(latest.record.epoch, payee));
-  const final = proof?.ok ? proof.value.cumulative : 0n;
+  const epochs = ledger.epochs.list();
+  const latest = epochs.findLast((one) => one.status === "final");
+  const backed = epochs.findLast((one) => one.status === "final" || one.status === "proposed");
+  const final = await creditedUntil(ledger, latest, payee);
+  const funded = await creditedUntil(ledger, backed, payee);
   const claimed = await chain?.claimed(payee);
+  const paid = claimed?.ok ? claimed.value : 0n;
   return json({
     ...{ payee: toHex(payee), lifetime: String(lifetime), openEpoch: String(open) },
+    stages: {
+      accrued: String(lifetime - funded),
+      funded: String(funded - final),
+      settled: String(final - paid),
+      claimed: String(paid),
+    },
     ...(label === undefined ? {} : { label }),
     ...(latest === undefined ? {} : { latestEpoch: latest.record.epoch, final: String(final) }),
     ...(chain === undefined ? {} : { settlement: chain.settlement, chainId: chain.chainId }),
@@ -150,10 +188,22 @@ async function claim(
   });
 }
 
+/** Lifetime nano that a payee was credited when an epoch closed. */
+async function creditedUntil(
+  ledger: Floor["ledger"],
+  epoch: EpochSummary | undefined,
+  payee: Uint8Array,
+): Promise<bigint> {
+  const proof = epoch && (await ledger.epochs.payout(epoch.record.epoch, payee));
+  return proof?.ok ? proof.value.cumulative : 0n;
+}
+
+const stages = { closed: "accrued", proposed: "funded", final: "settled", voided: "voided" } as const;
+
 function epochView({ record, seq, timeMs, status, reference }: EpochSummary): EpochView {
   const { epoch, first, end, credits, debits, registryBlock } = record;
   return {
-    ...{ epoch, first, end, status, reference, seq, timeMs, registryBlock },
+    ...{ epoch, first, end, status, stage: stages[status], reference, seq, timeMs, registryBlock },
     postings: { root: toHex(record.postingsRoot), count: record.postingsCount },
     payouts: { root: toHex(record.payoutRoot), count: record.payoutCount },
     debitors: { root: toHex(record.debitRoot), count: record.debitCount },

@@ -1,10 +1,10 @@
+import type { Passage, StopSignal } from "../core/engine.ts";
 import { feeOf, type Rate, type Usage } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { FinishReason } from "../protocol/completions.ts";
 import { countTokens, type ServedModel } from "./catalog.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
 import type { Answered, Floor, Order, Placed } from "./order.ts";
-import type { Passage, StopSignal } from "./ports.ts";
 import { attribute, logError, post, quoteOf } from "./posting.ts";
 import type { Refused } from "./refused.ts";
 

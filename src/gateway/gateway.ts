@@ -59,8 +59,7 @@ export class Gateway {
   readonly #housekeeping: NodeJS.Timeout;
 
   constructor(parts: GatewayParts, options: GatewayOptions = {}) {
-    const { ledger } = parts;
-    const world = { ...parts.world, randomBytes: pooledRandom(parts.world) };
+    const { ledger, world } = parts;
     this.catalog = new ModelCatalog(parts.rate ?? { nanoPerUsd: 1_000_000_000, source: "play" });
     this.operators = new OperatorTable();
     const admission = new Admission(this.operators, world, { ...defaultOptions.admission, ...options.admission });
@@ -137,19 +136,5 @@ function gauges(admission: Admission, ledger: Ledger): Record<string, { help: st
     openledger_holds: { help: "live holds", read: () => ledger.holds.count() },
     openledger_held_nano: { help: "nano set aside by live holds", read: () => Number(ledger.holds.totalHeld()) },
     openledger_journal_entries: { help: "durable journal entries", read: () => ledger.books.size() },
-  };
-}
-
-/** Asking the system for 32 bytes costs as much as asking it for 4,096. Every byte is given out once. */
-function pooledRandom(world: World): World["randomBytes"] {
-  let pool: Uint8Array = new Uint8Array();
-  let at = 0;
-  return (size) => {
-    if (at + size > pool.length) {
-      pool = world.randomBytes(Math.max(4_096, size));
-      at = 0;
-    }
-    at += size;
-    return pool.slice(at - size, at);
   };
 }

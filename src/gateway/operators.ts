@@ -1,9 +1,9 @@
 import { toHex } from "../core/bytes.ts";
+import type { Engine } from "../core/engine.ts";
 import { feeOf, type Prices, type PriceUnit, type Rate, type Usage } from "../core/quote.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { OperatorView } from "../protocol/service.ts";
 import type { ServedModel } from "./catalog.ts";
-import type { Engine } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 
 /** Somebody who runs models for a price. Its quote is what it keeps. */

@@ -1,3 +1,4 @@
+import type { EngineMessage, EngineRequest } from "../core/engine.ts";
 import type { Rate, Usage } from "../core/quote.ts";
 import type { Refusal } from "../core/result.ts";
 import type { ApiKey, Hold, Ledger } from "../ledger/ledger.ts";
@@ -9,7 +10,7 @@ import type { Leases } from "./leases.ts";
 import type { Allowance, KeyMeters } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { OperatorTable } from "./operators.ts";
-import type { EngineMessage, EngineRequest, PayeeLabel, World } from "./ports.ts";
+import type { PayeeLabel, World } from "./ports.ts";
 import type { Rhythm } from "./rhythm.ts";
 
 /** Everything that an execution touches. */

@@ -1,4 +1,5 @@
-import type { Refusal, Result } from "../core/result.ts";
+import type { Passage, StopSignal } from "../core/engine.ts";
+import type { Result } from "../core/result.ts";
 import type { PayeeShare } from "../ledger/ledger.ts";
 import type {
   ContributionView,
@@ -22,64 +23,6 @@ export interface World {
   log(level: LogLevel, message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 }
 export type LogLevel = "debug" | "info" | "warn" | "error";
-
-/**
- * An inference engine, as `src/upstream` implements it. Expected failures are events, not exceptions; the last event is `end` or `failed`.
- * Events come in the batches in which they arrived: a step of an async iteration costs more than reading a token does.
- * Leaving the iteration early, or aborting the signal, stops the work behind it.
- */
-export interface Engine {
-  complete(request: EngineRequest, signal: StopSignal): AsyncIterable<readonly EngineEvent[]>;
-}
-
-/** What tells a piece of work to stop. An AbortSignal is one. */
-export interface StopSignal {
-  readonly aborted: boolean;
-  readonly reason: unknown;
-  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
-  removeEventListener(type: "abort", listener: () => void): void;
-}
-
-export interface EngineRequest {
-  /** The model's name at this engine. */
-  readonly model: string;
-  /** `chat` has messages; `text` continues the one message's content. */
-  readonly mode: "chat" | "text";
-  readonly messages: readonly EngineMessage[];
-  /** Retrieved into the context: engines that know records use them as such, others see them in a system message. */
-  readonly passages: readonly Passage[];
-  readonly maxTokens: number;
-  /** Nobody reads along where it is false: the engine may give the text whole, at its end. */
-  readonly isStreamed: boolean;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
-}
-
-export interface EngineMessage {
-  readonly role: "system" | "user" | "assistant";
-  readonly content: string;
-}
-
-/** A record retrieved into the context. */
-export interface Passage {
-  /** Record id, and its number in the model's index. */
-  readonly record: string;
-  readonly number: number;
-  readonly title: string;
-  readonly headings: readonly string[];
-  readonly text: string;
-  readonly source: string;
-  /** Retrieval's own score: only ratios mean something. */
-  readonly score: number;
-}
-
-export type EngineEvent =
-  | { readonly type: "text"; readonly text: string }
-  | { readonly type: "usage"; readonly tokensIn: number; readonly tokensOut: number }
-  | { readonly type: "end"; readonly reason: "stop" | "length" }
-  | { readonly type: "failed"; readonly refusal: Refusal };
 
 /** Grounds a model in its datanets: context before the dispatch, attribution after the last byte. */
 export interface Grounding {
@@ -152,4 +95,8 @@ export interface ChainView {
 /** What an operator of the node may do with epochs from outside; the composition root knows the chain. */
 export interface EpochControl {
   close(): Promise<Result<{ readonly epoch: number; readonly journalSize: number }>>;
+  /** On a ledger on credit: the money for an epoch has arrived, under this reference. */
+  fund?(epoch: number, reference: string): Promise<Result<void>>;
+  /** On a ledger on credit: a funded epoch is released for payment. */
+  settle?(epoch: number, reference: string): Promise<Result<void>>;
 }

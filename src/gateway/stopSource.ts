@@ -1,4 +1,4 @@
-import type { StopSignal } from "./ports.ts";
+import type { StopSignal } from "../core/engine.ts";
 
 /**
  * What stops a piece of work, and why. The same surface as an AbortController and its signal in one, at a tenth of the cost:

@@ -7,6 +7,8 @@ export const epochSchema = z.object({
   first: z.number().int(),
   end: z.number().int(),
   status: z.enum(["closed", "proposed", "final", "voided"]),
+  /** The same in the words of money: its credits are accrued, then funded, then settled; what is claimed leaves them. */
+  stage: z.enum(["accrued", "funded", "settled", "voided"]),
   reference: z.string(),
   seq: z.number().int(),
   timeMs,
@@ -26,6 +28,9 @@ export const epochListSchema = z.object({
 });
 export const epochParam = z.object({ epoch: wholeNumber });
 export const closedEpochSchema = z.object({ epoch: z.number().int(), journalSize: z.number().int() });
+
+/** How far an epoch on credit got, and by which reference. */
+export const epochStepBody = z.strictObject({ reference: z.string().trim().min(1).max(140) });
 
 /** RFC 6962 audit path of an entry in the journal of `size` entries. */
 export const inclusionSchema = z.object({
@@ -62,6 +67,8 @@ export const claimSchema = z.object({
   label: z.string().optional(),
   lifetime: total,
   openEpoch: total,
+  /** The parts of `lifetime`: not yet backed by money, backed, payable, and paid. */
+  stages: z.object({ accrued: total, funded: total, settled: total, claimed: total }),
   latestEpoch: z.number().int().optional(),
   final: total.optional(),
   claimed: total.optional(),

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "./engine.ts";
+import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "../core/engine.ts";
 import type { FromWorker, ToWorker } from "./workerProtocol.ts";
 import { startWorker } from "./workerThread.ts";
 

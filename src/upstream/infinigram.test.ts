@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from "vitest";
+import type { EngineRequest, Passage } from "../core/engine.ts";
 import { cannotAnswer } from "../models/answer.ts";
 import { buildIndex } from "../models/corpusIndex.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
-import type { EngineRequest, Passage } from "./engine.ts";
 import { InfinigramEngine, tokensOf } from "./infinigram.ts";
 import { embeddedInfinigram } from "./infinigramHost.ts";
 import { collect, requestOf, textOf } from "./testing/engineSuite.ts";

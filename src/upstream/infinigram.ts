@@ -1,8 +1,8 @@
+import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "../core/engine.ts";
 import { answer } from "../models/answer.ts";
 import { encode, TokenDecoder } from "../models/bpe.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { generate } from "../models/infinigram.ts";
-import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "./engine.ts";
 import { StopText } from "./stopText.ts";
 
 /** Parts after which the event loop gets a turn, so that a cancellation can arrive. */

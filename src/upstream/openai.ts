@@ -1,6 +1,6 @@
 import { Pool } from "undici";
+import type { Engine, EngineEvent, EngineRequest, StopSignal } from "../core/engine.ts";
 import { assert, type Refusal } from "../core/result.ts";
-import type { Engine, EngineEvent, EngineRequest, StopSignal } from "./engine.ts";
 import { Inbox } from "./inbox.ts";
 import { ChunkReader, field, messageOf, tooLarge, wireRequest } from "./openaiWire.ts";
 import { SseParser } from "./sse.ts";

@@ -1,5 +1,5 @@
+import { type EngineEvent, type EngineRequest, failed } from "../core/engine.ts";
 import type { Refusal } from "../core/result.ts";
-import { type EngineEvent, type EngineRequest, failed } from "./engine.ts";
 
 /** Turns the chunks of one answer into events. */
 export class ChunkReader {

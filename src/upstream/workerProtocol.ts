@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
-import type { Engine, EngineEvent, EngineRequest } from "./engine.ts";
-import { failed } from "./engine.ts";
+import type { Engine, EngineEvent, EngineRequest } from "../core/engine.ts";
+import { failed } from "../core/engine.ts";
 
 /** What an engine's host and its worker thread say to each other. One run an `id`; a run's last event ends it. */
 export type ToWorker =

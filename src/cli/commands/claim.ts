@@ -18,10 +18,10 @@ export const claimCommand = command({
     if (!client.ok) return client;
     const found = await client.value.get(`/api/claims/${payee}`, claimSchema);
     if (!found.ok) return found;
-    const { label, lifetime, openEpoch, latestEpoch, final, claimed, claimable } = found.value;
+    const { label, lifetime, openEpoch, latestEpoch, final, stages } = found.value;
     output.line(label ?? found.value.payee);
-    const amounts = { lifetime, "open epoch": openEpoch, final, claimed, claimable };
-    output.table(Object.entries(amounts).map(([what, nano]) => ({ what, OPEN: nano && formatOpen(BigInt(nano)) })));
+    const amounts = { lifetime, "of it in the open epoch": openEpoch, ...stages };
+    output.table(Object.entries(amounts).map(([what, nano]) => ({ what, OPEN: formatOpen(BigInt(nano)) })));
     let proof: z.infer<typeof payoutSchema> | undefined;
     if (latestEpoch !== undefined && BigInt(final ?? 0) > 0n) {
       const leaf = await client.value.get(`/api/epochs/${latestEpoch}/payouts/${payee}`, payoutSchema);

@@ -44,6 +44,10 @@ export interface NodeOptions {
   readonly host?: string;
   readonly databaseUrl?: string;
   readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
+  /** A new ledger keeps its books without a chain. */
+  readonly isCredit?: boolean;
+  /** How long an epoch stays open before the node closes it; 0 leaves that to whoever asks for it. */
+  readonly epochMs?: number;
   readonly say: (text: string) => void;
 }
 

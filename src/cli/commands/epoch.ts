@@ -2,7 +2,7 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { closedEpochSchema, type EpochView, epochListSchema, epochSchema } from "../../protocol/epochs.ts";
 import { type CliCommand, command } from "./command.ts";
-import { wholeNumber } from "./inputs.ts";
+import { wholeNumber, wholeText } from "./inputs.ts";
 
 const list = command({
   path: "epoch list",
@@ -58,11 +58,55 @@ const close = command({
   },
 });
 
-export const epochCommands: readonly CliCommand[] = [list, show, close];
+const fund = creditStep({
+  ...{ verb: "fund", path: "funding", done: "is funded" },
+  summary: "On credit: the money for a closed epoch has arrived",
+  example: 'openledger epoch fund 3 --reference "transfer 2026-01-31/17"',
+});
+const settle = creditStep({
+  ...{ verb: "settle", path: "settlement", done: "is settled: its payees can be paid" },
+  summary: "On credit: release a funded epoch for payment",
+  example: 'openledger epoch settle 3 --reference "approved by A. Ledger"',
+});
 
-function row({ epoch, status, first, end, credits, debits, postings, payouts }: EpochView): Record<string, unknown> {
+/** What a chain does by itself, done by hand and under a reference. */
+function creditStep(step: {
+  readonly verb: string;
+  readonly path: string;
+  readonly done: string;
+  readonly summary: string;
+  readonly example: string;
+}): CliCommand {
+  return command({
+    ...{ path: `epoch ${step.verb}`, summary: step.summary, examples: [step.example] },
+    arguments: [["<epoch>", "its number"]],
+    options: [["--reference <text>", "where it can be looked up: a bank transfer, an approval"]],
+    input: z.object({ epoch: wholeNumber(0, Number.MAX_SAFE_INTEGER), reference: wholeText }),
+    run: async ({ epoch, reference }, { client: open, output }) => {
+      const client = await open();
+      if (!client.ok) return client;
+      const done = await client.value.post(`/api/epochs/${epoch}/${step.path}`, { reference }, epochSchema);
+      if (done.ok) output.line(`epoch ${epoch} ${step.done}`);
+      return done;
+    },
+  });
+}
+
+export const epochCommands: readonly CliCommand[] = [list, show, close, fund, settle];
+
+function row({
+  epoch,
+  status,
+  stage,
+  first,
+  end,
+  credits,
+  debits,
+  postings,
+  payouts,
+}: EpochView): Record<string, unknown> {
   return {
-    ...{ epoch, status, entries: `${first}–${end - 1}`, postings: postings.count, payees: payouts.count },
+    ...{ epoch, status, stage, entries: `${first}–${end - 1}`, postings: postings.count, payees: payouts.count },
     ...{ "lifetime credits OPEN": formatOpen(BigInt(credits)), "debits OPEN": formatOpen(BigInt(debits)) },
   };
 }

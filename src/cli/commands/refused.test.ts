@@ -121,6 +121,12 @@ epoch show          | 9                                                 | 66 not
 epoch close         | 1                                                 | 64 invalid_request | too many arguments
 epoch close         |                                                   | 66 not_found       | not part of this node
 epoch close         | --now                                             | 64 invalid_request | unknown option
+epoch fund          | first --reference x                               | 64 invalid_request | <epoch> must be
+epoch fund          | 1                                                 | 64 invalid_request | --reference
+epoch fund          | 1 --reference x                                   | 65 conflict        | settles on its chain
+epoch settle        | first --reference x                               | 64 invalid_request | <epoch> must be
+epoch settle        | 1                                                 | 64 invalid_request | --reference
+epoch settle        | 1 --reference x                                   | 65 conflict        | settles on its chain
 claim               |                                                   | 64 invalid_request | missing required argument
 claim               | 0x12                                              | 64 invalid_request | <payee> must be a payee id
 claim               | ${id} --send                                      | 66 not_found       | knows no payee

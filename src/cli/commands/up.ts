@@ -4,10 +4,11 @@ import { toHex } from "../../core/bytes.ts";
 import { ok, type Result } from "../../core/result.ts";
 import { Children } from "../children.ts";
 import { command, type Shell } from "./command.ts";
-import { flag, port, wholeText } from "./inputs.ts";
+import { flag, port, wholeNumber, wholeText } from "./inputs.ts";
 
 /** The port of a node that was given none. */
 const PORT = 4242;
+const MINUTES_A_WEEK = 10_080;
 
 export const upCommand = command({
   path: "up",
@@ -15,16 +16,25 @@ export const upCommand = command({
   options: [
     ["--port <port>", `port to listen on (default ${PORT}; 0 takes a free one)`],
     ["--host <address>", "address to listen on (default 127.0.0.1)"],
+    ["--credit", "a new ledger on credit: no chain, no token; the same journal, epochs and verifier"],
+    ["--epoch <minutes>", "how long an epoch stays open (default 60; 0 closes none by itself)"],
   ],
   examples: ["openledger up", "openledger up --data ./books --port 8080", "DATABASE_URL=postgres://… openledger up"],
-  input: z.object({ port: port.default(PORT), host: wholeText.optional() }),
-  run: ({ port, host }, shell) =>
+  input: z.object({
+    port: port.default(PORT),
+    host: wholeText.optional(),
+    credit: flag,
+    epoch: wholeNumber(0, MINUTES_A_WEEK).optional(),
+  }),
+  run: ({ port, host, credit, epoch }, shell) =>
     supervised(shell, async (children) => {
       const { databaseUrl, chain } = shell.world.environment;
       const started = await shell.world.startNode(
         {
           ...{ data: shell.data, port, say: shell.output.progress },
           ...(host === undefined ? {} : { host }),
+          ...(credit ? { isCredit: true } : {}),
+          ...(epoch === undefined ? {} : { epochMs: epoch * 60_000 }),
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
           ...(chain === undefined ? {} : { chain }),
         },

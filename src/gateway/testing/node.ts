@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { utf8 } from "../../core/bytes.ts";
+import type { Engine } from "../../core/engine.ts";
 import { sha256 } from "../../core/hash.ts";
 import { unwrap } from "../../core/result.ts";
 import type { KeyLimits } from "../../ledger/ledger.ts";
 import type { ServedModel } from "../catalog.ts";
 import { Gateway, type GatewayOptions, type GatewayParts } from "../gateway.ts";
 import type { Operator } from "../operators.ts";
-import type { Engine, Grounding, World } from "../ports.ts";
+import type { Grounding, World } from "../ports.ts";
 import { MemoryLedger } from "./memoryLedger.ts";
 
 /** A node for tests: a gateway over a memory ledger with one funded account, one ordinary key and one admin key. */

@@ -1,5 +1,5 @@
+import type { Engine, EngineEvent, EngineRequest, StopSignal } from "../../core/engine.ts";
 import type { Refusal } from "../../core/result.ts";
-import type { Engine, EngineEvent, EngineRequest, StopSignal } from "../ports.ts";
 
 /** One step of a scripted answer: a part of text, a pause, a failure, or an end. */
 export type Step =

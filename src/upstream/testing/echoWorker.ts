@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
+import { failed } from "../../core/engine.ts";
 import { assert } from "../../core/result.ts";
-import { failed } from "../engine.ts";
 import { serveEngine } from "../workerProtocol.ts";
 
 /** A worker for tests: repeats the last message word by word. `crash`, `refuse`, `slow` and `broken` do what they say. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Engine, EngineEvent, EngineRequest } from "../engine.ts";
+import type { Engine, EngineEvent, EngineRequest } from "../../core/engine.ts";
 
 /** What every engine must do. `say` gives the request whose answer is its own last message, `misbehave` one that goes wrong as named. */
 export interface EngineUnderTest {

@@ -1,8 +1,9 @@
-import type { Refusal } from "../core/result.ts";
+import type { Refusal } from "./result.ts";
 
 /**
- * An inference engine. Expected failures are events, not exceptions; the last event is `end` or `failed`, and `usage`, where the engine
- * counts, comes before it. Events come in the batches in which they arrived. Leaving the iteration early, or aborting the signal, stops the work behind it; an aborted run ends without a last event.
+ * An inference engine: what `src/upstream` implements and the gateway runs. Expected failures are events, not exceptions; the last event is `end` or
+ * `failed`, and `usage`, where the engine counts, comes before it. Events come in the batches in which they arrived: a step of an async iteration costs
+ * more than reading a token does. Leaving the iteration early, or aborting the signal, stops the work behind it; an aborted run ends without a last event.
  */
 export interface Engine {
   complete(request: EngineRequest, signal: StopSignal): AsyncIterable<readonly EngineEvent[]>;
@@ -22,7 +23,7 @@ export interface EngineRequest {
   /** `chat` has messages; `text` continues the one message's content. */
   readonly mode: "chat" | "text";
   readonly messages: readonly EngineMessage[];
-  /** Records retrieved into the context. */
+  /** Retrieved into the context: engines that know records use them as such, others see them in a system message. */
   readonly passages: readonly Passage[];
   readonly maxTokens: number;
   /** Nobody reads along where it is false: the engine may give the text whole, at its end. */
@@ -38,6 +39,7 @@ export interface EngineMessage {
   readonly content: string;
 }
 
+/** A record retrieved into the context. */
 export interface Passage {
   /** Record id, and its number in the model's index. */
   readonly record: string;

@@ -1,0 +1,159 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { unwrap } from "../../src/core/result.ts";
+import { makeTokenizer, type Tokenizer } from "../../src/models/bpe.ts";
+import { llamaTensorShapes } from "../../src/models/formats/huggingFace.ts";
+import { packSafetensors, parseSafetensors } from "../../src/models/formats/safetensors.ts";
+import { houseTokenizer } from "../../src/models/houseTokenizerFile.ts";
+import type { LlamaShape } from "../../src/models/llama.ts";
+import type { LoraShape } from "../../src/models/lora.ts";
+import type { Tensors } from "../../src/models/tensor.ts";
+import { type EncodedExample, encodeExample } from "../../src/models/training/chatTemplate.ts";
+import { initialLlama } from "../../src/models/training/initial.ts";
+import type { Machine } from "../../src/models/training/neuralModel.ts";
+import { randomOf, shuffled } from "../../src/models/training/random.ts";
+import { runTraining } from "../../src/models/training/trainingRun.ts";
+
+/** A record of somebody's, as text and as tokens. */
+export interface LdsRecord {
+  readonly contributor: string;
+  readonly title: string;
+  readonly text: string;
+  readonly example: EncodedExample;
+}
+
+/** What attribution is measured on: real records of real contributors, others of theirs as queries, and a base that has seen neither. */
+export interface LdsWorld {
+  readonly machine: Machine;
+  readonly tokenizer: Tokenizer;
+  readonly shape: LlamaShape;
+  readonly base: Tensors;
+  readonly records: readonly LdsRecord[];
+  readonly queries: readonly LdsRecord[];
+  /** Tokens a record is cut to. */
+  readonly tokensMax: number;
+}
+
+export const VOCABULARY = 2_048;
+export const TOKENS_MAX = 64;
+const CONTRIBUTORS = 40;
+const RECORDS_EACH = 10;
+const QUERIES_EACH = 2;
+const DATA = "../shared/data/tldr.jsonl.gz";
+
+export const worldLora: LoraShape = {
+  rank: 8,
+  alpha: 16,
+  dropout: 0,
+  targets: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+};
+
+const worldShape: LlamaShape = {
+  ...{ vocabulary: VOCABULARY, hidden: 64, intermediate: 192, layers: 2, heads: 4, keyValueHeads: 2, headSize: 16 },
+  ...{ contextTokens: 128, ropeTheta: 10_000, normEpsilon: 1e-5, isTied: true },
+};
+
+/** Undefined, with a notice, where the data is not at hand. */
+export async function makeWorld(machine: Machine): Promise<LdsWorld | undefined> {
+  if (!existsSync(DATA)) {
+    console.log(`${DATA} is absent: the benchmark of attribution is skipped`);
+    return undefined;
+  }
+  const tokenizer = smallTokenizer();
+  const all = readRecords(tokenizer);
+  const chosen = chooseContributors(all);
+  const [records, queries]: [LdsRecord[], LdsRecord[]] = [[], []];
+  const random = randomOf(20_261_124);
+  for (const own of chosen.values()) {
+    const mixed = Array.from(shuffled(own.length, random), (i) => own[i]!);
+    records.push(...mixed.slice(0, RECORDS_EACH));
+    queries.push(...mixed.slice(RECORDS_EACH, RECORDS_EACH + QUERIES_EACH));
+  }
+  const others = all.filter(({ contributor }) => !chosen.has(contributor));
+  const base = await pretrained(machine, others);
+  return { machine, tokenizer, shape: worldShape, base, records, queries, tokensMax: TOKENS_MAX };
+}
+
+/** The first tokens of the house's: its merges are in the order in which they were learnt, so the beginning is a tokenizer of its own. */
+function smallTokenizer(): Tokenizer {
+  const house = houseTokenizer();
+  const bytes = house.bytes.slice(0, VOCABULARY);
+  const known = new Set(bytes.map((token) => Buffer.from(token).toString("latin1")));
+  const merges = house.merges.filter(([left, right]) => {
+    if (left >= VOCABULARY || right >= VOCABULARY) return false;
+    return known.has(Buffer.concat([house.bytes[left]!, house.bytes[right]!]).toString("latin1"));
+  });
+  return makeTokenizer(bytes, merges);
+}
+
+function readRecords(tokenizer: Tokenizer): LdsRecord[] {
+  const lines = gunzipSync(readFileSync(DATA)).toString("utf8").trim().split("\n");
+  return lines.map((line) => {
+    const { id, authors, title, text } = JSON.parse(line) as {
+      id: string;
+      authors: string[];
+      title: string;
+      text: string;
+    };
+    return recordOf(tokenizer, { id, contributor: authors[0] ?? "unknown", title, text });
+  });
+}
+
+/** A record as it is learnt: its first {@link TOKENS_MAX} tokens. Its text is what is left of them, so that every method reads the same. */
+export function recordOf(
+  tokenizer: Tokenizer,
+  { id, contributor, title, text }: { id: string; contributor: string; title: string; text: string },
+): LdsRecord {
+  const whole = encodeExample(tokenizer, { record: id, text });
+  const tokens = whole.tokens.slice(0, TOKENS_MAX);
+  const seen = Buffer.concat(Array.from(tokens, (token) => tokenizer.bytes[token]!)).toString("utf8");
+  const example = { record: id, tokens, isTarget: whole.isTarget.slice(0, TOKENS_MAX) };
+  return { contributor, title, text: seen, example };
+}
+
+/** Contributors in the middle of the field: enough records for training and queries, and none who wrote hundreds. */
+function chooseContributors(all: readonly LdsRecord[]): ReadonlyMap<string, readonly LdsRecord[]> {
+  const byContributor = new Map<string, LdsRecord[]>();
+  for (const record of all) {
+    const own = byContributor.get(record.contributor);
+    if (own === undefined) byContributor.set(record.contributor, [record]);
+    else own.push(record);
+  }
+  const enough = [...byContributor].filter(([, own]) => own.length >= RECORDS_EACH + QUERIES_EACH);
+  const least = enough.toSorted(([a, x], [b, y]) => x.length - y.length || (a < b ? -1 : 1));
+  return new Map(least.slice(0, CONTRIBUTORS));
+}
+
+const pretraining = {
+  ...{ epochs: 3, batchSize: 16, sequenceTokens: TOKENS_MAX, learningRate: 4e-3, warmUp: 0.05, weightDecay: 0.1 },
+  ...{ gradientNormMax: 1, seed: 1, patience: 0, checkpointEvery: 1_000_000, fitsInfluence: false },
+};
+const PRETRAINING_RECORDS = 5_000;
+
+async function pretrained(machine: Machine, others: readonly LdsRecord[]): Promise<Tensors> {
+  const some = others.slice(-PRETRAINING_RECORDS).map(({ example }) => example);
+  const key = createHash("sha256")
+    .update(JSON.stringify([worldShape, pretraining, machine.runtime.version]))
+    .update(some.map(({ tokens }) => tokens.join()).join("\n"))
+    .digest("hex");
+  const folder = join(tmpdir(), "openledger-attribution-bench");
+  const path = join(folder, `${key.slice(0, 16)}.safetensors`);
+  if (existsSync(path)) {
+    const { tensors } = unwrap(parseSafetensors(readFileSync(path)));
+    if ([...llamaTensorShapes(worldShape).keys()].every((name) => tensors.has(name))) return tensors;
+  }
+  const input = { model: { shape: worldShape, weights: initialLlama(worldShape, 1) }, examples: some, heldOut: [] };
+  const ports = {
+    nowMs: () => performance.now(),
+    onEvent: () => {},
+    save: async () => ({ ok: true as const, value: undefined }),
+    isCancelled: () => false,
+  };
+  const { values } = unwrap(await runTraining(machine, { ...input, options: pretraining }, ports));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path, packSafetensors(values));
+  return values;
+}

@@ -1,0 +1,69 @@
+import { ok, type Result } from "../core/result.ts";
+import type { EpochCloser } from "./settlement.ts";
+
+/** How often a running node looks after itself. */
+const ROUND_MS = 5_000;
+
+export interface HousekeepingParts {
+  readonly ledger: {
+    readonly books: {
+      size(): number;
+      recent(query: { limit: number }): Promise<readonly { readonly seq: number }[]>;
+    };
+    readonly epochs: { open(): { readonly first: number; readonly sinceMs: number } };
+  };
+  readonly publisher: {
+    readonly published: { readonly size: number } | undefined;
+    publish(size: number): Promise<unknown>;
+  };
+  readonly settlement: Pick<EpochCloser, "watchDeposits" | "advance"> & {
+    close(): Promise<Result<{ readonly record: { readonly epoch: number } }>>;
+  };
+  readonly workshop: { settleBindings(): Promise<Result<unknown>> };
+  /** An epoch with receipts is closed once it is this old; 0 leaves closing to whoever asks for it. */
+  readonly epochMs: number;
+  readonly nowMs: () => number;
+  readonly say: (text: string) => void;
+}
+
+/** Publishes the journal, books deposits, closes epochs that are due and settles bindings; what fails is said, and tried again at the next turn. */
+export async function keepHouse(parts: HousekeepingParts): Promise<void> {
+  const { ledger, publisher, settlement, workshop, say } = parts;
+  if ((publisher.published?.size ?? 0) < ledger.books.size()) await publisher.publish(ledger.books.size());
+  const turns = [
+    () => settlement.watchDeposits(),
+    () => closeWhenDue(parts),
+    () => settlement.advance(),
+    () => workshop.settleBindings(),
+  ];
+  for (const turn of turns) {
+    const done = await turn();
+    if (!done.ok) say(done.error.message);
+  }
+}
+
+/** Closes the open epoch when it is old enough and has a receipt: an empty one would cost gas and settle nothing. */
+async function closeWhenDue({ ledger, settlement, epochMs, nowMs, say }: HousekeepingParts): Promise<Result<unknown>> {
+  const { first, sinceMs } = ledger.epochs.open();
+  if (epochMs === 0 || nowMs() - sinceMs < epochMs) return ok(undefined);
+  const newest = (await ledger.books.recent({ limit: 1 }))[0];
+  if (newest === undefined || newest.seq < first) return ok(undefined);
+  const closed = await settlement.close();
+  if (closed.ok) say(`epoch ${closed.value.record.epoch} is closed`);
+  return closed;
+}
+
+/** One round after the other while the node runs. Returns what ends it: the round in progress, and a last publication. */
+export function startHousekeeping(parts: HousekeepingParts): () => Promise<void> {
+  let turn: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    turn = turn
+      .then(() => keepHouse(parts))
+      .catch((error: unknown) => parts.say(`housekeeping: ${error instanceof Error ? error.message : String(error)}`));
+  }, ROUND_MS);
+  return async () => {
+    clearInterval(timer);
+    await turn;
+    await parts.publisher.publish(parts.ledger.books.size());
+  };
+}

@@ -1,0 +1,72 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { ok, type Refusal, type Result, refuse } from "../../core/result.ts";
+import { field, isWhole, parseJson } from "../formats/json.ts";
+import { readSafetensorsFile, writeSafetensorsFile } from "../formats/safetensorsFile.ts";
+import type { Tensor, Tensors } from "../tensor.ts";
+import type { TrainingState } from "./trainingRun.ts";
+
+/** In the task's folder: one safetensors file with what is learnt, the optimiser's moments and, in its metadata, the counters. */
+const FILE = "checkpoint.safetensors";
+const VERSION = 1;
+
+/** Replaces the folder's checkpoint, whole or not at all. `task` names what is being trained; another task does not go on from it. */
+export function writeCheckpoint(folder: string, task: string, state: TrainingState): Promise<Result<void>> {
+  const { step, worse, best, heldOutLoss } = state;
+  const tensors = new Map([
+    ...named("values", state.values),
+    ...named("means", state.means),
+    ...named("squares", state.squares),
+    ...named("best", best?.values ?? new Map()),
+  ]);
+  // JSON writes a number so that the same number is read back.
+  const counters = { version: VERSION, task, step, worse, heldOutLoss, bestLoss: best?.loss, bestStep: best?.step };
+  return writeSafetensorsFile(join(folder, FILE), tensors, { metadata: { training: JSON.stringify(counters) } });
+}
+
+/** The folder's checkpoint; undefined where there is none. Refuses `conflict` if it is another task's. */
+export async function readCheckpoint(folder: string, task: string): Promise<Result<TrainingState | undefined>> {
+  const path = join(folder, FILE);
+  if (!existsSync(path)) return ok(undefined);
+  const file = await readSafetensorsFile(path);
+  if (!file.ok) return file;
+  const counters = parseJson(file.value.metadata["training"] ?? "");
+  const [step, worse] = [field(counters, "step"), field(counters, "worse")];
+  if (field(counters, "version") !== VERSION || !isWhole(step) || !isWhole(worse)) return damaged(path);
+  if (field(counters, "task") !== task)
+    return refuse("conflict", `${path} belongs to another training.`, {
+      hint: "Give each training a folder of its own, or delete the checkpoint.",
+    });
+  const part = (prefix: string): Tensors => unnamed(prefix, file.value.tensors);
+  const best = bestOf(counters, part("best"));
+  const heldOutLoss = field(counters, "heldOutLoss");
+  return ok({
+    ...{ step, worse, values: part("values"), means: part("means"), squares: part("squares") },
+    ...(best === undefined ? {} : { best }),
+    ...(typeof heldOutLoss === "number" ? { heldOutLoss } : {}),
+  });
+}
+
+function bestOf(counters: unknown, values: Tensors): TrainingState["best"] {
+  const [loss, step] = [field(counters, "bestLoss"), field(counters, "bestStep")];
+  if (typeof loss !== "number" || typeof step !== "number") return undefined;
+  return values.size === 0 ? { loss, step } : { loss, step, values };
+}
+
+function named(prefix: string, tensors: Tensors): [string, Tensor][] {
+  return [...tensors].map(([name, tensor]) => [`${prefix}/${name}`, tensor]);
+}
+
+function unnamed(prefix: string, tensors: Tensors): Tensors {
+  return new Map(
+    [...tensors]
+      .filter(([name]) => name.startsWith(`${prefix}/`))
+      .map(([name, tensor]) => [name.slice(prefix.length + 1), tensor]),
+  );
+}
+
+function damaged(path: string): { readonly ok: false; readonly error: Refusal } {
+  return refuse("data_folder_damaged", `${path} is no checkpoint that this version wrote.`, {
+    hint: "Delete it to begin again.",
+  });
+}

@@ -1,0 +1,110 @@
+import { ok, type Result, refuse } from "../../core/result.ts";
+import type { Tokenizer } from "../bpe.ts";
+import { readLlamaFolder } from "../formats/huggingFaceFile.ts";
+import { readAdapterFolder } from "../formats/peftFile.ts";
+import type { LlamaOutputs } from "../onnx/llamaGraph.ts";
+import { type EncodedExample, encodeExample } from "./chatTemplate.ts";
+import { curvatureOf, cut, gradientsOf } from "./evaluate.ts";
+import type {
+  Curvature,
+  CurvatureTask,
+  EvaluationTask,
+  ExampleGradients,
+  ExampleLoss,
+  GradientTask,
+} from "./evaluation.ts";
+import { lossesOf, targetCount } from "./losses.ts";
+import { Computation, type Machine, type NeuralModel } from "./neuralModel.ts";
+
+interface Loaded {
+  readonly key: string;
+  readonly model: NeuralModel;
+  readonly tokenizer: Tokenizer;
+  readonly computations: Map<string, Computation>;
+}
+
+/** Measures in this process, one task at a time. The last model and its graphs stay in memory, for the next task is often about the same one. */
+export class FolderEvaluator {
+  readonly #machine: Machine;
+  #loaded: Loaded | undefined;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  async losses(task: EvaluationTask, isCancelled: () => boolean): Promise<Result<readonly ExampleLoss[]>> {
+    const loaded = await this.#load(task);
+    if (!loaded.ok) return loaded;
+    const examples = encoded(task, loaded.value);
+    const computation = await this.#computation(loaded.value, { losses: true });
+    const losses = await lossesOf(computation, examples, isCancelled);
+    if (isCancelled()) return cancelled();
+    return ok(
+      examples.map((example, i) => ({ record: example.record, loss: losses[i]!, tokens: targetCount(example) })),
+    );
+  }
+
+  /** `onExample` is waited for: what it does not take, is not computed. Examples without targets are left out. */
+  async gradients(
+    task: GradientTask,
+    onExample: (gradients: ExampleGradients) => Promise<void>,
+    isCancelled: () => boolean,
+  ): Promise<Result<void>> {
+    const loaded = await this.#load(task);
+    if (!loaded.ok) return loaded;
+    const computation = await this.#computation(loaded.value, { losses: true, perExample: task.factors });
+    for await (const gradients of gradientsOf(computation, encoded(task, loaded.value))) {
+      if (isCancelled()) return cancelled();
+      await onExample(gradients);
+    }
+    return ok(undefined);
+  }
+
+  async curvature(task: CurvatureTask): Promise<Result<Curvature>> {
+    const loaded = await this.#load(task);
+    if (!loaded.ok) return loaded;
+    const labels =
+      task.labels === "data"
+        ? undefined
+        : { computation: await this.#computation(loaded.value, { logits: true }), seed: task.seed };
+    const computation = await this.#computation(loaded.value, { curvature: true });
+    return ok(await curvatureOf(computation, encoded(task, loaded.value), labels));
+  }
+
+  async close(): Promise<void> {
+    for (const computation of this.#loaded?.computations.values() ?? []) await computation.close();
+    this.#loaded = undefined;
+  }
+
+  async #load(task: EvaluationTask): Promise<Result<Loaded>> {
+    const key = JSON.stringify([task.base, task.adapter]);
+    if (this.#loaded?.key === key) return ok(this.#loaded);
+    await this.close();
+    const base = await readLlamaFolder(task.base);
+    if (!base.ok) return base;
+    const { shape, tensors: weights, tokenizer } = base.value;
+    const adapter = task.adapter === undefined ? undefined : await readAdapterFolder(task.adapter, shape);
+    if (adapter?.ok === false) return adapter;
+    const model = { shape, weights, ...(adapter === undefined ? {} : { adapter: adapter.value }) };
+    this.#loaded = { key, model, tokenizer, computations: new Map() };
+    return ok(this.#loaded);
+  }
+
+  async #computation({ model, computations }: Loaded, outputs: LlamaOutputs): Promise<Computation> {
+    const key = JSON.stringify(outputs);
+    const known = computations.get(key);
+    if (known !== undefined) return known;
+    const opened = await Computation.open(this.#machine, model, outputs);
+    computations.set(key, opened);
+    return opened;
+  }
+}
+
+function encoded({ examples, sequenceTokens }: EvaluationTask, { model, tokenizer }: Loaded): EncodedExample[] {
+  const tokensMax = Math.max(2, Math.min(sequenceTokens, model.shape.contextTokens));
+  return examples.map((example) => cut(encodeExample(tokenizer, example), tokensMax));
+}
+
+function cancelled(): ReturnType<typeof refuse> {
+  return refuse("cancelled", "The evaluation was cancelled.");
+}

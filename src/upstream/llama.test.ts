@@ -1,0 +1,214 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EngineEvent, EngineRequest } from "../core/engine.ts";
+import { unwrap } from "../core/result.ts";
+import { encode } from "../models/bpe.ts";
+import { writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
+import { writeAdapterFolder } from "../models/formats/peftFile.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
+import type { LoraShape } from "../models/lora.ts";
+import { randomLlama, randomLora, tinyShape } from "../models/testing/randomLlama.ts";
+import { LlamaEngine, type LlamaOptions } from "./llama.ts";
+import { promptTokens } from "./llamaPrompt.ts";
+import { collect, requestOf, textOf } from "./testing/engineSuite.ts";
+
+const tokenizer = houseTokenizer();
+const shape = tinyShape({ vocabulary: tokenizer.bytes.length, contextTokens: 256 });
+const lora: LoraShape = { rank: 4, alpha: 16, dropout: 0, targets: ["q_proj", "v_proj", "down_proj"] };
+const ADAPTERS = 6;
+const folder = mkdtempSync(join(tmpdir(), "openledger-llama-"));
+const never = new AbortController().signal;
+
+function engineWith(options: Partial<LlamaOptions> = {}): LlamaEngine {
+  return new LlamaEngine({
+    cacheFolder: join(folder, "cache"),
+    find: (name) => {
+      const adapter = /^a(\d)$/.exec(name)?.[1];
+      if (name === "damaged") return { base: join(folder, "nowhere") };
+      if (name === "base") return { base: join(folder, "base") };
+      return adapter === undefined ? undefined : { base: join(folder, "base"), adapter: join(folder, `a${adapter}`) };
+    },
+    ...{ threads: 1, backoffMs: 10 },
+    ...options,
+  });
+}
+
+const ask = (model: string, text: string, changes: Partial<EngineRequest> = {}): EngineRequest =>
+  requestOf(text, { model, maxTokens: 12, ...changes });
+const usageOf = (events: readonly EngineEvent[]) => events.find((event) => event.type === "usage");
+
+describe("llama.cpp", () => {
+  const engine = engineWith();
+  beforeAll(async () => {
+    const model = { shape, tensors: randomLlama(shape, 1), tokenizer };
+    unwrap(await writeLlamaFolder(join(folder, "base"), model));
+    for (let i = 0; i < ADAPTERS; i++) {
+      const adapter = { lora, tensors: randomLora(shape, lora, 10 + i) };
+      unwrap(await writeAdapterFolder(join(folder, `a${i}`), adapter, { shape, name: "base" }));
+    }
+    unwrap(await engine.start());
+  });
+  afterAll(async () => {
+    await engine.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("text in parts, then usage, then the end; whole characters only", async () => {
+    const events = await collect(engine, ask("base", "How?"));
+    expect(events.slice(-2)).toEqual([
+      { type: "usage", tokensIn: unwrap(promptTokens(tokenizer, ask("base", "How?"), 256)).length, tokensOut: 12 },
+      { type: "end", reason: "length" },
+    ]);
+    expect(events.length).toBeGreaterThan(4);
+    expect(textOf(events)).not.toBe("");
+    const whole = await collect(engine, ask("base", "How?", { isStreamed: false }));
+    expect(textOf(whole)).toBe(textOf(events));
+  });
+
+  test("each adapter says something of its own, and the same again; runs side by side do not mix", async () => {
+    const models = ["base", ...Array.from({ length: ADAPTERS }, (_, i) => `a${i}`)];
+    const alone: string[] = [];
+    for (const model of models) alone.push(textOf(await collect(engine, ask(model, "Why?"))));
+    expect(new Set(alone).size).toBe(models.length);
+    const together = await Promise.all(
+      [...models, ...models, ...models].map(async (model) => textOf(await collect(engine, ask(model, "Why?")))),
+    );
+    expect(together).toEqual([...alone, ...alone, ...alone]);
+  });
+
+  test("with memory for one context, adapters take turns and nobody starves", async () => {
+    const narrow = engineWith({ memoryBytesMax: 1, sequences: 2 });
+    try {
+      const models = Array.from({ length: 30 }, (_, i) => (i % 3 === 2 ? `a${((i / 3) % 3) | 0}` : "base"));
+      const answers = await Promise.all(models.map((model) => collect(narrow, ask(model, "Why?"))));
+      const expected = await Promise.all(models.map((model) => collect(engine, ask(model, "Why?"))));
+      expect(answers.map(textOf)).toEqual(expected.map(textOf));
+      expect(narrow.restarts).toBe(0);
+    } finally {
+      await narrow.close();
+    }
+  });
+
+  test("sampling follows the seed, and top p of nearly nothing takes the likeliest", async () => {
+    const warm = (seed: number) => ask("base", "What?", { temperature: 1.5, seed, maxTokens: 24 });
+    const said = async (request: EngineRequest) => textOf(await collect(engine, request));
+    const first = await said(warm(7));
+    expect(await said(warm(7))).toBe(first);
+    expect(await said(warm(8))).not.toBe(first);
+    const greedy = await said(ask("base", "What?", { maxTokens: 24 }));
+    expect(await said(ask("base", "What?", { maxTokens: 24, temperature: 1, topP: 1e-6, seed: 3 }))).toBe(greedy);
+  });
+
+  test("stops before a stop sequence", async () => {
+    const text = textOf(await collect(engine, ask("base", "Where?")));
+    const stop = text.slice(Math.floor(text.length / 2), Math.floor(text.length / 2) + 3);
+    const events = await collect(engine, ask("base", "Where?", { stop: [stop] }));
+    expect(textOf(events)).toBe(text.slice(0, text.indexOf(stop)));
+    expect(events.at(-1)).toEqual({ type: "end", reason: "stop" });
+  });
+
+  test("the context is never overrun: the answer is shorter, passages are left out, and a prompt too long is refused", async () => {
+    const long = "word ".repeat(200);
+    const events = await collect(engine, ask("base", long, { maxTokens: 10_000 }));
+    const usage = usageOf(events);
+    expect(usage?.type === "usage" && usage.tokensIn + usage.tokensOut).toBe(255);
+    expect(events.at(-1)).toEqual({ type: "end", reason: "length" });
+    const passage = { record: "", number: 0, title: "T", headings: [], text: long, source: "s", score: 1 };
+    const kept = usageOf(
+      await collect(engine, ask("base", "x", { passages: [{ ...passage, text: "short" }, passage] })),
+    );
+    const alone = usageOf(await collect(engine, ask("base", "x", { passages: [{ ...passage, text: "short" }] })));
+    expect(kept).toEqual(alone);
+    expect(await collect(engine, ask("base", long.repeat(2)))).toMatchObject([
+      { refusal: { code: "context_too_long" } },
+    ]);
+  });
+
+  test("a text's score is the sum over its tokens, and an adapter changes it", async () => {
+    const request = { ...ask("a1", "Which one?"), text: " The first of them." };
+    const score = unwrap(await engine.score(request, never));
+    expect(score.tokens).toBe(encode(tokenizer, request.text).length);
+    const halves = [" The first", " of them."];
+    const second = { ...request, mode: "text", text: halves[1] ?? "" } as const;
+    const prompt = (text: string) => [{ role: "user", content: text } as const];
+    const parts = await Promise.all([
+      engine.score({ ...request, mode: "text", messages: prompt("Which?"), text: halves[0] ?? "" }, never),
+      engine.score({ ...second, messages: prompt(`Which?${halves[0]}`) }, never),
+      engine.score({ ...second, messages: prompt("Which?"), text: halves.join("") }, never),
+    ]);
+    const [a, b, both] = parts.map((part) => unwrap(part).logProbability);
+    expect(both).toBeCloseTo((a ?? 0) + (b ?? 0), 2);
+    expect(unwrap(await engine.score({ ...request, model: "a2" }, never)).logProbability).not.toBeCloseTo(
+      score.logProbability,
+      3,
+    );
+    const long = { ...request, text: "word ".repeat(300) };
+    expect(await engine.score(long, never)).toMatchObject({ error: { code: "context_too_long" } });
+  });
+
+  test("an abort ends the iteration soon, without a last event, and frees the sequence", async () => {
+    const small = engineWith({ sequences: 1, memoryBytesMax: 1 });
+    try {
+      const controller = new AbortController();
+      const events: EngineEvent[] = [];
+      for await (const batch of small.complete(ask("base", "x", { maxTokens: 200 }), controller.signal)) {
+        events.push(...batch);
+        controller.abort();
+      }
+      expect(events.every((event) => event.type === "text")).toBe(true);
+      expect(await collect(small, ask("base", "x"), AbortSignal.abort())).toEqual([]);
+      expect((await collect(small, ask("a0", "x"))).at(-1)).toMatchObject({ type: "end" });
+    } finally {
+      await small.close();
+    }
+  });
+
+  test("a crash fails the runs that were in it, and a fresh child serves the next", async () => {
+    const before = engine.restarts;
+    const running = collect(engine, ask("base", "x", { maxTokens: 200 }));
+    const scored = engine.score({ ...ask("a0", "x"), text: "word ".repeat(100) }, never);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const pid = engine.pid;
+    if (pid !== undefined) process.kill(pid, "SIGKILL");
+    expect((await running).at(-1)).toMatchObject({ type: "failed", refusal: { code: "upstream_failed" } });
+    expect(await scored).toMatchObject({ ok: false, error: { code: "upstream_failed" } });
+    const again = await Promise.all([collect(engine, ask("base", "a")), collect(engine, ask("a0", "b"))]);
+    expect(again.map((events) => events.at(-1)?.type)).toEqual(["end", "end"]);
+    expect(engine.restarts).toBe(before + 1);
+    expect(engine.pid).not.toBe(pid);
+  });
+
+  test("more adapters than fit: the child is replaced, and no run fails", async () => {
+    const tired = engineWith({ memoryBytesMax: 20_000 });
+    try {
+      const pids = new Set<number | undefined>();
+      for (let i = 0; i < 2 * ADAPTERS; i++) {
+        const events = await collect(tired, ask(`a${i % ADAPTERS}`, "x"));
+        expect(events.at(-1)).toMatchObject({ type: "end" });
+        pids.add(tired.pid);
+      }
+      expect(pids.size).toBeGreaterThan(1);
+      expect(tired.restarts).toBe(0);
+    } finally {
+      await tired.close();
+    }
+  });
+
+  test("what is not there, or damaged, is refused; a damaged cache is made again", async () => {
+    expect(await collect(engine, ask("nope", "x"))).toMatchObject([{ refusal: { code: "upstream_failed" } }]);
+    expect(await collect(engine, ask("damaged", "x"))).toMatchObject([{ refusal: { code: "not_found" } }]);
+    const cache = join(folder, "cache");
+    for (const file of readdirSync(cache)) writeFileSync(join(cache, file), "GGUF");
+    const fresh = engineWith();
+    try {
+      expect((await collect(fresh, ask("a3", "x"))).at(-1)).toMatchObject({ type: "end" });
+    } finally {
+      await fresh.close();
+    }
+    expect(await collect(fresh, ask("a3", "x"))).toMatchObject([
+      { refusal: { message: expect.stringContaining("not running") } },
+    ]);
+  });
+});

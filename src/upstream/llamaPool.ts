@@ -1,0 +1,281 @@
+import { availableParallelism } from "node:os";
+import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel as NativeModel } from "node-llama-cpp";
+import type { StopSignal } from "../core/engine.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { END_OF_RECORD } from "../models/bpe.ts";
+import { type AdapterFile, type BaseFile, prepareAdapter, prepareBase } from "./llamaFiles.ts";
+import type { LlamaModel, LlamaSetup } from "./llamaProtocol.ts";
+import { tokenOf } from "./llamaToken.ts";
+
+/** A base in memory. */
+export interface LoadedBase extends BaseFile {
+  readonly model: NativeModel;
+  readonly threads: number;
+  /** What one context of it takes. */
+  readonly contextBytes: number;
+}
+
+/** One of a context's sequences, for one request: nothing of the request before is left in it. */
+export interface Lease {
+  readonly base: LoadedBase;
+  readonly sequence: LlamaContextSequence;
+  release(): void;
+}
+
+/**
+ * Contexts by adapter, least recently used out first. A context belongs to one adapter and runs several requests in one batch; another adapter
+ * needs another context, and never another base. Where all contexts are busy, the oldest one takes no new request, so that a waiting adapter gets its turn.
+ */
+export class LlamaPool {
+  readonly #llama: Llama;
+  readonly #setup: LlamaSetup;
+  readonly #onTired: () => void;
+  readonly #bases = new Map<string, Promise<Result<LoadedBase>>>();
+  readonly #adapters = new Map<string, Promise<Result<AdapterFile>>>();
+  /** In the order in which they were used: the first was used least recently. */
+  readonly #slots = new Map<string, Slot>();
+  #waiting: Waiter[] = [];
+  #bytes = 0;
+  readonly #kept = new Set<string>();
+  #adapterBytes = 0;
+
+  /** `onTired` is told once more adapters were read than fit in memory: llama.cpp lets go of them with its process only. */
+  constructor(llama: Llama, setup: LlamaSetup, onTired: () => void) {
+    this.#llama = llama;
+    this.#setup = setup;
+    this.#onTired = onTired;
+  }
+
+  /** Waits for a sequence. An aborted wait ends with the refusal `cancelled`. */
+  async lease(model: LlamaModel, signal: StopSignal): Promise<Result<Lease>> {
+    const base = await remembered(this.#bases, model.base, () => this.#load(model.base));
+    if (!base.ok) return base;
+    const { adapter: folder } = model;
+    if (folder === undefined) return this.#wait(base.value, undefined, signal);
+    const { shape } = base.value;
+    const key = JSON.stringify([model.base, folder]);
+    const adapter = await remembered(this.#adapters, key, () => prepareAdapter(folder, shape, this.#setup.cacheFolder));
+    return adapter.ok ? this.#wait(base.value, adapter.value, signal) : adapter;
+  }
+
+  #wait(base: LoadedBase, adapter: AdapterFile | undefined, signal: StopSignal): Promise<Result<Lease>> {
+    return new Promise((resolve) => {
+      const onAbort = () => {
+        this.#waiting = this.#waiting.filter((one) => one !== waiter);
+        resolve(refuse("cancelled", "The request was cancelled."));
+      };
+      const grant = (result: Result<Lease>) => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(result);
+      };
+      const waiter: Waiter = { key: `${base.path}\n${adapter?.path ?? ""}`, base, adapter, grant };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.push(waiter);
+      this.#pump();
+    });
+  }
+
+  /** Gives what is free to those who wait, in their order. */
+  #pump(): void {
+    const still: Waiter[] = [];
+    for (const waiter of this.#waiting.splice(0)) {
+      const slot = this.#slots.get(waiter.key);
+      if (slot === undefined && this.#makeRoom(costOf(waiter))) this.#open(waiter);
+      const sequence = slot === undefined || slot.isClosing ? undefined : slot.free.pop();
+      if (slot === undefined || sequence === undefined) still.push(waiter);
+      else waiter.grant(ok(this.#leaseOf(waiter.base, slot, sequence)));
+    }
+    this.#waiting.push(...still);
+  }
+
+  #leaseOf(base: LoadedBase, slot: Slot, sequence: LlamaContextSequence): Lease {
+    slot.users++;
+    this.#slots.delete(slot.key);
+    this.#slots.set(slot.key, slot);
+    return { base, sequence, release: () => void this.#release(slot, sequence) };
+  }
+
+  async #release(slot: Slot, sequence: LlamaContextSequence): Promise<void> {
+    await sequence.clearHistory();
+    slot.users--;
+    slot.free.push(sequence);
+    if (slot.isClosing && slot.users === 0) this.#close(slot);
+    this.#pump();
+  }
+
+  /** Closes idle contexts until so much more fits; where none is idle, the least recently used takes no new requests. */
+  #makeRoom(bytes: number): boolean {
+    while (this.#slots.size > 0 && this.#bytes + bytes > this.#setup.memoryBytesMax) {
+      const open = [...this.#slots.values()].filter((slot) => slot.context !== undefined);
+      const idle = open.find((slot) => slot.users === 0);
+      if (idle !== undefined) this.#close(idle);
+      else {
+        const oldest = open[0];
+        if (oldest !== undefined && !open.some((slot) => slot.isClosing)) oldest.isClosing = true;
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #close(slot: Slot): void {
+    this.#slots.delete(slot.key);
+    this.#bytes -= slot.bytes;
+    void slot.context?.dispose();
+  }
+
+  #open(waiter: Waiter): void {
+    const slot: Slot = {
+      key: waiter.key,
+      bytes: costOf(waiter),
+      free: [],
+      users: 0,
+      isClosing: false,
+      context: undefined,
+    };
+    this.#slots.set(slot.key, slot);
+    this.#bytes += slot.bytes;
+    void this.#fill(slot, waiter).then((failure) => {
+      if (failure !== undefined) {
+        this.#close(slot);
+        const failing = this.#waiting.filter(({ key }) => key === slot.key);
+        this.#waiting = this.#waiting.filter(({ key }) => key !== slot.key);
+        for (const one of failing) one.grant(refuse("upstream_failed", `No context could be made: ${failure}`));
+      }
+      this.#pump();
+    });
+  }
+
+  /** What went wrong, if anything did. */
+  async #fill(slot: Slot, { base, adapter }: Waiter): Promise<string | undefined> {
+    try {
+      const context = await makeContext(base, base.threads, this.#setup.sequences, adapter?.path);
+      slot.context = context;
+      slot.free.push(...Array.from({ length: this.#setup.sequences }, () => context.getSequence()));
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    if (adapter !== undefined) this.#count(adapter);
+    return undefined;
+  }
+
+  /** llama.cpp keeps each adapter by its path, with or without a context. */
+  #count({ path, bytes }: AdapterFile): void {
+    if (this.#kept.has(path)) return;
+    this.#kept.add(path);
+    const before = this.#adapterBytes;
+    this.#adapterBytes += bytes;
+    const max = this.#setup.memoryBytesMax;
+    if (before <= max && this.#adapterBytes > max) this.#onTired();
+  }
+
+  async #load(folder: string): Promise<Result<LoadedBase>> {
+    const file = await prepareBase(folder, this.#setup);
+    if (!file.ok) return file;
+    try {
+      const model = await this.#llama.loadModel({ modelPath: file.value.path, gpuLayers: 0 });
+      const wanted = this.#setup.threads;
+      const measured = { ...file.value, model };
+      const one = await measure(measured, wanted === "auto" ? 1 : wanted, this.#setup.sequences);
+      const two =
+        wanted === "auto" && availableParallelism() > 1 ? await measure(measured, 2, this.#setup.sequences) : one;
+      const best = two.tokensPerSecond > THREAD_GAIN_MIN * one.tokensPerSecond ? two : one;
+      return ok({ ...measured, threads: best.threads, contextBytes: best.bytes });
+    } catch (error) {
+      return refuse(
+        "upstream_failed",
+        `The base could not be loaded: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  }
+}
+
+/** A second thread must earn its core: requests to other models would have had it. */
+const THREAD_GAIN_MIN = 1.3;
+const MEASURED_TOKENS = 24;
+const BATCH_TOKENS_MAX = 512;
+
+interface Slot {
+  readonly key: string;
+  readonly bytes: number;
+  readonly free: LlamaContextSequence[];
+  users: number;
+  isClosing: boolean;
+  context: LlamaContext | undefined;
+}
+
+interface Waiter {
+  readonly key: string;
+  readonly base: LoadedBase;
+  readonly adapter: AdapterFile | undefined;
+  grant(result: Result<Lease>): void;
+}
+
+function costOf({ base, adapter }: Waiter): number {
+  return base.contextBytes + (adapter?.bytes ?? 0);
+}
+
+interface Measured {
+  readonly threads: number;
+  readonly tokensPerSecond: number;
+  readonly bytes: number;
+}
+
+async function measure(
+  base: Pick<LoadedBase, "model" | "shape">,
+  threads: number,
+  sequences: number,
+): Promise<Measured> {
+  const context = await makeContext(base, threads, sequences);
+  try {
+    const sequence = context.getSequence();
+    const tokens = Math.min(MEASURED_TOKENS, base.shape.contextTokens - 2);
+    let left = tokens + 1;
+    let startedMs = performance.now();
+    for await (const _token of sequence.evaluate([tokenOf(END_OF_RECORD)], { temperature: 0, yieldEogToken: true })) {
+      // The first decode warms up.
+      if (left === tokens + 1) startedMs = performance.now();
+      left--;
+      if (left === 0) break;
+    }
+    const tokensPerSecond = (1_000 * tokens) / Math.max(0.001, performance.now() - startedMs);
+    return { threads, tokensPerSecond, bytes: context.memoryUsage.ram };
+  } finally {
+    await context.dispose();
+  }
+}
+
+function makeContext(
+  { model, shape }: Pick<LoadedBase, "model" | "shape">,
+  threads: number,
+  sequences: number,
+  adapter?: string,
+): Promise<LlamaContext> {
+  return model.createContext({
+    ...{
+      contextSize: shape.contextTokens,
+      batchSize: Math.min(BATCH_TOKENS_MAX, shape.contextTokens),
+      sequences,
+      threads,
+    },
+    ...{ flashAttention: false, failedCreationRemedy: false },
+    ...(adapter === undefined ? {} : { lora: { adapters: [{ filePath: adapter, scale: 1 }] } }),
+  });
+}
+
+/** One attempt for all who ask meanwhile; what failed is tried again next time. */
+async function remembered<T>(
+  known: Map<string, Promise<Result<T>>>,
+  key: string,
+  make: () => Promise<Result<T>>,
+): Promise<Result<T>> {
+  let made = known.get(key);
+  if (made === undefined) {
+    made = make();
+    known.set(key, made);
+  }
+  const result = await made;
+  if (!result.ok) known.delete(key);
+  return result;
+}

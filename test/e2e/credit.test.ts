@@ -1,0 +1,90 @@
+import { join } from "node:path";
+import OpenAI from "openai";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { claimSchema } from "../../src/protocol/epochs.ts";
+import { ask, endAll, folder, type Program, run, start } from "./program.ts";
+import { makeRepository } from "./repository.ts";
+
+const model = "handbook";
+const contributors = z.object({ data: z.array(z.object({ payee: z.string() })).min(1) });
+let place: Awaited<ReturnType<typeof folder>>;
+let data: string;
+let node: Program;
+let url: string;
+
+async function up(...more: string[]): Promise<void> {
+  node = start(["up", "--port", "0", "--data", data, ...more]);
+  const [, address] = await node.says(/is up at (\S+)/);
+  url = address ?? "";
+}
+
+const cli = (...args: string[]): Promise<unknown> => ask([...args, "--data", data]);
+
+/** The payees' lifetime credits by stage, summed. */
+async function stages(): Promise<Readonly<Record<string, bigint>>> {
+  const { data: people } = contributors.parse(await (await fetch(`${url}/api/datanets/${model}/contributors`)).json());
+  const sums: Record<string, bigint> = { accrued: 0n, funded: 0n, settled: 0n, claimed: 0n };
+  for (const { payee } of people) {
+    const found = await fetch(`${url}/api/claims/${payee}`);
+    if (found.status === 404) continue;
+    const claim = claimSchema.parse(await found.json());
+    for (const [stage, nano] of Object.entries(claim.stages)) sums[stage] = (sums[stage] ?? 0n) + BigInt(nano);
+  }
+  return sums;
+}
+
+beforeAll(async () => {
+  place = await folder();
+  data = join(place.path, "data");
+  const repo = makeRepository(place.path);
+  await up("--credit", "--epoch", "0");
+  await cli("datanet", "create", model, "--summary", "How we work", "--licence", "CC-BY-4.0", "--review", "open");
+  await cli("datanet", "import", model, "--git", repo);
+  await cli("datanet", "publish", model);
+  await cli("model", "create", model, "--datanet", model);
+}, 120_000);
+
+afterAll(async () => {
+  await endAll();
+  await place.remove();
+});
+
+test("a ledger on credit starts no chain, and takes the same questions", async () => {
+  expect(node.said()).not.toMatch(/anvil|contracts/);
+  const account = z.object({ id: z.string() }).parse(await cli("account", "create", "reader"));
+  await cli("account", "credit", account.id, "5");
+  const key = z.object({ secret: z.string() }).parse(await cli("key", "create", account.id, "laptop"));
+  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: key.secret, maxRetries: 0 });
+  const content = "How is the office kettle descaled?";
+  const answer = await client.chat.completions.create({ model, messages: [{ role: "user", content }] });
+  expect(answer.choices[0]?.message.content).toMatch(/vinegar|citric|kettle/i);
+});
+
+test("credits are accrued, then funded, then settled, each by a reference and in order", async () => {
+  expect((await run(["epoch", "fund", "1", "--reference", "x", "--data", data])).stderr).toMatch(/not closed/);
+  await cli("epoch", "close");
+  const before = await stages();
+  expect(before["accrued"]).toBeGreaterThan(0n);
+  expect((await run(["epoch", "settle", "1", "--reference", "x", "--data", data])).stderr).toMatch(/accrued/);
+  await cli("epoch", "fund", "1", "--reference", "transfer 17");
+  expect(await stages()).toEqual({ ...before, accrued: 0n, funded: before["accrued"] });
+  await cli("epoch", "fund", "1", "--reference", "transfer 17");
+  expect((await run(["epoch", "fund", "1", "--reference", "another", "--data", data])).stderr).toMatch(/transfer 17/);
+  await cli("epoch", "settle", "1", "--reference", "approved");
+  expect(await stages()).toEqual({ ...before, accrued: 0n, settled: before["accrued"] });
+});
+
+test("it verifies without a chain, survives a restart as what it is, and what needs a chain is refused", async () => {
+  const verdict = z.object({ kinds: z.looseObject({ receipt: z.number() }) });
+  const settled = await stages();
+  node.signal("SIGTERM");
+  await node.ended();
+  expect(verdict.parse(await ask(["verify", "--data", data])).kinds.receipt).toBe(1);
+  await up();
+  expect(node.said()).not.toMatch(/anvil|contracts/);
+  expect(await stages()).toEqual(settled);
+  const { data: people } = contributors.parse(await (await fetch(`${url}/api/datanets/${model}/contributors`)).json());
+  const claims = await Promise.all(people.map(({ payee }) => run(["claim", payee, "--send", "--data", data])));
+  expect(claims.map(({ stderr }) => stderr).join("")).toMatch(/on credit/);
+});

@@ -7,6 +7,10 @@ const benches: Readonly<
     load: () => import("./epoch.ts"),
   },
   gateway: { about: "CPU per request beside a bare proxy, JSON and SSE", load: () => import("./gateway.ts") },
+  house: {
+    about: "training the house model from nothing, as the one in the package was",
+    load: () => import("./house.ts"),
+  },
   ledger: {
     about: "durable receipts of 36 legs a second, beside one row per leg and SQL double entry",
     load: () => import("./ledger.ts"),

@@ -3,12 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { padAddress } from "../../src/core/bytes.ts";
-import { addressOf, signDigest } from "../../src/core/eip712.ts";
+import { addressOf } from "../../src/core/eip712.ts";
 import { defaultPolicyBps } from "../../src/core/policy.ts";
 import { pooledRandom } from "../../src/core/pooledRandom.ts";
 import { unwrap } from "../../src/core/result.ts";
+import { openSigner } from "../../src/core/signer.ts";
 import type { ServedModel } from "../../src/gateway/catalog.ts";
 import type { Grounding, World } from "../../src/gateway/ports.ts";
+import { loadSecp256k1 } from "../../src/host/secp256k1.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { openLedger } from "../../src/ledger/openLedger.ts";
 import { startEmbeddedPostgres } from "../../src/store/embedded.ts";
@@ -37,7 +39,7 @@ export async function openBenchLedger(): Promise<{
     await openLedger({
       ...{ id: random(32), store, secret: random(32), node: padAddress(addressOf(signer)), requireDeposit: false },
       world: { nowMs: benchWorld.nowMs, randomBytes: random, warn: () => {} },
-      signer: { sign: (digest) => signDigest(signer, digest) },
+      signer: openSigner(signer, await loadSecp256k1()),
       domain: { chainId: 31_337, verifyingContract: random(20) },
       policy: {
         ...defaultPolicyBps,

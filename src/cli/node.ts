@@ -2,23 +2,28 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { padAddress, toHex } from "../core/bytes.ts";
-import { addressOf, type Domain, signDigest } from "../core/eip712.ts";
+import { addressOf, type Domain } from "../core/eip712.ts";
 import { ed25519PublicKey } from "../core/note.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
+import { openSigner } from "../core/signer.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import type { World } from "../gateway/ports.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
+import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
 import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
+import { PayoutDesk } from "../ledger/payoutDesk.ts";
+import type { PayoutStore } from "../ledger/payouts.ts";
 import type { LedgerStore } from "../ledger/ports.ts";
 import { Publisher } from "../ledger/publish.ts";
 import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
+import { openPayoutStore } from "../store/payoutStore.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import type { NodeOptions, RunningNode } from "./commands/command.ts";
@@ -80,6 +85,7 @@ export async function startNode(options: NodeOptions, children: Children): Promi
 interface Stores {
   readonly ledger: LedgerStore;
   readonly datanets: DatanetStore;
+  readonly payouts: PayoutStore;
 }
 
 async function openStores(
@@ -101,7 +107,10 @@ async function openStores(
   const datanets = await openDatanetStore({ url });
   if (!datanets.ok) return datanets;
   children.add({ name: "datanet store", stop: () => datanets.value.close() });
-  return ok({ ledger: ledger.value, datanets: datanets.value });
+  const payouts = await openPayoutStore({ url });
+  if (!payouts.ok) return payouts;
+  children.add({ name: "payout store", stop: () => payouts.value.close() });
+  return ok({ ledger: ledger.value, datanets: datanets.value, payouts: payouts.value });
 }
 
 async function assemble(
@@ -120,7 +129,7 @@ async function assemble(
   const opened = await openLedger({
     ...{ id: ledgerId.value, store: stores.ledger, domain, secret: secrets.accounts, node: padAddress(chain.node) },
     world: { nowMs: now, randomBytes: smallRandom, warn: say },
-    signer: { sign: (digest) => signDigest(secrets.signer, digest) },
+    signer: openSigner(secrets.signer, await loadSecp256k1()),
     ...{ policy: part.policy, requireDeposit: part.rpcUrl !== undefined },
     onProgress: (done, total) => say(`reading the journal: ${done} of ${total} entries`),
   });
@@ -184,6 +193,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart } = {};
+  const payouts = part.rpcUrl === undefined ? new PayoutDesk(ledger, stores.payouts, now) : undefined;
   const gateway = new Gateway({
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
     rate: { nanoPerUsd: 1_000_000_000, source: "play" },
@@ -191,8 +201,9 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
     chain: {
       chainId: chain.chainId,
       settlement: toHex(chain.settlement),
-      claimed: (payee) => chain.claimed(ledger.id, payee),
+      claimed: (payee) => payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
     },
+    ...(payouts === undefined ? {} : { payouts }),
     epochs: {
       close: async () => {
         const closed = await settlement.close();

@@ -1,9 +1,11 @@
 import { z } from "zod";
+import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { accountRoutes } from "./accountRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Floor } from "./order.ts";
+import { payoutRoutes } from "./payoutRoutes.ts";
 import type { ChainView, DatanetDirectory, EpochControl, JournalFiles } from "./ports.ts";
 import { receiptRoutes } from "./receiptRoutes.ts";
 import type { Rhythm } from "./rhythm.ts";
@@ -17,6 +19,7 @@ export interface ApiParts {
   readonly journal: JournalFiles | undefined;
   readonly chain: ChainView | undefined;
   readonly epochs: EpochControl | undefined;
+  readonly payouts: PayoutDesk | undefined;
   readonly workshop: Workshop | undefined;
   readonly version: string;
   readonly rhythm: Rhythm;
@@ -30,6 +33,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...receiptRoutes(floor),
     ...accountRoutes(floor),
     ...epochRoutes(floor, parts),
+    ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
   ];

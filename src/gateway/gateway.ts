@@ -1,6 +1,7 @@
 import type { Rate } from "../core/quote.ts";
 import type { Result } from "../core/result.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import { apiRoutes } from "./apiRoutes.ts";
@@ -30,6 +31,8 @@ export interface GatewayParts {
   readonly journal?: JournalFiles;
   readonly chain?: ChainView;
   readonly epochs?: EpochControl;
+  /** Bank payouts: a ledger on credit has them. */
+  readonly payouts?: PayoutDesk;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
   readonly workshop?: (gateway: Gateway) => Workshop;
   readonly version?: string;
@@ -76,13 +79,14 @@ export class Gateway {
     const startedMs = world.elapsedMs();
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
     const openAi = completionRoutes(this.floor, live);
-    const { datanets, journal, chain, epochs, version = "0.1.0" } = parts;
+    const { datanets, journal, chain, epochs, payouts, version = "0.1.0" } = parts;
     const workshop = parts.workshop?.(this);
     const api = apiRoutes(this.floor, openAi, {
       datanets,
       journal,
       chain,
       epochs,
+      payouts,
       workshop,
       version,
       rhythm: this.floor.rhythm,

@@ -9,6 +9,8 @@ import { TokenBuffer } from "./tokenBuffer.ts";
  * bytes are merged pair by pair in the order in which the pairs were learnt. Lossless for any bytes.
  */
 export const TOKENS_MAX = 8_192;
+/** Of tokenizers made elsewhere: a token is 16 bits. */
+export const VOCABULARY_MAX = 65_536;
 
 /** Token 0 separates records and never comes out of text, so no span crosses records. */
 export const END_OF_RECORD = 0;
@@ -19,8 +21,12 @@ export const wordPattern =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 export interface Tokenizer {
-  /** The bytes of each token; empty for {@link END_OF_RECORD}. Shape [tokens]. */
+  /** The bytes of each token; empty for {@link END_OF_RECORD} and other specials. Shape [tokens]. */
   readonly bytes: readonly Uint8Array[];
+  /** What the tokens without bytes are called; none of them ever comes out of text. */
+  readonly specials: ReadonlyMap<number, string>;
+  /** Whether each digit is a word of its own. */
+  readonly splitsDigits: boolean;
   /** Learnt pairs in order of rank: left and right token. */
   readonly merges: readonly (readonly [left: number, right: number])[];
   /** UTF-16 units of the characters whose first byte lies in the token. Shape [tokens]. */
@@ -34,9 +40,23 @@ export interface Tokenizer {
   readonly ranks: ReadonlyMap<number, number>;
 }
 
+/** How a tokenizer made elsewhere differs from the house's. */
+export interface TokenizerExtras {
+  readonly specials?: ReadonlyMap<number, string>;
+  readonly splitsDigits?: boolean;
+}
+
 /** A tokenizer from its parts; `bytes[0]` must be empty, every byte must have a token, and merged tokens must exist. */
-export function makeTokenizer(bytes: readonly Uint8Array[], merges: readonly (readonly [number, number])[]): Tokenizer {
-  assert(bytes.length <= TOKENS_MAX && bytes[END_OF_RECORD]?.length === 0, `token 0 of at most ${TOKENS_MAX} is empty`);
+export function makeTokenizer(
+  bytes: readonly Uint8Array[],
+  merges: readonly (readonly [number, number])[],
+  extras: TokenizerExtras = {},
+): Tokenizer {
+  assert(
+    bytes.length <= VOCABULARY_MAX && bytes[END_OF_RECORD]?.length === 0,
+    `token 0 of at most ${VOCABULARY_MAX} is empty`,
+  );
+  const { specials = new Map([[END_OF_RECORD, endOfRecordText]]), splitsDigits = false } = extras;
   const tokenOfBytes = new Map(bytes.map((token, id) => [latin1(token), id]));
   const ranks = new Map<number, number>();
   merges.forEach(([left, right], rank) => {
@@ -51,10 +71,12 @@ export function makeTokenizer(bytes: readonly Uint8Array[], merges: readonly (re
   });
   return {
     bytes,
+    specials,
+    splitsDigits,
     merges,
     units: Uint16Array.from(bytes, (token) => token.reduce((sum, byte) => sum + unitsOfByte(byte), 0)),
     continues: Uint8Array.from(bytes, (token) => (token.length > 0 && isContinuation(token[0]!) ? 1 : 0)),
-    hash: hashTokenizer(bytes, merges),
+    hash: hashTokenizer(bytes, merges, splitsDigits),
     tokenOfByte,
     ranks,
   };
@@ -64,8 +86,7 @@ export function makeTokenizer(bytes: readonly Uint8Array[], merges: readonly (re
 export function encode(tokenizer: Tokenizer, text: string): Uint16Array {
   const cache = wordCache(tokenizer);
   const out = new TokenBuffer(text.length + 16);
-  for (const match of text.matchAll(wordPattern)) {
-    const word = match[0];
+  for (const word of wordsOf(tokenizer, text)) {
     let tokens = cache.get(word);
     if (tokens === undefined) {
       tokens = mergeWord(tokenizer, utf8(word));
@@ -155,6 +176,12 @@ export class TokenDecoder {
   }
 }
 
+function* wordsOf({ splitsDigits }: Tokenizer, text: string): Generator<string> {
+  // A split with a group keeps what it splits at.
+  for (const piece of splitsDigits ? text.split(/(\p{N})/u) : [text])
+    for (const [word] of piece.matchAll(wordPattern)) yield word;
+}
+
 const CACHE_WORDS_MAX = 131_072;
 const CACHE_WORD_LENGTH_MAX = 64;
 const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -238,9 +265,12 @@ function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
 }
 
-function hashTokenizer(bytes: readonly Uint8Array[], merges: readonly (readonly [number, number])[]): Uint8Array {
+function hashTokenizer(
+  bytes: readonly Uint8Array[],
+  merges: readonly (readonly [number, number])[],
+  splitsDigits: boolean,
+): Uint8Array {
+  const kind = `openledger/tokenizer/1${splitsDigits ? "/digits" : ""}`;
   const lines = bytes.map((token) => Array.from(token).join(" "));
-  return sha256(
-    utf8(`openledger/tokenizer/1\n${lines.join("\n")}\n\n${merges.map((pair) => pair.join(" ")).join("\n")}`),
-  );
+  return sha256(utf8(`${kind}\n${lines.join("\n")}\n\n${merges.map((pair) => pair.join(" ")).join("\n")}`));
 }

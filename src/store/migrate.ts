@@ -6,7 +6,7 @@ import type { Pool } from "pg";
  */
 export async function migrate(
   pool: Pool,
-  schema: "ledger" | "datanets",
+  schema: "ledger" | "datanets" | "payouts" | "factory" | "outputs",
   steps: readonly string[],
 ): Promise<{ readonly newer: number | undefined }> {
   const client = await pool.connect();

@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { claimSchema } from "../../src/protocol/epochs.ts";
+import { bankPayoutSchema, payoutPlanSchema } from "../../src/protocol/payouts.ts";
 import { ask, endAll, folder, type Program, run, start } from "./program.ts";
 import { makeRepository } from "./repository.ts";
 
@@ -73,6 +75,38 @@ test("credits are accrued, then funded, then settled, each by a reference and in
   expect((await run(["epoch", "fund", "1", "--reference", "another", "--data", data])).stderr).toMatch(/transfer 17/);
   await cli("epoch", "settle", "1", "--reference", "approved");
   expect(await stages()).toEqual({ ...before, accrued: 0n, settled: before["accrued"] });
+});
+
+test("what is settled is paid by bank once, and what the bank refuses is due again", async () => {
+  const planned = payoutPlanSchema.parse(await cli("payout", "create", "--dry-run", "--rate", "100", "--minimum", "1"));
+  expect(planned.lines).toEqual([]);
+  const { data: people } = contributors.parse(await (await fetch(`${url}/api/datanets/${model}/contributors`)).json());
+  const due = planned.waiting.filter(({ payee }) => people.some((person) => person.payee === payee));
+  expect(due.length).toBeGreaterThan(0);
+  for (const { payee } of due)
+    await cli("payee", "set", payee, "--name", "Ann Ames", "--country", "DE", "--iban", "DE89370400440532013000");
+  const order = ["payout", "create", "--rate", "100", "--minimum", "1", "--currency", "EUR"] as const;
+  const first = bankPayoutSchema.parse(await cli(...order));
+  expect(first.lines).toHaveLength(due.length);
+  expect((await run([...order, "--data", data])).stderr).toMatch(/nobody can be paid/);
+  await cli("payout", "cancel", "1", "--reference", "wrong day");
+  const second = bankPayoutSchema.parse(await cli(...order));
+  expect(second.lines).toEqual(first.lines);
+  const path = join(place.path, "payout.xml");
+  const debtor = ["--debtor-name", "Node", "--debtor-iban", "DE89370400440532013000", "--on", "2027-01-31"];
+  await cli("payout", "file", "2", path, "--format", "pain.001", ...debtor);
+  expect(readFileSync(path, "utf8")).toContain("<ReqdExctnDt><Dt>2027-01-31</Dt></ReqdExctnDt>");
+  const before = await stages();
+  await cli("payout", "paid", "2", "--reference", "bank 9");
+  const nano = BigInt(second.sums.nano);
+  expect(await stages()).toEqual({
+    ...before,
+    settled: (before["settled"] ?? 0n) - nano,
+    claimed: (before["claimed"] ?? 0n) + nano,
+  });
+  expect((await run(["payout", "file", "2", path, "--format", "pain.001", ...debtor, "--data", data])).stderr).toMatch(
+    /must not be sent again/,
+  );
 });
 
 test("it verifies without a chain, survives a restart as what it is, and what needs a chain is refused", async () => {

@@ -18,6 +18,7 @@ import { datanetImportCommand } from "./datanetImport.ts";
 import { epochCommands } from "./epoch.ts";
 import { keyCommands } from "./key.ts";
 import { modelCommands } from "./model.ts";
+import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { receiptCommands } from "./receipt.ts";
 import { statusCommand } from "./status.ts";
@@ -37,6 +38,7 @@ export const commands: readonly CliCommand[] = [
   ...accountCommands,
   ...epochCommands,
   claimCommand,
+  ...payoutCommands,
   verifyCommand,
   probeCommand,
   attributeCommand,
@@ -51,6 +53,8 @@ const groups: Readonly<Record<string, string>> = {
   key: "API keys",
   account: "Accounts, credit and statements",
   epoch: "Closed ranges of the journal",
+  payout: "Bank payouts of a ledger on credit",
+  payee: "How payees are paid by bank",
   binding: "External identities and whom they are bound to",
 };
 

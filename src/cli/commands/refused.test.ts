@@ -127,6 +127,30 @@ epoch fund          | 1 --reference x                                   | 65 con
 epoch settle        | first --reference x                               | 64 invalid_request | <epoch> must be
 epoch settle        | 1                                                 | 64 invalid_request | --reference
 epoch settle        | 1 --reference x                                   | 65 conflict        | settles on its chain
+payout create       | --currency euro                                   | 64 invalid_request | three capital letters
+payout create       | --rate 0                                          | 64 invalid_request | --rate
+payout create       | --minimum 1.5 --dry-run                           | 64 invalid_request | --minimum
+payout list         | 1                                                 | 64 invalid_request | too many arguments
+payout list         | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+payout list         |                                                   | 66 not_found       | 
+payout show         |                                                   | 64 invalid_request | missing required argument
+payout show         | first                                             | 64 invalid_request | <number> must be
+payout show         | 0                                                 | 64 invalid_request | <number> must be
+payout file         | 1                                                 | 64 invalid_request | missing required argument
+payout file         | 1 out.xml --format mt101                          | 64 invalid_request | --format
+payout file         | x out.xml                                         | 64 invalid_request | <number> must be
+payout paid         | 1                                                 | 64 invalid_request | --reference
+payout paid         | one --reference x                                 | 64 invalid_request | <number> must be
+payout paid         | --reference x                                     | 64 invalid_request | missing required argument
+payout cancel       | 1                                                 | 64 invalid_request | --reference
+payout cancel       | -1 --reference x                                  | 64 invalid_request | 
+payout cancel       | --reference x                                     | 64 invalid_request | missing required argument
+payee set           | alice --name A --country DE --iban X              | 64 invalid_request | <payee> must be
+payee set           | 0x1212121212121212121212121212121212121212121212121212121212121212 --country DE --iban X | 64 invalid_request | --name
+payee set           | 0x1212121212121212121212121212121212121212121212121212121212121212 --name A --country DE --iban X --withholding 6000 | 64 invalid_request | --withholding
+payee forget        |                                                   | 64 invalid_request | missing required argument
+payee forget        | alice                                             | 64 invalid_request | <payee> must be
+payee forget        | 0x1212121212121212121212121212121212121212121212121212121212121212 more | 64 invalid_request | too many arguments
 claim               |                                                   | 64 invalid_request | missing required argument
 claim               | 0x12                                              | 64 invalid_request | <payee> must be a payee id
 claim               | ${id} --send                                      | 66 not_found       | knows no payee

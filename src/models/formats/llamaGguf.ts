@@ -158,7 +158,7 @@ function llamaMetadata(model: LlamaGgufInput, type: "F32" | "F16" | "Q8_0"): Rea
     ["llama.rope.dimension_count", whole(shape.headSize)],
     ["llama.rope.freq_base", { type: "f32", value: shape.ropeTheta }],
     ["tokenizer.ggml.model", text("gpt2")],
-    ["tokenizer.ggml.pre", text("gpt-2")],
+    ["tokenizer.ggml.pre", text(tokenizer.splitsDigits ? "smollm" : "gpt-2")],
     ["tokenizer.ggml.tokens", array("string", tokens)],
     ["tokenizer.ggml.token_type", array("i32", kinds)],
     ["tokenizer.ggml.merges", array("string", merges)],
@@ -174,7 +174,7 @@ function tokenTexts(tokenizer: Tokenizer, vocabulary: number): string[] {
   return Array.from({ length: vocabulary }, (_unused, id) => {
     const bytes = tokenizer.bytes[id];
     if (bytes === undefined) return `[unused ${id}]`;
-    return bytes.length === 0 ? "<|endoftext|>" : bytesToChars(bytes);
+    return tokenizer.specials.get(id) ?? bytesToChars(bytes);
   });
 }
 

@@ -177,6 +177,78 @@ describe("a Llama as a graph", () => {
       { numRuns: 6 },
     );
   });
+
+  it("drops what the masks say, in the adapter's branch only", async () => {
+    const shape = tinyShape({ vocabulary: 17 });
+    const dropping = { ...lora, dropout: 0.25 };
+    const adapter = randomLora(shape, lora, 5);
+    const tensors = new Map([...randomLlama(shape, 4), ...adapter]);
+    const { keeps } = llamaGraph(shape, dropping, { gradients: "adapter" });
+    const withMask = (bit: number): Map<string, Feed> => {
+      const feeds = feedsOf(batch, length, tensors);
+      for (const [name, width] of keeps)
+        feeds.set(name, {
+          type: "bool",
+          shape: [2 * length, width],
+          data: new Uint8Array(2 * length * width).fill(bit),
+        });
+      return feeds;
+    };
+    const outputs: LlamaOutputs = { losses: true, gradients: "adapter" };
+    // Keeping all divides by the chance to keep, as a larger A would.
+    const kept = await compute(shape, dropping, outputs, withMask(1));
+    const larger = new Map(
+      [...adapter].map(([name, { shape: dims, data }]) => {
+        const by = name.includes("lora_A") ? 1 / keepChance(0.25) : 1;
+        return [name, { shape: dims, data: data.map((value) => value * by) }];
+      }),
+    );
+    const expected = lossesOf(reference(shape, lora, new Map([...tensors, ...larger])), batch);
+    expected.forEach((loss, i) => {
+      expect(kept.get("losses")!.data[i]).toBeCloseTo(loss, 4);
+    });
+    // Keeping nothing leaves the base.
+    const dropped = await compute(shape, dropping, outputs, withMask(0));
+    lossesOf(reference(shape, undefined, tensors), batch).forEach((loss, i) => {
+      expect(dropped.get("losses")!.data[i]).toBeCloseTo(loss, 4);
+    });
+    for (const [name] of adapter)
+      expect(dropped.get(`gradient:${name}`)!.data.every((value) => value === 0)).toBe(true);
+    expect(keeps.size).toBe(4 * shape.layers);
+  });
+
+  it("sums h hᵀ and g gᵀ whose product is the gradient's own where one token decides", async () => {
+    // With one relevant token, the gradient by B is g hᵀ: ‖g hᵀ‖² = ‖g‖² ‖h‖², and h and g are the only eigenvectors.
+    const shape = tinyShape({ vocabulary: 17, layers: 1 });
+    const tensors = new Map([...randomLlama(shape, 1), ...randomLora(shape, lora, 2)]);
+    const feeds = feedsOf([[[3, 7]]], 3, tensors);
+    feeds.set("relevant", { type: "float", shape: [3, 1], data: Float32Array.of(1, 0, 0) });
+    const found = await compute(shape, lora, { curvature: true, perExample: "B" }, feeds);
+    let isSomething = false;
+    for (const [name, { data: gradient }] of found) {
+      if (!name.startsWith("example:")) continue;
+      const [inputs, outputs] = [`inputs:${name.slice(8)}`, `outputs:${name.slice(8)}`].map((key) => found.get(key)!);
+      // Σ h hᵀ · ‖g‖² = Gᵀ G for G = g hᵀ.
+      const {
+        data: hh,
+        shape: [rank],
+      } = inputs!;
+      const {
+        data: gg,
+        shape: [out],
+      } = outputs!;
+      const trace = total(Array.from({ length: out! }, (_unused, o) => gg[o * out! + o]!));
+      for (let i = 0; i < rank!; i++)
+        for (let j = 0; j < rank!; j++) {
+          const product = total(
+            Array.from({ length: out! }, (_unused, o) => gradient[o * rank! + i]! * gradient[o * rank! + j]!),
+          );
+          expect(Math.abs(hh[i * rank! + j]! * trace - product)).toBeLessThan(1e-4 * Math.max(0.01, Math.abs(product)));
+          isSomething ||= Math.abs(product) > 1e-3;
+        }
+    }
+    expect(isSomething).toBe(true);
+  });
 });
 
 function expectClose(found: number, expected: number, what: string): void {

@@ -33,10 +33,10 @@ export interface SessionOptions {
 }
 
 /** ONNX Runtime, loaded on first use: it is native code, 45 MB, and needed by nobody who does not train. */
-export async function loadRuntime(): Promise<Result<Runtime>> {
-  let library: typeof import("onnxruntime-node");
+export async function loadRuntime(load = () => import("onnxruntime-node")): Promise<Result<Runtime>> {
+  let library: Awaited<ReturnType<typeof load>>;
   try {
-    library = await import("onnxruntime-node");
+    library = await load();
   } catch (error) {
     return refuse("upstream_failed", `The training runtime cannot be loaded: ${firstLine(error)}`, {
       hint: "Install it with: npm install onnxruntime-node (ONNXRUNTIME_NODE_INSTALL=skip without a network).",

@@ -42,6 +42,7 @@ export async function curvatureOf(
   forCurvature: Computation,
   examples: readonly EncodedExample[],
   labels: { readonly computation: Computation; readonly seed: number } | undefined,
+  isCancelled: () => boolean = () => false,
 ): Promise<Curvature> {
   const withTargets = examples.filter((example) => targetCount(example) > 0);
   const longest = withTargets.reduce((most, { tokens }) => Math.max(most, tokens.length), 2);
@@ -49,6 +50,7 @@ export async function curvatureOf(
   const random = randomOf(labels?.seed ?? 0, 3);
   let tokens = 0;
   for (const sequences of microBatches(pack(withTargets, longest), BATCH_TOKENS_MAX)) {
+    if (isCancelled()) break;
     const batch = batchOf(sequences, 1);
     const feeds = labels === undefined ? batch.feeds : await relabelled(labels.computation, batch, random);
     for (const [key, { shape, data }] of await forCurvature.run(feeds)) addTo(modules, key, shape[0]!, data);

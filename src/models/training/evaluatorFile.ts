@@ -60,7 +60,7 @@ export class FolderEvaluator {
     return ok(undefined);
   }
 
-  async curvature(task: CurvatureTask): Promise<Result<Curvature>> {
+  async curvature(task: CurvatureTask, isCancelled: () => boolean): Promise<Result<Curvature>> {
     const loaded = await this.#load(task);
     if (!loaded.ok) return loaded;
     const labels =
@@ -68,7 +68,8 @@ export class FolderEvaluator {
         ? undefined
         : { computation: await this.#computation(loaded.value, { logits: true }), seed: task.seed };
     const computation = await this.#computation(loaded.value, { curvature: true });
-    return ok(await curvatureOf(computation, encoded(task, loaded.value), labels));
+    const curvature = await curvatureOf(computation, encoded(task, loaded.value), labels, isCancelled);
+    return isCancelled() ? cancelled() : ok(curvature);
   }
 
   async close(): Promise<void> {

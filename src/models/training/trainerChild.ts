@@ -55,7 +55,7 @@ async function run(
     const losses = await ready.value.losses(work.task, isCancelled);
     return losses.ok ? ok({ kind: "losses", losses: losses.value }) : losses;
   }
-  const curvature = await ready.value.curvature(work.task);
+  const curvature = await ready.value.curvature(work.task, isCancelled);
   return curvature.ok ? ok({ kind: "curvature", curvature: curvature.value }) : curvature;
 }
 

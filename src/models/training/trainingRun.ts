@@ -73,7 +73,7 @@ export async function runTraining(
     for (const [epoch, count] of epochs.entries()) {
       const plan = run.step < before + count ? planEpoch(windows, options, epoch) : [];
       while (run.step < before + count && !run.isOver) {
-        if (ports.isCancelled()) return await run.save(ports, "cancelled");
+        if (ports.isCancelled()) return await run.cancel(ports);
         const failed = await run.advance(plan[run.step - before]!, steps, ports);
         if (!failed.ok) return failed;
       }
@@ -102,6 +102,7 @@ class Run {
   readonly #forStep: Computation;
   readonly #forLoss: Computation;
   #step: number;
+  #savedStep = -1;
   #best: TrainingState["best"];
   #worse: number;
   #heldOutLoss: number | undefined;
@@ -135,6 +136,7 @@ class Run {
       }),
     );
     this.#step = resume?.step ?? 0;
+    this.#savedStep = resume?.step ?? -1;
     this.#best = resume?.best;
     this.#worse = resume?.worse ?? 0;
     this.#heldOutLoss = resume?.heldOutLoss;
@@ -170,12 +172,13 @@ class Run {
     ports.onEvent({ type: "step", step: step + 1, ...outcome, learningRate, tokensPerSecond: tokens / seconds });
     if (this.#step % options.checkpointEvery !== 0 && this.#step !== steps) return ok(undefined);
     await this.#evaluate(ports);
+    this.#savedStep = this.#step;
     return ports.save(this.#state());
   }
 
-  async save(ports: TrainingPorts, reason: "cancelled"): Promise<Result<TrainingOutcome>> {
-    const saved = await ports.save(this.#state());
-    return saved.ok ? ok(this.outcome(reason)) : saved;
+  async cancel(ports: TrainingPorts): Promise<Result<TrainingOutcome>> {
+    const saved = this.#savedStep === this.#step ? ok(undefined) : await ports.save(this.#state());
+    return saved.ok ? ok(this.outcome("cancelled")) : saved;
   }
 
   outcome(reason: TrainingOutcome["reason"]): TrainingOutcome {

@@ -1,0 +1,163 @@
+import { Pool } from "pg";
+import { z } from "zod";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { PayeeDetails, Payout, PayoutStore } from "../ledger/payouts.ts";
+import { migrate } from "./migrate.ts";
+import { storeRefusal } from "./storeErrors.ts";
+import { type Ask, asking, inTransaction } from "./transaction.ts";
+
+/** Numbered and never changed once released. Bodies are JSON text; amounts in nano stand in them as decimal texts. */
+const steps: readonly string[] = [
+  `CREATE TABLE payouts.details (payee text PRIMARY KEY, body text NOT NULL);
+   CREATE TABLE payouts.payout (number integer PRIMARY KEY, status text NOT NULL, reference text NOT NULL, body text NOT NULL);`,
+];
+
+const detailsSchema = z.object({
+  ...{ payee: z.string(), legalName: z.string(), country: z.string(), iban: z.string() },
+  ...{ taxId: z.string().optional(), bic: z.string().optional(), withholdingBps: z.number().int() },
+});
+const bodySchema = z.object({
+  ...{ createdMs: z.number(), currency: z.string(), nanoPerUnit: z.number(), epoch: z.number() },
+  lines: z.array(
+    z.object({
+      ...{ payee: z.string(), nano: z.string().transform(BigInt) },
+      ...{ gross: z.number(), withheld: z.number(), net: z.number(), details: detailsSchema },
+    }),
+  ),
+});
+const statusSchema = z.enum(["open", "paid", "cancelled"]);
+
+interface Row {
+  readonly number: number;
+  readonly status: string;
+  readonly reference: string;
+  readonly body: string;
+}
+
+export interface OpenPayoutStore extends PayoutStore {
+  close(): Promise<void>;
+}
+
+/** Payouts and payees' details in PostgreSQL, in a schema of their own: what is personal can be erased there, and is nowhere else. */
+export async function openPayoutStore(options: { readonly url: string }): Promise<Result<OpenPayoutStore>> {
+  const pool = new Pool({
+    ...{ connectionString: options.url, max: 2, connectionTimeoutMillis: 10_000 },
+    ...{ statement_timeout: 60_000, query_timeout: 70_000, keepAlive: true, application_name: "openledger payouts" },
+  });
+  pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  try {
+    const { newer } = await migrate(pool, "payouts", steps);
+    if (newer === undefined) return ok(new PostgresPayoutStore(pool));
+    await pool.end();
+    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`);
+  } catch (error) {
+    await pool.end();
+    return { ok: false, error: storeRefusal(error) };
+  }
+}
+
+class PostgresPayoutStore implements OpenPayoutStore {
+  readonly #pool: Pool;
+  readonly #ask: Ask;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+    this.#ask = asking(pool);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.end();
+  }
+
+  async details(payee: string): Promise<PayeeDetails | undefined> {
+    const { rows } = await this.#ask<{ body: string }>("SELECT body FROM payouts.details WHERE payee = $1", [payee]);
+    return rows[0] === undefined ? undefined : readDetails(rows[0].body);
+  }
+
+  async allDetails(): Promise<readonly PayeeDetails[]> {
+    const { rows } = await this.#ask<{ body: string }>("SELECT body FROM payouts.details ORDER BY payee", []);
+    return rows.map(({ body }) => readDetails(body));
+  }
+
+  async putDetails(details: PayeeDetails): Promise<void> {
+    await this.#ask(
+      "INSERT INTO payouts.details (payee, body) VALUES ($1, $2) ON CONFLICT (payee) DO UPDATE SET body = excluded.body",
+      [details.payee, JSON.stringify(details)],
+    );
+  }
+
+  async removeDetails(payee: string): Promise<boolean> {
+    const { rowCount } = await this.#ask("DELETE FROM payouts.details WHERE payee = $1", [payee]);
+    return rowCount === 1;
+  }
+
+  async payouts(): Promise<readonly Payout[]> {
+    const { rows } = await this.#ask<Row & Record<string, unknown>>(
+      "SELECT number, status, reference, body FROM payouts.payout ORDER BY number",
+      [],
+    );
+    return rows.map(readPayout);
+  }
+
+  async payout(number: number): Promise<Payout | undefined> {
+    if (!Number.isSafeInteger(number) || number < 1 || number >= 2 ** 31) return undefined;
+    return one(this.#ask, number, "");
+  }
+
+  addPayout(payout: Payout): Promise<Result<Payout>> {
+    const { number, status, reference, ...body } = payout;
+    return inTransaction(this.#pool, async (ask) => {
+      // One at a time: two payouts over the same balances would pay them twice.
+      await ask("LOCK TABLE payouts.payout IN SHARE ROW EXCLUSIVE MODE", []);
+      const { rows } = await ask<{ last: number | null }>("SELECT max(number) AS last FROM payouts.payout", []);
+      if ((rows[0]?.last ?? 0) + 1 !== number)
+        return refuse("conflict", "somebody else made a payout at the same time", {
+          hint: "look again, then try again",
+        });
+      const text = JSON.stringify(body, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+      await ask("INSERT INTO payouts.payout (number, status, reference, body) VALUES ($1, $2, $3, $4)", [
+        ...[number, status, reference, text],
+      ]);
+      return ok(payout);
+    });
+  }
+
+  endPayout(number: number, status: "paid" | "cancelled", reference: string): Promise<Result<Payout>> {
+    return inTransaction(this.#pool, async (ask) => {
+      const found = await one(ask, number, " FOR UPDATE");
+      if (found === undefined) return refuse("not_found", `there is no payout ${number}`);
+      if (found.status === status && found.reference === reference) return ok(found);
+      if (found.status !== "open")
+        return refuse("conflict", `payout ${number} is ${found.status} already: ${found.reference}`);
+      await ask("UPDATE payouts.payout SET status = $2, reference = $3 WHERE number = $1", [number, status, reference]);
+      return ok({ ...found, status, reference });
+    });
+  }
+}
+
+async function one(ask: Ask, number: number, lock: "" | " FOR UPDATE"): Promise<Payout | undefined> {
+  const { rows } = await ask<Row & Record<string, unknown>>(
+    `SELECT number, status, reference, body FROM payouts.payout WHERE number = $1${lock}`,
+    [number],
+  );
+  return rows[0] === undefined ? undefined : readPayout(rows[0]);
+}
+
+function readPayout({ number, status, reference, body }: Row): Payout {
+  const parsed = bodySchema.safeParse(JSON.parse(body));
+  const known = statusSchema.safeParse(status);
+  assert(parsed.success && known.success, `payout ${number} can be read`);
+  const lines = parsed.data.lines.map((line) => ({ ...line, details: present(line.details) }));
+  return { ...parsed.data, number, status: known.data, reference, lines };
+}
+
+function readDetails(body: string): PayeeDetails {
+  const parsed = detailsSchema.safeParse(JSON.parse(body));
+  assert(parsed.success, "a payee's details can be read");
+  return present(parsed.data);
+}
+
+function present({ taxId, bic, ...rest }: z.infer<typeof detailsSchema>): PayeeDetails {
+  return { ...rest, ...(taxId === undefined ? {} : { taxId }), ...(bic === undefined ? {} : { bic }) };
+}

@@ -24,6 +24,10 @@ const benches: Readonly<
     load: () => import("./spans.ts"),
   },
   tokenizer: { about: "training and running the house tokenizer", load: () => import("./tokenizer.ts") },
+  training: {
+    about: "tokens a second of loss and gradients, tiny to 135M, beside jax-js (--peers)",
+    load: () => import("./training.ts"),
+  },
 };
 
 const [name = "--help"] = process.argv.slice(2);

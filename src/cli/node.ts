@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { padAddress, toHex } from "../core/bytes.ts";
+import { fromHex, padAddress, toHex } from "../core/bytes.ts";
 import { addressOf, type Domain } from "../core/eip712.ts";
 import { ed25519PublicKey } from "../core/note.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
@@ -14,6 +14,7 @@ import type { World } from "../gateway/ports.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
+import { StatementDesk, type StatementStore } from "../ledger/issued.ts";
 import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
 import { PayoutDesk } from "../ledger/payoutDesk.ts";
 import type { PayoutStore } from "../ledger/payouts.ts";
@@ -86,6 +87,7 @@ interface Stores {
   readonly ledger: LedgerStore;
   readonly datanets: DatanetStore;
   readonly payouts: PayoutStore;
+  readonly statements: StatementStore;
 }
 
 async function openStores(
@@ -110,7 +112,12 @@ async function openStores(
   const payouts = await openPayoutStore({ url });
   if (!payouts.ok) return payouts;
   children.add({ name: "payout store", stop: () => payouts.value.close() });
-  return ok({ ledger: ledger.value, datanets: datanets.value, payouts: payouts.value });
+  return ok({
+    ledger: ledger.value,
+    datanets: datanets.value,
+    payouts: payouts.value,
+    statements: payouts.value.statements,
+  });
 }
 
 async function assemble(
@@ -192,11 +199,12 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
+  const rate = { nanoPerUsd: 1_000_000_000, source: "play" };
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart } = {};
   const payouts = part.rpcUrl === undefined ? new PayoutDesk(ledger, stores.payouts, now) : undefined;
   const gateway = new Gateway({
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
-    rate: { nanoPerUsd: 1_000_000_000, source: "play" },
+    rate,
     labels: (payee) => labelOf(payee, operator, part, made.shelf),
     chain: {
       chainId: chain.chainId,
@@ -204,6 +212,11 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
       claimed: (payee) => payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
     },
     ...(payouts === undefined ? {} : { payouts }),
+    statements: new StatementDesk({
+      ...{ ledger, store: stores.statements, details: stores.payouts, nowMs: now },
+      nanoPerUsd: () => rate.nanoPerUsd,
+      labelOf: (payee) => labelOf(fromHex(payee), operator, part, made.shelf),
+    }),
     epochs: {
       close: async () => {
         const closed = await settlement.close();

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { StatementDesk } from "../ledger/issued.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { accountRoutes } from "./accountRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
@@ -11,6 +12,7 @@ import { receiptRoutes } from "./receiptRoutes.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, plain, type Route, route } from "./routes.ts";
 import { serviceRoutes } from "./serviceRoutes.ts";
+import { statementRoutes } from "./statementRoutes.ts";
 import type { Workshop } from "./workshop.ts";
 import { workshopRoutes } from "./workshopRoutes.ts";
 
@@ -20,6 +22,7 @@ export interface ApiParts {
   readonly chain: ChainView | undefined;
   readonly epochs: EpochControl | undefined;
   readonly payouts: PayoutDesk | undefined;
+  readonly statements: StatementDesk | undefined;
   readonly workshop: Workshop | undefined;
   readonly version: string;
   readonly rhythm: Rhythm;
@@ -33,6 +36,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...receiptRoutes(floor),
     ...accountRoutes(floor),
     ...epochRoutes(floor, parts),
+    ...(parts.statements === undefined ? [] : statementRoutes(parts.statements)),
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),

@@ -12,14 +12,15 @@ import {
   modelSchema,
 } from "../protocol/completions.ts";
 import { modelParam } from "../protocol/service.ts";
-import { answerId, ChunkWriter, wireAnswer } from "./answerWire.ts";
+import { answerId, answerText, ChunkWriter } from "./answerWire.ts";
 import { wireModel } from "./catalog.ts";
 import { callerSignal, StreamDelivery, wholeDelivery } from "./deliveries.ts";
-import { type Exchange, type Headers, sendJson } from "./exchange.ts";
+import type { Exchange, Headers } from "./exchange.ts";
 import { execute, place } from "./execution.ts";
 import { hexText } from "./hexText.ts";
 import { beginOnce, type Once } from "./idempotency.ts";
 import type { Answered, Floor, Order, Placed } from "./order.ts";
+import { isPlainChat, isPlainCompletion } from "./plainRequest.ts";
 import type { Refused } from "./refused.ts";
 import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
 import { StopSource } from "./stopSource.ts";
@@ -48,6 +49,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
       ...{ method: "POST", path: "/v1/chat/completions", tag: "openai", access: "key", response: chatCompletionSchema },
       summary: "Answer a conversation; streams with `stream: true`",
       body: chatRequestSchema,
+      isPlain: isPlainChat,
       handle: (call) => answer(floor, live, call, "chat", chatOrder(call.body)),
     }),
     route({
@@ -55,6 +57,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
       ...{ method: "POST", path: "/v1/completions", tag: "openai", access: "key", response: completionSchema },
       summary: "Continue a text; streams with `stream: true`",
       body: completionRequestSchema,
+      isPlain: isPlainCompletion,
       handle: (call) => answer(floor, live, call, "text", textOrder(call.body)),
     }),
   ];
@@ -104,7 +107,8 @@ async function answer(
   if (key === undefined) return refuse("unauthenticated", "no API key was given");
   const model = floor.catalog.find(body.model);
   if (!model.ok) return model;
-  const once = await beginOnce(floor.ledger.books, key.account, exchange, call.rawBody);
+  const begun = beginOnce(floor.ledger.books, key.account, exchange, call.rawBody);
+  const once = begun instanceof Promise ? await begun : begun;
   if (!once.ok) return once;
   try {
     if (once.value.state === "done") return replay(call, mode, once.value.answered);
@@ -136,12 +140,16 @@ async function deliver(
   const startedMs = floor.world.elapsedMs();
   const caller = callerSignal(exchange);
   live.add(caller);
-  const headers = { "openledger-receipt": hexText(hold.id), ...floor.meters.headers(order.key, floor.world.nowMs()) };
+  const headers: Record<string, string> = {
+    "content-type": body.stream === true ? EVENT_STREAM : "application/json",
+    "openledger-receipt": hexText(hold.id),
+  };
+  floor.meters.addHeaders(order.key, floor.world.nowMs(), headers);
   try {
     if (body.stream !== true) {
       const answered = await execute(floor, placed, wholeDelivery(caller));
       if (!answered.ok) return answered;
-      return ok({ kind: "json", body: wireAnswer(order.mode, order.model.name, answered.value), headers });
+      return ok({ kind: "bytes", body: answerText(order.mode, order.model.name, answered.value), headers });
     }
     return await stream(floor, exchange, placed, caller, headers, wantsUsage(body));
   } finally {
@@ -178,11 +186,12 @@ function replay(
   mode: Order["mode"],
   answered: Answered,
 ): Result<Reply> {
-  const headers = { "openledger-receipt": hexText(answered.receipt), "idempotency-replayed": "true" };
-  if (body.stream !== true) {
-    sendJson(exchange, 200, wireAnswer(mode, body.model, answered), headers);
-    return ok({ kind: "sent" });
-  }
+  const headers = {
+    "content-type": body.stream === true ? EVENT_STREAM : "application/json",
+    "openledger-receipt": hexText(answered.receipt),
+    "idempotency-replayed": "true",
+  };
+  if (body.stream !== true) return ok({ kind: "bytes", body: answerText(mode, body.model, answered), headers });
   const id = answerId(mode, answered.receipt);
   const chunks = new ChunkWriter(mode, id, answered.createdMs, body.model, wantsUsage(body));
   const delivery = new StreamDelivery(exchange, chunks, new StopSource(), headers);
@@ -191,6 +200,8 @@ function replay(
   else delivery.end(chunks.finish(answered.finish) + chunks.last(answered));
   return ok({ kind: "sent" });
 }
+
+const EVENT_STREAM = "text/event-stream; charset=utf-8";
 
 function wantsUsage(body: ChatRequest | CompletionRequest): boolean {
   return body.stream_options?.include_usage === true;

@@ -79,7 +79,6 @@ export class StreamDelivery implements Delivery {
   #begin(): void {
     this.#hasBegun = true;
     this.#exchange.response.writeHead(200, {
-      "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
       "x-request-id": this.#exchange.requestId,

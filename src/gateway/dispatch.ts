@@ -47,7 +47,8 @@ export async function dispatch(
   let request: Omit<EngineRequest, "model"> | undefined;
   let lastFailure: Refusal | undefined;
   for (;;) {
-    const admitted = admission.admit({ ...candidate, excluded });
+    const { account, model: wanted, rate, worst, signal } = candidate;
+    const admitted = admission.admit({ account, model: wanted, rate, worst, signal, excluded });
     const slot = admitted instanceof Promise ? await admitted : admitted;
     if (!slot.ok)
       return lastFailure === undefined || slot.error.code === "cancelled" ? slot : { ok: false, error: lastFailure };
@@ -87,6 +88,7 @@ async function runAt(
   const startedMs = world.elapsedMs();
   const run: Run = {
     text: "",
+    fresh: "",
     parts: 0,
     finish: "stop",
     reported: undefined,
@@ -102,10 +104,12 @@ async function runAt(
       if (batch === undefined) break;
       if (run.parts === 0) run.firstByteMs = world.elapsedMs() - startedMs;
       for (const event of batch) {
-        const taken = take(run, event, request.maxTokens, delivery);
-        more = taken instanceof Promise ? await taken : taken;
+        more = take(run, event, request.maxTokens);
         if (!more) break;
       }
+      // What came together goes out together.
+      const taken = run.fresh === "" || deliver(run, delivery);
+      if (!(taken instanceof Promise ? await taken : taken)) break;
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
@@ -127,7 +131,10 @@ async function runAt(
 }
 
 interface Run {
+  /** Delivered. */
   text: string;
+  /** Arrived and not delivered yet. */
+  fresh: string;
   parts: number;
   finish: FinishReason;
   reported: { readonly tokensIn: number; readonly tokensOut: number } | undefined;
@@ -137,19 +144,18 @@ interface Run {
 }
 
 /** True to go on. Every part holds at least one token, so more parts than tokens asked for means that the stream is to be cut. */
-function take(run: Run, event: EngineEvent, maxTokens: number, delivery: Delivery): boolean | Promise<boolean> {
+function take(run: Run, event: EngineEvent, maxTokens: number): boolean {
   switch (event.type) {
     case "text": {
       if (event.text === "") return true;
-      if (run.parts >= maxTokens || run.text.length > maxTokens * BYTES_PER_TOKEN_MAX) {
+      if (run.parts >= maxTokens || run.text.length + run.fresh.length > maxTokens * BYTES_PER_TOKEN_MAX) {
         run.finish = "length";
         run.isOver = true;
         return false;
       }
       run.parts += 1;
-      const taken = delivery.text(event.text);
-      if (taken instanceof Promise) return taken.then((isTaken) => keep(run, event.text, isTaken));
-      return keep(run, event.text, taken);
+      run.fresh += event.text;
+      return true;
     }
     case "usage":
       run.reported = { tokensIn: event.tokensIn, tokensOut: event.tokensOut };
@@ -162,6 +168,13 @@ function take(run: Run, event: EngineEvent, maxTokens: number, delivery: Deliver
       run.failure = event.refusal;
       return false;
   }
+}
+
+function deliver(run: Run, delivery: Delivery): boolean | Promise<boolean> {
+  const part = run.fresh;
+  run.fresh = "";
+  const taken = delivery.text(part);
+  return taken instanceof Promise ? taken.then((isTaken) => keep(run, part, isTaken)) : keep(run, part, taken);
 }
 
 function keep(run: Run, text: string, isTaken: boolean): boolean {

@@ -1,5 +1,6 @@
 import type { Rate } from "../core/quote.ts";
 import type { Result } from "../core/result.ts";
+import type { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import type { ServedModelView } from "../protocol/service.ts";
@@ -33,6 +34,7 @@ export interface GatewayParts {
   readonly epochs?: EpochControl;
   /** Bank payouts: a ledger on credit has them. */
   readonly payouts?: PayoutDesk;
+  readonly statements?: StatementDesk;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
   readonly workshop?: (gateway: Gateway) => Workshop;
   readonly version?: string;
@@ -79,7 +81,7 @@ export class Gateway {
     const startedMs = world.elapsedMs();
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
     const openAi = completionRoutes(this.floor, live);
-    const { datanets, journal, chain, epochs, payouts, version = "0.1.0" } = parts;
+    const { datanets, journal, chain, epochs, payouts, statements, version = "0.1.0" } = parts;
     const workshop = parts.workshop?.(this);
     const api = apiRoutes(this.floor, openAi, {
       datanets,
@@ -87,6 +89,7 @@ export class Gateway {
       chain,
       epochs,
       payouts,
+      statements,
       workshop,
       version,
       rhythm: this.floor.rhythm,

@@ -8,7 +8,6 @@ import { parseInput, parseJson } from "../protocol/parse.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answered } from "./order.ts";
 import { type Refused, refuseFor } from "./refused.ts";
-import { wirePromise } from "./settlementView.ts";
 
 /** What an `Idempotency-Key` means for this request (draft-ietf-httpapi-idempotency-key-header). `end` must be called when it is answered. */
 export type Once =
@@ -20,14 +19,25 @@ export type Once =
   | { readonly state: "done"; readonly answered: Answered; end(): void };
 
 /** Refuses a key that is malformed, still running, or was used with another body. */
-export async function beginOnce(
+export function beginOnce(
   books: Books,
   account: string,
   exchange: Exchange,
   body: Uint8Array,
-): Promise<Result<Once, Refused>> {
+): Result<Once, Refused> | Promise<Result<Once, Refused>> {
   const key = exchange.request.headers["idempotency-key"];
-  if (key === undefined) return ok({ state: "new", idempotency: undefined, end: () => {} });
+  return key === undefined ? everyTime : beginKeyed(books, account, exchange, body, key);
+}
+
+const everyTime = ok({ state: "new", idempotency: undefined, end: () => {} } as const);
+
+async function beginKeyed(
+  books: Books,
+  account: string,
+  exchange: Exchange,
+  body: Uint8Array,
+  key: string | readonly string[],
+): Promise<Result<Once, Refused>> {
   if (typeof key !== "string" || !/^[\x21-\x7e]{1,200}$/.test(key)) {
     return refuse("invalid_request", "an idempotency key is 1 to 200 printable characters without spaces", {
       field: "idempotency-key",
@@ -68,7 +78,8 @@ async function lookUp(
     ...rest,
     receipt: fromHex(receipt),
     failure: failure === undefined ? undefined : { code: "upstream_failed", message: failure.message },
-    settlement: promise === undefined ? settlement : { ...settlement, promise: wirePromise(promise) },
+    settlement,
+    promise,
   };
   return ok({ state: "done", answered, end });
 }

@@ -18,7 +18,7 @@ test("requests a minute: a bucket that refills evenly", () => {
   expect(enter(0)).toMatchObject({ ok: false, error: { code: "rate_limited", retryAfterMs: 30_000 } });
   expect(enter(29_000)).toMatchObject({ ok: false, error: { retryAfterMs: 1_000 } });
   expect(enter(30_000).ok).toBe(true);
-  expect(meters.headers(key, noon + 30_000)).toEqual({
+  expect(headersOf(meters, key, noon + 30_000)).toEqual({
     "x-ratelimit-limit-requests": "2",
     "x-ratelimit-remaining-requests": "0",
     "x-ratelimit-reset-requests": "1m0s",
@@ -31,7 +31,7 @@ test("tokens a minute: the worst case is taken, what was not used comes back", (
   expect(meters.enter(key, { tokens: 20, nano: 0 }, noon)).toMatchObject({ ok: false, error: { retryAfterMs: 6_000 } });
   if (first.ok) first.value.settle({ tokens: 30, nano: 0 });
   if (first.ok) first.value.settle({ tokens: 0, nano: 0 });
-  expect(meters.headers(key, noon)["x-ratelimit-remaining-tokens"]).toBe("70");
+  expect(headersOf(meters, key, noon)["x-ratelimit-remaining-tokens"]).toBe("70");
   expect(meters.enter(key, { tokens: 20, nano: 0 }, noon).ok).toBe(true);
   expect(meters.enter(key, { tokens: 101, nano: 0 }, noon)).toMatchObject({
     ok: false,
@@ -63,7 +63,7 @@ test("in flight", () => {
 test("no limits, no headers, no refusals", () => {
   const [meters, key] = [new KeyMeters(), keyWith({})];
   for (let i = 0; i < 50; i++) expect(meters.enter(key, { tokens: 1e9, nano: 1e12 }, noon).ok).toBe(true);
-  expect(meters.headers(key, noon)).toEqual({});
+  expect(headersOf(meters, key, noon)).toEqual({});
 });
 
 test.each([
@@ -73,3 +73,9 @@ test.each([
   [59_001, "1m0s"],
   [360_000, "6m0s"],
 ])("writes %d ms as %s", (ms, text) => expect(formatReset(ms)).toBe(text));
+
+function headersOf(meters: KeyMeters, key: ApiKey, nowMs: number): Record<string, string> {
+  const headers = {};
+  meters.addHeaders(key, nowMs, headers);
+  return headers;
+}

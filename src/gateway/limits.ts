@@ -45,16 +45,14 @@ export class KeyMeters {
     });
   }
 
-  /** The `x-ratelimit-*` headers as OpenAI names them; empty for a key without such limits. */
-  headers(key: ApiKey, nowMs: number): Record<string, string> {
+  /** Adds the `x-ratelimit-*` headers as OpenAI names them; none for a key without such limits. */
+  addHeaders(key: ApiKey, nowMs: number, headers: Record<string, string>): void {
     const { requestsPerMinute, tokensPerMinute } = key.limits;
-    if (requestsPerMinute === undefined && tokensPerMinute === undefined) return {};
+    if (requestsPerMinute === undefined && tokensPerMinute === undefined) return;
     const meter = this.#meterOf(key.id, nowMs);
     refill(meter, key.limits, nowMs);
-    return {
-      ...(requestsPerMinute === undefined ? {} : bucketHeaders("requests", requestsPerMinute, meter.requests)),
-      ...(tokensPerMinute === undefined ? {} : bucketHeaders("tokens", tokensPerMinute, meter.tokens)),
-    };
+    if (requestsPerMinute !== undefined) addBucket(headers, "requests", requestsPerMinute, meter.requests);
+    if (tokensPerMinute !== undefined) addBucket(headers, "tokens", tokensPerMinute, meter.tokens);
   }
 
   #meterOf(id: string, nowMs: number): Meter {
@@ -124,11 +122,9 @@ function overLimit(
   return undefined;
 }
 
-function bucketHeaders(what: "requests" | "tokens", limit: number, left: number): Record<string, string> {
+function addBucket(headers: Record<string, string>, what: "requests" | "tokens", limit: number, left: number): void {
   const full = Number.isFinite(left) ? left : limit;
-  return {
-    [`x-ratelimit-limit-${what}`]: String(limit),
-    [`x-ratelimit-remaining-${what}`]: String(Math.max(0, Math.floor(full))),
-    [`x-ratelimit-reset-${what}`]: formatReset(((limit - full) / limit) * MINUTE_MS),
-  };
+  headers[`x-ratelimit-limit-${what}`] = String(limit);
+  headers[`x-ratelimit-remaining-${what}`] = String(Math.max(0, Math.floor(full)));
+  headers[`x-ratelimit-reset-${what}`] = formatReset(((limit - full) / limit) * MINUTE_MS);
 }

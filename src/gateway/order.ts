@@ -1,7 +1,7 @@
 import type { EngineMessage, EngineRequest } from "../core/engine.ts";
 import type { Rate, Usage } from "../core/quote.ts";
 import type { Refusal } from "../core/result.ts";
-import type { ApiKey, Hold, Ledger } from "../ledger/ledger.ts";
+import type { ApiKey, Hold, Ledger, ReceiptPromise } from "../ledger/ledger.ts";
 import type { FinishReason, WireSettlement } from "../protocol/completions.ts";
 import type { Admission } from "./admission.ts";
 import type { ModelCatalog, ServedModel } from "./catalog.ts";
@@ -49,7 +49,9 @@ export interface Answered {
   readonly finish: FinishReason;
   readonly usage: Usage;
   readonly createdMs: number;
+  /** Without the promise, which stands beside it. */
   readonly settlement: WireSettlement;
+  readonly promise: ReceiptPromise | undefined;
   /** Why the answer is cut short, where it is. */
   readonly failure: Refusal | undefined;
 }

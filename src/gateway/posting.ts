@@ -1,6 +1,6 @@
 import { type Fee, feeOf, type Prices, type Quote, type Usage } from "../core/quote.ts";
 import { ok, type Result } from "../core/result.ts";
-import type { Posted } from "../ledger/ledger.ts";
+import type { ReceiptPromise } from "../ledger/ledger.ts";
 import type { WireSettlement } from "../protocol/completions.ts";
 import type { ServedModel } from "./catalog.ts";
 import type { Produced } from "./dispatch.ts";
@@ -40,37 +40,36 @@ export async function post(
   const quote = quoteOf(order.model, operator.cost);
   const fee = feeOf(quote, rate, usage);
   if (!fee.ok) return fee;
-  const answered = (posted: Posted | undefined): Answered => ({
-    receipt: placed.hold.id,
-    answer: produced.text,
-    finish: produced.finish,
-    usage,
-    createdMs: order.createdMs,
-    failure: produced.failure,
-    settlement: settlement(floor, placed, produced, fee.value, attribution, posted),
-  });
-  const salt = floor.world.randomBytes(2 * SALT_BYTES);
-  const salts = { prompt: salt.subarray(0, SALT_BYTES), answer: salt.subarray(SALT_BYTES) };
+  const { failure, text: answer, finish } = produced;
+  const settled = settlement(floor, placed, produced, fee.value, attribution);
+  const answered = (promise: ReceiptPromise | undefined): Answered => {
+    const { createdMs } = order;
+    return { receipt: placed.hold.id, answer, finish, usage, createdMs, failure, settlement: settled, promise };
+  };
+  const salts = { prompt: floor.world.randomBytes(SALT_BYTES), answer: floor.world.randomBytes(SALT_BYTES) };
+  const { grounding } = order.model;
   const posted = await floor.ledger.books.post({
     hold: placed.hold.id,
     flags: {
       reported: false,
       unaudited: order.isUnaudited,
-      partial: produced.failure !== undefined,
-      undeclared: order.model.grounding === undefined,
+      partial: failure !== undefined,
+      undeclared: grounding === undefined,
     },
     operator: operator.payee,
     model: order.model.asset,
-    ...{ quote, rate, usage },
+    quote,
+    rate,
+    usage,
     promptHash: saltedHash(salts.prompt, prompt),
-    answerHash: saltedHash(salts.answer, produced.text),
+    answerHash: saltedHash(salts.answer, answer),
     evidenceRoot: attribution?.evidenceRoot ?? none,
-    indexId: order.model.grounding?.indexId ?? none,
-    methodsHash: order.model.grounding?.methodsHash ?? none,
+    indexId: grounding?.indexId ?? none,
+    methodsHash: grounding?.methodsHash ?? none,
     ...(attribution === undefined
       ? {}
       : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),
-    ...(order.isUnaudited ? {} : { opening: writeOpening(salts, prompt, produced.text, attribution?.evidence ?? []) }),
+    ...(order.isUnaudited ? {} : { opening: writeOpening(salts, prompt, answer, attribution?.evidence ?? []) }),
     ...(order.idempotency === undefined
       ? {}
       : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),
@@ -83,7 +82,7 @@ export async function post(
     return posted;
   }
   floor.rhythm.count(posted.value.timeMs, posted.value.receipt);
-  return ok(answered(posted.value));
+  return ok(answered(posted.value.promise));
 }
 
 export function quoteOf(model: ServedModel, cost: Prices): Quote {
@@ -96,7 +95,6 @@ function settlement(
   produced: Produced,
   fee: Fee,
   attribution: Attribution | undefined,
-  posted: Posted | undefined,
 ): WireSettlement {
   return settlementOf({
     receipt: placed.hold.id,
@@ -107,11 +105,11 @@ function settlement(
     fee,
     attribution,
     labels: floor.labels,
-    promise: posted?.promise,
   });
 }
 
-function stored({ receipt, ...rest }: Answered): object {
+/** A replay looks the promise up. */
+function stored({ receipt, promise: _, ...rest }: Answered): object {
   return { ...rest, receipt: hexText(receipt) };
 }
 

@@ -21,6 +21,8 @@ export interface RouteSpec<P, Q, B> {
   readonly params: z.ZodType<P>;
   readonly query: z.ZodType<Q>;
   readonly body: z.ZodType<B>;
+  /** Says cheaply that a body is valid as it stands; what it does not know is left to the schema. */
+  isPlain?(body: unknown): body is B;
   readonly response: z.ZodType | "bytes" | "text";
   handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
 }
@@ -48,7 +50,8 @@ export type Reply =
   | { readonly kind: "sent" };
 
 /** A route with its types closed over: what the table holds. */
-export interface Route extends Omit<RouteSpec<never, never, never>, "handle" | "params" | "query" | "body"> {
+export interface Route
+  extends Omit<RouteSpec<never, never, never>, "handle" | "params" | "query" | "body" | "isPlain"> {
   readonly params: z.ZodType;
   readonly query: z.ZodType;
   readonly body: z.ZodType;
@@ -64,28 +67,29 @@ export interface RawCall {
   readonly rawBody: Uint8Array;
 }
 
+/** A call without parameters or without a query carries this very object: what a route makes of it is known beforehand. */
+export const noFields: Readonly<Record<string, string>> = {};
+
 /** Spread first into a route that takes no parameters, query or body of some sort. */
 export const plain = { params: empty, query: empty, body: z.unknown() } as const;
 
 export function route<P, Q, B>(spec: RouteSpec<P, Q, B>): Route {
-  const { params, query, body, handle, ...rest } = spec;
+  const { params, query, body, handle, isPlain, ...rest } = spec;
+  const [noParams, noQuery] = [parseInput(params, noFields), parseInput(query, noFields)];
+  const parseBody = (raw: unknown) => (isPlain?.(raw) === true ? ok(raw) : parseInput(body, raw));
   return {
     ...rest,
     ...{ params, query, body },
     run: (raw) => {
-      const parsedParams = parseInput(params, raw.params);
+      const parsedParams = raw.params === noFields ? noParams : parseInput(params, raw.params);
       if (!parsedParams.ok) return parsedParams;
-      const parsedQuery = parseInput(query, raw.query);
+      const parsedQuery = raw.query === noFields ? noQuery : parseInput(query, raw.query);
       if (!parsedQuery.ok) return parsedQuery;
-      const parsedBody = parseInput(body, raw.body);
+      const parsedBody = parseBody(raw.body);
       if (!parsedBody.ok) return parsedBody;
       const { exchange, key, rawBody } = raw;
-      return handle({
-        ...{ exchange, key, rawBody },
-        params: parsedParams.value,
-        query: parsedQuery.value,
-        body: parsedBody.value,
-      });
+      const [fields, asked] = [parsedParams.value, parsedQuery.value];
+      return handle({ exchange, key, rawBody, params: fields, query: asked, body: parsedBody.value });
     },
   };
 }
@@ -118,7 +122,7 @@ export class Router {
 
   find(method: string, path: string): Found | { readonly allowed: readonly string[] } {
     const exact = this.#exact.get(`${method} ${path}`);
-    if (exact !== undefined) return { route: exact, params: {} };
+    if (exact !== undefined) return { route: exact, params: noFields };
     const allowed = new Set<string>();
     for (const { route, pattern } of this.#patterns) {
       const params = pattern.exec(path)?.groups;

@@ -8,7 +8,7 @@ import { type Exchange, readBody, sendJson, sendRefusal, sendText } from "./exch
 import type { GatewayMetrics } from "./metrics.ts";
 import type { World } from "./ports.ts";
 import type { Refused } from "./refused.ts";
-import type { Reply, Router } from "./routes.ts";
+import { noFields, type Reply, type Router } from "./routes.ts";
 
 export interface ServerOptions extends DoorRules {
   readonly bodyBytesMax: number;
@@ -124,7 +124,7 @@ export class HttpDoor {
     const host = checkHost(request, this.#options);
     if (!host.ok) return host;
     const cors = corsHeaders(request, this.#options);
-    for (const [name, value] of Object.entries(cors ?? {})) exchange.response.setHeader(name, value);
+    if (cors !== undefined) for (const [name, value] of Object.entries(cors)) exchange.response.setHeader(name, value);
     if (method === "OPTIONS" && cors !== undefined) return ok({ kind: "bytes", body: "", headers: {} });
     const found = this.#parts.router.find(method === "HEAD" ? "GET" : method, path);
     if (!("route" in found)) return notHere(exchange, method, found.allowed);
@@ -136,7 +136,7 @@ export class HttpDoor {
     if (!body.ok) return body;
     const parsed = parseBody(request, route.method, body.value);
     if (!parsed.ok) return parsed;
-    const query = search === "" ? noQuery : Object.fromEntries(new URLSearchParams(search));
+    const query = search === "" ? noFields : Object.fromEntries(new URLSearchParams(search));
     return route.run({ exchange, key: key.value, params, query, body: parsed.value, rawBody: body.value });
   }
 
@@ -195,4 +195,3 @@ function ignore(): void {
 }
 
 const noBody = Buffer.alloc(0);
-const noQuery: Readonly<Record<string, string>> = {};

@@ -1,13 +1,13 @@
 import type { Fee } from "../core/quote.ts";
 import type { ReceiptPromise } from "../ledger/ledger.ts";
 import type { WirePromise, WireSettlement } from "../protocol/completions.ts";
-import { hexText } from "./hexText.ts";
+import { hexText, hexTexts } from "./hexText.ts";
 import type { Attribution, PayeeLabel } from "./ports.ts";
 
 /** At most so many credited payees are named in an answer; the receipt has all of them. */
 const CREDITED_SHOWN = 16;
 
-/** The `openledger` object of an answer. Without a promise while it is not posted yet: that is the form that is stored for replays. */
+/** The `openledger` object of an answer without its promise: that is the form that is stored for replays. */
 export function settlementOf(from: {
   readonly receipt: Uint8Array;
   readonly operator: string;
@@ -17,10 +17,8 @@ export function settlementOf(from: {
   readonly fee: Fee;
   readonly attribution: Attribution | undefined;
   readonly labels: PayeeLabel;
-  readonly promise: ReceiptPromise | undefined;
 }): WireSettlement {
-  const { fee, attribution, promise } = from;
-  const shares = (attribution?.shares ?? []).toSorted((a, b) => b.weight - a.weight).slice(0, CREDITED_SHOWN);
+  const { fee, attribution } = from;
   return {
     receipt: hexText(from.receipt),
     operator: from.operator,
@@ -29,12 +27,33 @@ export function settlementOf(from: {
     queuedMs: Math.round(from.queuedMs),
     fee: { cost: fee.cost, royalty: fee.royalty, amount: fee.cost + fee.royalty },
     unattributed: attribution?.unattributed ?? 0,
-    credited: shares.map(({ payee, weight }) => {
-      const label = from.labels(payee);
-      return { payee: hexText(payee), weight, ...(label === undefined ? {} : { label }) };
-    }),
-    ...(promise === undefined ? {} : { promise: wirePromise(promise) }),
+    credited: attribution === undefined ? [] : creditedOf(attribution, from.labels),
   };
+}
+
+function creditedOf({ shares }: Attribution, labels: PayeeLabel): WireSettlement["credited"] {
+  const largest = shares.toSorted((a, b) => b.weight - a.weight).slice(0, CREDITED_SHOWN);
+  return largest.map(({ payee, weight }) => {
+    const label = labels(payee);
+    return { payee: hexText(payee), weight, ...(label === undefined ? {} : { label }) };
+  });
+}
+
+/** The `openledger` object as JSON. The promise is most of it, and is written by hand: its kilobyte of hex needs no escapes. */
+export function settlementText(settlement: WireSettlement, promise: ReceiptPromise | undefined): string {
+  const text = JSON.stringify(settlement);
+  return promise === undefined ? text : `${text.slice(0, -1)},"promise":${promiseText(promise)}}`;
+}
+
+/** What `JSON.stringify` makes of {@link wirePromise}. */
+export function promiseText(promise: ReceiptPromise): string {
+  const { amount, seq, first, count, deadlineMs } = promise;
+  const [receipt, entry, root, signature, ...path] = hexTexts([
+    ...[promise.receipt, promise.entry, promise.root, promise.signature],
+    ...promise.path,
+  ]);
+  const steps = path.length === 0 ? "" : `"0x${path.join('","0x')}"`;
+  return `{"receipt":"0x${receipt}","amount":${amount},"seq":${seq},"entry":"0x${entry}","first":${first},"count":${count},"root":"0x${root}","path":[${steps}],"deadlineMs":${deadlineMs},"signature":"0x${signature}"}`;
 }
 
 export function wirePromise(promise: ReceiptPromise): WirePromise {

@@ -5,6 +5,7 @@ import { isNano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { keyOf } from "./keyOf.ts";
 import type { Account, Accounts, ApiKey, Balance, Statement, StatementQuery } from "./ledger.ts";
+import type { PeriodBook } from "./period.ts";
 import type { LedgerStore, LedgerWorld, MovementRow, StoredKey } from "./ports.ts";
 import type { Purses } from "./purses.ts";
 import type { Writer } from "./writer.ts";
@@ -18,6 +19,7 @@ export interface AccountBookOptions {
   /** 32 bytes: who pays for API-key accounts. */
   readonly node: Uint8Array;
   readonly statement: (query: StatementQuery) => Promise<Statement>;
+  readonly period: (fromMs: number, untilMs: number) => Promise<PeriodBook>;
 }
 
 /** Accounts, their API keys, and what is moved in and out. */
@@ -162,6 +164,10 @@ export class AccountBook implements Accounts {
 
   statement(query: StatementQuery): Promise<Statement> {
     return this.#options.statement(query);
+  }
+
+  period(fromMs: number, untilMs: number): Promise<PeriodBook> {
+    return this.#options.period(fromMs, untilMs);
   }
 
   /** One booking of a reference at a time; whoever comes second waits for the first to be durable. */

@@ -492,3 +492,30 @@ test("a statement of a time says what happened then, and no more", async () => {
   expect(short).toMatchObject({ total: 210n, truncated: true });
   expect(short.lines.map(({ amount }) => amount)).toEqual([20, 19, 18]);
 });
+
+test("a period says of everybody what their statements say, and all of it together is nothing", async () => {
+  const start = small.world.timeMs;
+  const receipts: Uint8Array[] = [];
+  for (let day = 1; day <= 12; day++) {
+    small.world.timeMs = start + day * 1_000;
+    const shares = [parties.ann, parties.ben].map((payee) => ({ payee, type: "party" as const, weight: 250_000 }));
+    const posted = await paid(day, 10 * day, { contributors: { shares, unattributed: 500_000 } });
+    receipts.push(posted.receipt.id);
+    if (day === 6) await small.ledger.epochs.closeEpoch({ registryBlock: 0 });
+    if (day === 9) unwrap(await refund(receipts[7]!, 40, "wrong"));
+  }
+  for (const [fromMs, untilMs] of [
+    [0, start + 60_000],
+    [start + 3_000, start + 10_000],
+    [start + 3_000, start + 3_000],
+  ] as const) {
+    const { parties: found } = await small.ledger.accounts.period(fromMs, untilMs);
+    expect(found.reduce((sum, { nano }) => sum + nano, 0n)).toBe(0n);
+    for (const payee of [parties.ann, parties.ben, parties.operator, parties.owner, parties.treasury]) {
+      const { total } = await small.ledger.accounts.statement({ payee, fromMs, untilMs });
+      expect(found.find(({ id }) => id === toHex(payee))?.nano ?? 0n).toBe(total);
+    }
+    const { total: spent } = await small.ledger.accounts.statement({ account: someone.id, fromMs, untilMs });
+    expect(found.find(({ type }) => type === "account")?.nano ?? 0n).toBe(spent);
+  }
+});

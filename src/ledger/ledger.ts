@@ -7,6 +7,7 @@ import type { FeePolicy } from "../core/policy.ts";
 import type { Quote, Rate, Usage } from "../core/quote.ts";
 import type { Nesting, Receipt, ReceiptFlags } from "../core/receipt.ts";
 import type { Result } from "../core/result.ts";
+import type { PeriodBook } from "./period.ts";
 
 /**
  * A ledger: one node's books, behind one writer. What doors (HTTP, CLI, agents) can do with money goes through this interface.
@@ -100,6 +101,8 @@ export interface Accounts {
   findKey(secret: string): ApiKey | undefined;
   /** Every credit and debit of an account or payee, newest first, each explained by its receipt. */
   statement(query: StatementQuery): Promise<Statement>;
+  /** What everybody was credited and charged from `fromMs` to before `untilMs`, equal lines as one, in one pass over those entries. */
+  period(fromMs: number, untilMs: number): Promise<PeriodBook>;
 }
 
 export interface StatementQuery {

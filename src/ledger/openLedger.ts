@@ -11,7 +11,7 @@ import { HoldTable } from "./holds.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LedgerStore, LedgerWorld, Signer, Takeover } from "./ports.ts";
 import { Purses } from "./purses.ts";
-import { statementOf } from "./statement.ts";
+import { periodOf, statementOf } from "./statement.ts";
 import { Writer } from "./writer.ts";
 
 export interface LedgerOptions {
@@ -71,6 +71,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
     ...{ ledger: id, store, world, secret: options.secret, node: options.node },
     statement: (query) =>
       statementOf(state.value, store, query, query.account === undefined ? undefined : purses.account(query.account)),
+    period: (fromMs, untilMs) => periodOf(state.value, store, fromMs, untilMs),
   });
   const epochs = new EpochBook(writer, purses, store, taken.value.epochMarks);
   return ok({ id, accounts, holds, books, epochs, assets: new AssetBook(writer), close: () => writer.close() });

@@ -6,6 +6,7 @@ import { assert } from "../core/result.ts";
 import type { BookState } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
 import type { Account, Statement, StatementLine, StatementQuery } from "./ledger.ts";
+import { type PeriodBook, PeriodFold } from "./period.ts";
 import type { LedgerStore } from "./ports.ts";
 
 const LINES_DEFAULT = 1_000;
@@ -36,6 +37,23 @@ export async function statementOf(
     }
   }
   return { lines: lines.slice(-limit).reverse(), total, truncated: count > limit };
+}
+
+/** What everybody was credited and charged from `fromMs` to before `untilMs`, in one pass over those entries. */
+export async function periodOf(
+  state: BookState,
+  store: LedgerStore,
+  fromMs: number,
+  untilMs: number,
+): Promise<PeriodBook> {
+  const [from, until] = [await firstSince(state, store, fromMs), await firstSince(state, store, untilMs)];
+  const fold = new PeriodFold({
+    ledger: state.ledger,
+    payeeId: (number) => state.payee(number)?.id,
+    pool: (number) => state.pool(number),
+  });
+  for await (const { bytes } of store.entries(state.ledger, from, until)) fold.add(bytes);
+  return { from, until, parties: fold.parties() };
 }
 
 /** The first entry that is not older than this. Entries never go back in time, so it is found by halving. */

@@ -1,8 +1,10 @@
 import { Pool } from "pg";
 import { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { StatementStore } from "../ledger/issued.ts";
 import type { PayeeDetails, Payout, PayoutStore } from "../ledger/payouts.ts";
 import { migrate } from "./migrate.ts";
+import { PostgresStatementStore } from "./statementStore.ts";
 import { storeRefusal } from "./storeErrors.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 
@@ -10,6 +12,8 @@ import { type Ask, asking, inTransaction } from "./transaction.ts";
 const steps: readonly string[] = [
   `CREATE TABLE payouts.details (payee text PRIMARY KEY, body text NOT NULL);
    CREATE TABLE payouts.payout (number integer PRIMARY KEY, status text NOT NULL, reference text NOT NULL, body text NOT NULL);`,
+  `CREATE TABLE payouts.statement (number integer PRIMARY KEY, kind text NOT NULL, period text NOT NULL, party text NOT NULL, body text NOT NULL, UNIQUE (period, party, kind));
+   CREATE INDEX statement_party ON payouts.statement (party, number);`,
 ];
 
 const detailsSchema = z.object({
@@ -35,6 +39,8 @@ interface Row {
 }
 
 export interface OpenPayoutStore extends PayoutStore {
+  /** Statements stand in the same schema. */
+  readonly statements: StatementStore;
   close(): Promise<void>;
 }
 
@@ -60,10 +66,12 @@ export async function openPayoutStore(options: { readonly url: string }): Promis
 class PostgresPayoutStore implements OpenPayoutStore {
   readonly #pool: Pool;
   readonly #ask: Ask;
+  readonly statements: StatementStore;
 
   constructor(pool: Pool) {
     this.#pool = pool;
     this.#ask = asking(pool);
+    this.statements = new PostgresStatementStore(pool);
   }
 
   close(): Promise<void> {

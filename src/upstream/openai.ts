@@ -128,6 +128,11 @@ async function refusalOfStatus(inbox: Inbox): Promise<Refusal> {
   if (statusCode === 408 || statusCode === 504) return { code: "upstream_timeout", message: "the operator timed out" };
   if (statusCode >= 300 && statusCode < 400)
     return { code: "upstream_failed", message: "the operator redirected, which is not followed" };
+  return answered(statusCode);
+}
+
+/** A status that says nothing to the caller. */
+export function answered(statusCode: number): Refusal {
   return { code: "upstream_failed", message: `the operator answered ${statusCode}` };
 }
 

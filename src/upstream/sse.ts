@@ -1,13 +1,16 @@
+import { StringDecoder } from "node:string_decoder";
+
 /**
  * Server-sent events as OpenAI-compatible servers write them (WHATWG HTML, section 9.2): the payloads of `data:` fields, one event's lines joined.
- * Comments, other fields and all three line endings are understood. Throws {@link SseTooLong} on an event above `eventBytesMax`.
+ * Comments, other fields and all three line endings are understood. Throws {@link SseTooLong} on an event above `eventCharsMax`.
  */
 export class SseParser {
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new StringDecoder("utf8");
   readonly #eventCharsMax: number;
   #rest = "";
   #data: string[] = [];
   #length = 0;
+  #isFirst = true;
   #endedWithCr = false;
 
   constructor(eventCharsMax = 1_048_576) {
@@ -16,20 +19,47 @@ export class SseParser {
 
   /** The events that the bytes complete. */
   push(bytes: Uint8Array): string[] {
-    let text = this.#decoder.decode(bytes, { stream: true });
-    if (this.#endedWithCr && text.startsWith("\n")) text = text.slice(1);
-    this.#endedWithCr = text === "" ? this.#endedWithCr : text.endsWith("\r");
-    const lines = (this.#rest + text).split(/\r\n|\n|\r/);
-    this.#rest = lines.pop() ?? "";
     const events: string[] = [];
-    for (const line of lines) this.#line(line, events);
+    this.#lines(this.#decoded(bytes), events);
     if (this.#rest.length + this.#length > this.#eventCharsMax) throw new SseTooLong();
     return events;
   }
 
+  /** One leading byte order mark is no part of the text. */
+  #decoded(bytes: Uint8Array): string {
+    const text = this.#decoder.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    if (!this.#isFirst || text === "") return text;
+    this.#isFirst = false;
+    return text.startsWith("\ufeff") ? text.slice(1) : text;
+  }
+
+  /** Lines that end in line feeds alone, as almost all do, are found without an expression. */
+  #lines(text: string, events: string[]): void {
+    if (this.#endedWithCr || text.includes("\r")) {
+      this.#anyLines(text, events);
+      return;
+    }
+    const whole = this.#rest === "" ? text : this.#rest + text;
+    let at = 0;
+    for (let end = whole.indexOf("\n"); end >= 0; end = whole.indexOf("\n", at)) {
+      this.#line(whole.slice(at, end), events);
+      at = end + 1;
+    }
+    this.#rest = at === 0 ? whole : whole.slice(at);
+  }
+
+  #anyLines(text: string, events: string[]): void {
+    const joined = this.#endedWithCr && text.startsWith("\n") ? text.slice(1) : text;
+    this.#endedWithCr = text === "" ? this.#endedWithCr : text.endsWith("\r");
+    const lines = (this.#rest + joined).split(/\r\n|\n|\r/);
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) this.#line(line, events);
+  }
+
   #line(line: string, events: string[]): void {
     if (line === "") {
-      if (this.#data.length > 0) events.push(this.#data.join("\n"));
+      if (this.#data.length === 0) return;
+      events.push(this.#data.length === 1 ? this.#data[0]! : this.#data.join("\n"));
       this.#data = [];
       this.#length = 0;
       return;

@@ -109,6 +109,12 @@ test("what is settled is paid by bank once, and what the bank refuses is due aga
   );
 });
 
+test("a month that is not over has no statements yet", async () => {
+  const month = new Date().toISOString().slice(0, 7);
+  expect((await run(["statement", "issue", month, "--data", data])).stderr).toMatch(/not over/);
+  expect(await cli("statement", "issue", "2025-01")).toEqual({ issued: 0, known: 0 });
+});
+
 test("it verifies without a chain, survives a restart as what it is, and what needs a chain is refused", async () => {
   const verdict = z.object({ kinds: z.looseObject({ receipt: z.number() }) });
   const settled = await stages();

@@ -21,6 +21,7 @@ import { modelCommands } from "./model.ts";
 import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { receiptCommands } from "./receipt.ts";
+import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
 import { demoCommand, upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
@@ -38,7 +39,7 @@ export const commands: readonly CliCommand[] = [
   ...accountCommands,
   ...epochCommands,
   claimCommand,
-  ...payoutCommands,
+  ...[...statementCommands, ...payoutCommands],
   verifyCommand,
   probeCommand,
   attributeCommand,
@@ -53,6 +54,7 @@ const groups: Readonly<Record<string, string>> = {
   key: "API keys",
   account: "Accounts, credit and statements",
   epoch: "Closed ranges of the journal",
+  statement: "Monthly statements and credit notes",
   payout: "Bank payouts of a ledger on credit",
   payee: "How payees are paid by bank",
   binding: "External identities and whom they are bound to",

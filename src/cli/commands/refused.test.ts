@@ -148,6 +148,15 @@ payout cancel       | --reference x                                     | 64 inv
 payee set           | alice --name A --country DE --iban X              | 64 invalid_request | <payee> must be
 payee set           | 0x1212121212121212121212121212121212121212121212121212121212121212 --country DE --iban X | 64 invalid_request | --name
 payee set           | 0x1212121212121212121212121212121212121212121212121212121212121212 --name A --country DE --iban X --withholding 6000 | 64 invalid_request | --withholding
+statement issue     |                                                   | 64 invalid_request | missing required argument
+statement issue     | January                                           | 64 invalid_request | <month> must be
+statement issue     | 2027-13                                           | 64 invalid_request | <month> must be
+statement list      | --month soon                                      | 64 invalid_request | --month
+statement list      | --payee alice                                     | 64 invalid_request | --payee
+statement list      | 2027-01                                           | 64 invalid_request | too many arguments
+statement show      |                                                   | 64 invalid_request | missing required argument
+statement show      | zero                                              | 64 invalid_request | <number> must be
+statement show      | 1 2                                               | 64 invalid_request | too many arguments
 payee forget        |                                                   | 64 invalid_request | missing required argument
 payee forget        | alice                                             | 64 invalid_request | <payee> must be
 payee forget        | 0x1212121212121212121212121212121212121212121212121212121212121212 more | 64 invalid_request | too many arguments

@@ -182,6 +182,7 @@ function memoryAccounts(state: MemoryState, nowMs: () => number): Accounts {
     },
     keys: (account) => [...state.keys.values()].filter((key) => account === undefined || key.account === account),
     findKey: (secret) => state.keys.get(state.secrets.get(digest(secret)) ?? ""),
+    period: () => Promise.resolve({ from: 0, until: 0, parties: [] }),
     statement: async ({ account, limit = 100 }) => {
       const spent = [...state.receipts.values()].filter((stored) => stored.account === account).reverse();
       const lines = spent.slice(0, limit).map(({ posted }) => ({

@@ -7,6 +7,9 @@ describe("protocol buffers", () => {
   // The first, third and fourth are the examples of protobuf.dev/programming-guides/encoding.
   it.each([
     ["a number", intField(1, 150), "089601"],
+    ["the last number of one byte", intField(1, 127), "087f"],
+    ["the first number of two bytes", intField(1, 128), "088001"],
+    ["the first number of three bytes", intField(1, 16_384), "08808001"],
     ["a negative number", intField(1, -2), "08feffffffffffffffff01"],
     ["a text", textField(2, "testing"), "120774657374696e67"],
     ["an embedded message", bytesField(3, intField(1, 150)), "1a03089601"],

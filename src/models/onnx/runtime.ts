@@ -28,8 +28,6 @@ export interface Runtime {
 export interface SessionOptions {
   /** Threads of one operator; results may differ in the last bits between numbers of threads. */
   readonly threads?: number;
-  /** Where a profile is written, by the beginning of its path. */
-  readonly profile?: string;
 }
 
 /** ONNX Runtime, loaded on first use: it is native code, 45 MB, and needed by nobody who does not train. */
@@ -43,15 +41,17 @@ export async function loadRuntime(load = () => import("onnxruntime-node")): Prom
     });
   }
   const { InferenceSession, Tensor, env } = library;
-  const open = async (model: Uint8Array, { threads = 1, profile }: SessionOptions = {}): Promise<Session> => {
+  const open = async (model: Uint8Array, { threads = 1 }: SessionOptions = {}): Promise<Session> => {
     const session = await InferenceSession.create(model, {
       executionProviders: ["cpu"],
       graphOptimizationLevel: "all",
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      // Waiting threads sleep: a machine that also serves has better use for their core.
+      extra: { session: { intra_op: { allow_spinning: "0" } } },
+      // Shapes change from batch to batch; a pattern for each would be planned and kept.
       enableMemPattern: false,
       logSeverityLevel: 3,
-      ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     });
     const wrap = ({ type, shape, data }: Feed): InstanceType<typeof Tensor> => {
       if (type === "float") return new Tensor("float32", data, shape);
@@ -68,10 +68,7 @@ export async function loadRuntime(load = () => import("onnxruntime-node")): Prom
           }),
         );
       },
-      async close() {
-        if (profile !== undefined) session.endProfiling();
-        await session.release();
-      },
+      close: () => session.release(),
     };
   };
   return ok({ version: env.versions.node ?? "unknown", open });

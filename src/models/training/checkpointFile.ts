@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ok, type Refusal, type Result, refuse } from "../../core/result.ts";
+import { checkTensors } from "../formats/huggingFace.ts";
 import { field, isWhole, parseJson } from "../formats/json.ts";
 import { readSafetensorsFile, writeSafetensorsFile } from "../formats/safetensorsFile.ts";
 import type { Tensor, Tensors } from "../tensor.ts";
@@ -24,8 +25,12 @@ export function writeCheckpoint(folder: string, task: string, state: TrainingSta
   return writeSafetensorsFile(join(folder, FILE), tensors, { metadata: { training: JSON.stringify(counters) } });
 }
 
-/** The folder's checkpoint; undefined where there is none. Refuses `conflict` if it is another task's. */
-export async function readCheckpoint(folder: string, task: string): Promise<Result<TrainingState | undefined>> {
+/** The folder's checkpoint of what is `learnt`; undefined where there is none. Refuses `conflict` if it is another task's. */
+export async function readCheckpoint(
+  folder: string,
+  task: string,
+  learnt: Tensors,
+): Promise<Result<TrainingState | undefined>> {
   const path = join(folder, FILE);
   if (!existsSync(path)) return ok(undefined);
   const file = await readSafetensorsFile(path);
@@ -37,11 +42,16 @@ export async function readCheckpoint(folder: string, task: string): Promise<Resu
     return refuse("conflict", `${path} belongs to another training.`, {
       hint: "Give each training a folder of its own, or delete the checkpoint.",
     });
+  const shapes = new Map([...learnt].map(([name, { shape }]) => [name, shape]));
   const part = (prefix: string): Tensors => unnamed(prefix, file.value.tensors);
-  const best = bestOf(counters, part("best"));
+  const [values, means, squares, bestValues] = [part("values"), part("means"), part("squares"), part("best")];
+  const isWholePart = (part: Tensors): boolean => checkTensors(shapes, part).ok;
+  if (![values, means, squares].every(isWholePart) || (bestValues.size > 0 && !isWholePart(bestValues)))
+    return damaged(path);
+  const best = bestOf(counters, bestValues);
   const heldOutLoss = field(counters, "heldOutLoss");
   return ok({
-    ...{ step, worse, values: part("values"), means: part("means"), squares: part("squares") },
+    ...{ step, worse, values, means, squares },
     ...(best === undefined ? {} : { best }),
     ...(typeof heldOutLoss === "number" ? { heldOutLoss } : {}),
   });

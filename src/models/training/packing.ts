@@ -82,10 +82,6 @@ export function lengthOf(sequence: Sequence): number {
   return sequence.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
-export function targetsOf(sequence: Sequence): number {
-  return sequence.reduce((sum, { isTarget }) => sum + isTarget.reduce((count, one) => count + one, 0), 0);
-}
-
 function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_unused, i) => items.slice(i * size, (i + 1) * size));
 }

@@ -28,7 +28,7 @@ export interface TrainingOptions {
   readonly patience: number;
   /** Steps between evaluations and checkpoints. */
   readonly checkpointEvery: number;
-  /** Fit the curvature factors that influence needs, at the end. */
+  /** Whoever ordered the training also wants the curvature that influence needs: asked of the evaluator once the adapter is there, not of the trainer. */
   readonly fitsInfluence: boolean;
 }
 

@@ -33,7 +33,7 @@ export async function trainTask(machine: Machine, task: TrainingTask, ports: Tra
     });
   const model = modelOf(base.value, options);
   const name = nameTask(task, base.value);
-  const found = await readCheckpoint(folder, name);
+  const found = await readCheckpoint(folder, name, model.adapter?.tensors ?? model.weights);
   if (!found.ok) return found;
   const encoded = (examples: TrainingTask["examples"]) =>
     examples.map((example) => encodeExample(base.value.tokenizer, example));

@@ -1,0 +1,96 @@
+import { writeFile } from "node:fs/promises";
+import { z } from "zod";
+import { formatOpen } from "../../core/money.ts";
+import { ok } from "../../core/result.ts";
+import { issuedSchema, issuedStatementListSchema, issuedStatementSchema } from "../../protocol/statements.ts";
+import { type CliCommand, command } from "./command.ts";
+import { payeeId, wholeNumber, wholeText } from "./inputs.ts";
+
+const month = z.string().regex(/^20\d{2}-(0[1-9]|1[0-2])$/, "must be a month, as in 2027-01");
+const number = wholeNumber(1, 2_147_483_647);
+
+const issue = command({
+  path: "statement issue",
+  summary: "Issue a month's statements for everybody who was credited or charged in it",
+  arguments: [["<month>", "a month that is over, as 2027-01, in UTC"]],
+  examples: ["openledger statement issue 2027-01"],
+  input: z.object({ month }),
+  run: async ({ month: period }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const done = await client.value.post("/api/statements", { period }, issuedSchema);
+    if (done.ok) {
+      output.line(`${done.value.issued} issued for ${period}; ${done.value.known} were there already`);
+      if (done.value.issued + done.value.known > 0)
+        output.line(`  see them: openledger statement list --month ${period}`);
+    }
+    return done;
+  },
+});
+
+const list = command({
+  path: "statement list",
+  summary: "Issued statements and credit notes, by number",
+  options: [
+    ["--month <month>", "of this month only"],
+    ["--payee <id>", "of this payee only"],
+  ],
+  examples: ["openledger statement list --month 2027-01"],
+  input: z.object({ month: month.optional(), payee: payeeId.optional() }),
+  run: async ({ month: period, payee: party }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get("/api/statements", issuedStatementListSchema, { period, party });
+    if (found.ok)
+      output.table(
+        found.value.data.map(({ number: no, kind, period: of, party: whose, nano, microUsd }) => ({
+          ...{ number: no, kind: kind.replace("_", " "), month: of, party: whose.type, name: whose.name || whose.id },
+          ...{ OPEN: formatOpen(BigInt(nano)), USD: (Number(microUsd) / 1e6).toFixed(6) },
+        })),
+      );
+    return found;
+  },
+});
+
+const show = command({
+  path: "statement show",
+  summary: "One statement, or its file",
+  arguments: [["<number>", "its number"]],
+  options: [
+    ["--pdf <path>", "write it as PDF"],
+    ["--csv <path>", "write its lines as CSV"],
+  ],
+  examples: ["openledger statement show 1", "openledger statement show 1 --pdf statement.pdf"],
+  input: z.object({ number, pdf: wholeText.optional(), csv: wholeText.optional() }),
+  run: async ({ number: no, pdf, csv }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get(`/api/statements/${no}`, issuedStatementSchema);
+    if (!found.ok) return found;
+    const files = [
+      ["pdf", pdf],
+      ["csv", csv],
+    ] as const;
+    for (const [format, path] of files) {
+      if (path === undefined) continue;
+      const file = await client.value.bytes(`/api/statements/${no}?format=${format}`);
+      if (!file.ok) return file;
+      await writeFile(path, file.value, { mode: 0o600 });
+      output.line(`${path} is written, readable by you alone`);
+    }
+    const { kind, period, party, entries, lines, nano, hash } = found.value;
+    output.line(`${kind.replace("_", " ")} ${no} of ${period}: ${party.name || party.id}`);
+    output.table(
+      lines.map(({ kind: what, role, of, count, nano: amount, microUsd }) => ({
+        ...{ what, role, by: of.slice(0, 14), count, OPEN: formatOpen(BigInt(amount)) },
+        USD: (Number(microUsd) / 1e6).toFixed(6),
+      })),
+    );
+    output.line(
+      `  ${formatOpen(BigInt(nano))} OPEN over journal entries ${entries.from} to ${entries.until}; sha256 ${hash}`,
+    );
+    return ok(found.value);
+  },
+});
+
+export const statementCommands: readonly CliCommand[] = [issue, list, show];

@@ -1,0 +1,79 @@
+import { fromHex, toHex } from "../core/bytes.ts";
+import { ok } from "../core/result.ts";
+import type { IssuedStatement, StatementDesk } from "../ledger/issued.ts";
+import { statementPdf } from "../ledger/statementPdf.ts";
+import {
+  type IssuedStatementView,
+  issueBody,
+  issuedSchema,
+  issuedStatementListSchema,
+  issuedStatementSchema,
+  statementFormatQuery,
+  statementListQuery,
+  statementNumberParam,
+} from "../protocol/statements.ts";
+import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+
+/** Monthly statements and credit notes as they were issued; the owner's alone, since they name people. */
+export function statementRoutes(desk: StatementDesk): Route[] {
+  const shared = { ...plain, access: "admin", tag: "statements" } as const;
+  return [
+    route({
+      ...{ ...shared, method: "POST", path: "/api/statements", body: issueBody, response: issuedSchema },
+      summary:
+        "Issue a month's statements for everybody who was credited or charged in it; again, only what is missing",
+      handle: async ({ body }) => jsonOf(await desk.issue(body.period)),
+    }),
+    route({
+      ...{ ...shared, method: "GET", path: "/api/statements", query: statementListQuery },
+      ...{ summary: "Issued statements, by number, without their lines", response: issuedStatementListSchema },
+      handle: async ({ query: { period, party, limit } }) => {
+        const wanted = {
+          ...(period === undefined ? {} : { period }),
+          ...(party === undefined ? {} : { party: toHex(fromHex(party)) }),
+        };
+        const found = await desk.store.list({ ...wanted, limit });
+        return json({ data: found.map((one) => ({ ...statementView(one), lines: undefined })) });
+      },
+    }),
+    route({
+      ...{ ...shared, method: "GET", path: "/api/statements/{number}", params: statementNumberParam },
+      ...{
+        summary: "One statement, as JSON, CSV or PDF",
+        query: statementFormatQuery,
+        response: issuedStatementSchema,
+      },
+      handle: async ({ params, query }) => {
+        const found = await desk.get(params.number);
+        if (!found.ok || query.format === "json") return jsonOf(found, statementView);
+        const name = `statement-${params.number}.${query.format}`;
+        const isCsv = query.format === "csv";
+        return ok({
+          kind: "bytes",
+          body: isCsv ? statementCsv(found.value) : await statementPdf(found.value),
+          headers: {
+            "content-type": isCsv ? "text/csv; charset=utf-8" : "application/pdf",
+            "content-disposition": `attachment; filename="${name}"`,
+          },
+        });
+      },
+    }),
+  ];
+}
+
+function statementView(statement: IssuedStatement): IssuedStatementView {
+  return {
+    ...statement,
+    ...{ nano: String(statement.nano), microUsd: String(statement.microUsd) },
+    lines: statement.lines.map((line) => ({ ...line, nano: String(line.nano), microUsd: String(line.microUsd) })),
+  };
+}
+
+/** RFC 4180; a line's amounts are whole nano OPEN and whole millionths of a dollar. None of its texts is a person's own. */
+function statementCsv({ lines }: IssuedStatement): string {
+  const head = ["kind", "role", "by", "count", "nano", "nano per USD", "micro-USD"];
+  const rows = lines.map(({ kind, role, of, count, nano, nanoPerUsd, microUsd }) =>
+    [kind, role, of, count, nano, nanoPerUsd, microUsd].join(","),
+  );
+  return [head.join(","), ...rows].map((row) => `${row}\r\n`).join("");
+}

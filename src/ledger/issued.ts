@@ -1,0 +1,191 @@
+import { fromHex, toHex, utf8 } from "../core/bytes.ts";
+import { sha256 } from "../core/hash.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import type { Ledger } from "./ledger.ts";
+import type { PayoutStore } from "./payouts.ts";
+import type { PeriodLine, PeriodParty } from "./period.ts";
+
+/** A line of an issued statement, with what it was worth. */
+export interface IssuedLine extends PeriodLine {
+  /** Millionths of a US dollar at `nanoPerUsd`, rounded half up; at the rate of the day of issue where an entry carries none. */
+  readonly microUsd: bigint;
+}
+
+/**
+ * A statement as it was issued: numbered without gaps, never changed. What is corrected later is on a credit note of the month in which it was corrected.
+ * Every line is a sum over the receipts of the journal's entries [from, until), which anyone can add up again.
+ */
+export interface IssuedStatement {
+  readonly number: number;
+  readonly kind: "statement" | "credit_note";
+  /** A month, as `2027-01`, in UTC. */
+  readonly period: string;
+  readonly issuedMs: number;
+  readonly party: {
+    readonly type: "payee" | "account";
+    readonly id: string;
+    /** As known on the day of issue. */
+    readonly name: string;
+    readonly taxId: string;
+  };
+  readonly entries: { readonly from: number; readonly until: number };
+  readonly nanoPerUsd: number;
+  readonly lines: readonly IssuedLine[];
+  readonly nano: bigint;
+  readonly microUsd: bigint;
+  /** sha256 of {@link statementText}, in hex. */
+  readonly hash: string;
+}
+
+/** Where issued statements are kept, for ever. What fails throws a `RefusalError`. */
+export interface StatementStore {
+  lastNumber(): Promise<number>;
+  /** Those of a period, or of a party, by number. */
+  list(query: {
+    readonly period?: string;
+    readonly party?: string;
+    readonly limit: number;
+  }): Promise<readonly IssuedStatement[]>;
+  get(number: number): Promise<IssuedStatement | undefined>;
+  /** All of them or none; refuses `conflict` where a number, or a party's period, is taken. */
+  add(statements: readonly IssuedStatement[]): Promise<Result<void>>;
+}
+
+export interface IssueParts {
+  readonly ledger: Pick<Ledger, "accounts" | "books">;
+  readonly store: StatementStore;
+  readonly details: Pick<PayoutStore, "allDetails">;
+  readonly labelOf: (payee: string) => string | undefined;
+  /** The rate on the day of issue. */
+  readonly nanoPerUsd: () => number;
+  readonly nowMs: () => number;
+}
+
+const ISSUED_AT_ONCE = 1_000;
+
+/** Issues a month's statements for everybody who was credited or charged in it. */
+export class StatementDesk {
+  readonly #parts: IssueParts;
+
+  constructor(parts: IssueParts) {
+    this.#parts = parts;
+  }
+
+  get store(): StatementStore {
+    return this.#parts.store;
+  }
+
+  /** Refuses a month that is not over. Issuing a month again issues only what is missing: nobody gets two, and a number that was given stays. */
+  async issue(period: string): Promise<Result<{ readonly issued: number; readonly known: number }>> {
+    const { ledger, store, nowMs } = this.#parts;
+    const month = monthOf(period);
+    if (month === undefined)
+      return refuse("invalid_request", `"${period}" is not a month`, { hint: "write it as 2027-01", field: "period" });
+    if (month.untilMs > nowMs())
+      return refuse("conflict", `${period} is not over`, { hint: "a statement is issued once, after its month" });
+    const { from, until, parties } = await ledger.accounts.period(month.fromMs, month.untilMs);
+    const known = new Set<string>();
+    for (const one of await store.list({ period, limit: Number.MAX_SAFE_INTEGER }))
+      known.add(`${one.kind} ${one.party.type} ${one.party.id}`);
+    const names = await this.#names();
+    let number = await store.lastNumber();
+    const fresh: IssuedStatement[] = [];
+    for (const party of parties.filter(({ type, id }) => type === "account" || !this.#isPool(id))) {
+      for (const kind of ["statement", "credit_note"] as const) {
+        const lines = party.lines.filter((line) => (line.kind === "correction") === (kind === "credit_note"));
+        if (lines.length === 0 || known.has(`${kind} ${party.type} ${party.id}`)) continue;
+        number += 1;
+        fresh.push(this.#statement({ number, kind, period, entries: { from, until }, party, lines, names }));
+      }
+    }
+    for (let at = 0; at < fresh.length; at += ISSUED_AT_ONCE) {
+      const added = await store.add(fresh.slice(at, at + ISSUED_AT_ONCE));
+      if (!added.ok) return added;
+    }
+    return ok({ issued: fresh.length, known: known.size });
+  }
+
+  async get(number: number): Promise<Result<IssuedStatement>> {
+    const found = await this.#parts.store.get(number);
+    return found === undefined ? refuse("not_found", `there is no statement ${number}`) : ok(found);
+  }
+
+  #isPool(id: string): boolean {
+    const { books } = this.#parts.ledger;
+    const number = books.payeeNumber(fromHex(id));
+    return number !== undefined && books.payee(number)?.type === "pool";
+  }
+
+  async #names(): Promise<ReadonlyMap<string, { readonly name: string; readonly taxId: string }>> {
+    const { ledger, details } = this.#parts;
+    const names = new Map<string, { name: string; taxId: string }>();
+    for (const { name, pseudonym } of ledger.accounts.list())
+      names.set(`account ${toHex(pseudonym)}`, { name, taxId: "" });
+    for (const { payee, legalName, taxId } of await details.allDetails())
+      names.set(`payee ${payee}`, { name: legalName, taxId: taxId ?? "" });
+    return names;
+  }
+
+  #statement(draft: {
+    readonly number: number;
+    readonly kind: IssuedStatement["kind"];
+    readonly period: string;
+    readonly entries: IssuedStatement["entries"];
+    readonly party: PeriodParty;
+    readonly lines: readonly PeriodLine[];
+    readonly names: ReadonlyMap<string, { readonly name: string; readonly taxId: string }>;
+  }): IssuedStatement {
+    const { number, kind, period, entries, names } = draft;
+    const { type, id } = draft.party;
+    const nanoPerUsd = this.#parts.nanoPerUsd();
+    const lines = draft.lines.map((line) => ({
+      ...line,
+      microUsd: microUsdOf(line.nano, line.nanoPerUsd || nanoPerUsd),
+    }));
+    const known = names.get(`${type} ${id}`) ?? { name: this.#parts.labelOf(id) ?? "", taxId: "" };
+    const statement = {
+      ...{ number, kind, period, issuedMs: this.#parts.nowMs(), entries, nanoPerUsd, lines },
+      party: { type, id, ...known },
+      nano: lines.reduce((sum, line) => sum + line.nano, 0n),
+      microUsd: lines.reduce((sum, line) => sum + line.microUsd, 0n),
+    };
+    return { ...statement, hash: toHex(sha256(utf8(statementText(statement)))) };
+  }
+}
+
+/** A statement as one text with its fields in a fixed order: what its hash is over. */
+export function statementText(statement: Omit<IssuedStatement, "hash">): string {
+  const { number, kind, period, issuedMs, party, entries, nanoPerUsd, nano, microUsd, lines } = statement;
+  const head = [
+    number,
+    kind,
+    period,
+    issuedMs,
+    party.type,
+    party.id,
+    JSON.stringify(party.name),
+    JSON.stringify(party.taxId),
+  ];
+  const rows = lines.map((line) =>
+    [line.kind, line.role, line.of, line.nanoPerUsd, line.count, line.nano, line.microUsd].join(" "),
+  );
+  return [...head, entries.from, entries.until, nanoPerUsd, nano, microUsd, ...rows]
+    .map((part) => `${part}\n`)
+    .join("");
+}
+
+/** Nano as millionths of a dollar, rounded half away from zero. */
+export function microUsdOf(nano: bigint, nanoPerUsd: number): bigint {
+  if (nanoPerUsd === 0) return 0n;
+  const rate = BigInt(nanoPerUsd);
+  const size = nano < 0n ? -nano : nano;
+  const micro = (2n * size * 1_000_000n + rate) / (2n * rate);
+  return nano < 0n ? -micro : micro;
+}
+
+function monthOf(period: string): { readonly fromMs: number; readonly untilMs: number } | undefined {
+  const match = /^(20\d{2})-(0[1-9]|1[0-2])$/.exec(period);
+  if (match === null) return undefined;
+  const [year, month] = [Number(match[1]), Number(match[2])];
+  return { fromMs: Date.UTC(year, month - 1), untilMs: Date.UTC(year, month) };
+}

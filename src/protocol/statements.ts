@@ -1,0 +1,30 @@
+import { z } from "zod";
+import { hex32, timeMs } from "./scalars.ts";
+
+/** Issued statements. Amounts are nano OPEN, worth is millionths of a US dollar, both as decimal texts. */
+const signed = z.string().regex(/^-?\d+$/);
+export const issuedStatementSchema = z.object({
+  ...{ number: z.number().int(), kind: z.enum(["statement", "credit_note"]), period: z.string(), issuedMs: timeMs },
+  party: z.object({ type: z.enum(["payee", "account"]), id: z.string(), name: z.string(), taxId: z.string() }),
+  entries: z.object({ from: z.number().int(), until: z.number().int() }),
+  ...{ nanoPerUsd: z.number().int(), nano: signed, microUsd: signed, hash: z.string() },
+  lines: z.array(
+    z.object({
+      ...{ kind: z.enum(["earned", "spent", "pool", "correction"]), role: z.string(), of: z.string() },
+      ...{ nanoPerUsd: z.number().int(), count: z.number().int(), nano: signed, microUsd: signed },
+    }),
+  ),
+});
+export type IssuedStatementView = z.infer<typeof issuedStatementSchema>;
+export const issuedStatementListSchema = z.object({ data: z.array(issuedStatementSchema.omit({ lines: true })) });
+export const issueBody = z.strictObject({
+  period: z.string().regex(/^20\d{2}-(0[1-9]|1[0-2])$/, "write it as 2027-01"),
+});
+export const issuedSchema = z.object({ issued: z.number().int(), known: z.number().int() });
+export const statementNumberParam = z.object({ number: z.coerce.number().int().min(1).max(2_147_483_647) });
+export const statementListQuery = z.object({
+  period: issueBody.shape.period.optional(),
+  party: hex32.optional(),
+  limit: z.coerce.number().int().min(1).max(10_000).default(1_000),
+});
+export const statementFormatQuery = z.object({ format: z.enum(["json", "csv", "pdf"]).default("json") });

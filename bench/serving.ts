@@ -25,80 +25,82 @@ const QUESTION = "How do I list what an archive holds, and how do I take one fil
 const TICKS_PER_SECOND = 100;
 const MEBIBYTE = 2 ** 20;
 
+/** Contexts may take so much: a few of them, not hundreds. */
+const MEMORY_BYTES_MAX = 128 * MEBIBYTE;
+/** All of these have a context at once. */
+const OPEN = 4;
+const TIMED_ANSWERS = 120;
+
 /**
- * Hundreds of adapters over one base on llama.cpp, in a child process: what each takes of memory, how long the first token takes when its context is there and
- * when it must be made, and what answering from 300 adapters in turn costs beside answering from one. CPU time is the child's own; wall time is of a machine that others may use.
+ * Hundreds of adapters over one base on llama.cpp, in a child process with memory for a few contexts: how long the first token takes when an adapter's context is
+ * there, when it must be made and when the adapter is seen for the first time, what memory it takes, and what answering from 300 adapters in turn costs
+ * beside answering from one. CPU time is the child's own; wall time is of a machine that others may use.
  */
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "openledger-serving-"));
-  const open: LlamaEngine[] = [];
-  const engineWith = (memoryBytesMax: number): LlamaEngine => {
-    const find = (name: string) =>
-      name === "base" ? { base: join(folder, "base") } : { base: join(folder, "base"), adapter: join(folder, name) };
-    const engine = new LlamaEngine({ cacheFolder: join(folder, "cache"), find, memoryBytesMax, threads: 1 });
-    open.push(engine);
-    return engine;
-  };
+  const engine = new LlamaEngine({
+    ...{ cacheFolder: join(folder, "cache"), memoryBytesMax: MEMORY_BYTES_MAX, threads: 1 },
+    find: (name) => ({ base: join(folder, "base"), ...(name === "base" ? {} : { adapter: join(folder, name) }) }),
+  });
   try {
     await writeModels(folder);
-    const all = await measureAll(engineWith(4 * 1_024 * MEBIBYTE));
-    const swapping = await measureSwaps(engineWith(24 * MEBIBYTE));
-    const figures = { adapters: ADAPTERS, ...all, ...swapping };
+    const figures = { adapters: ADAPTERS, ...(await measureFirstTokens(engine)), ...(await measureAnswers(engine)) };
     console.table(figures);
     console.log(JSON.stringify(figures));
   } finally {
-    await Promise.all(open.map((engine) => engine.close()));
+    await engine.close();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Every adapter keeps its context. */
-async function measureAll(engine: LlamaEngine): Promise<Record<string, number>> {
-  await answer(engine, "base");
+async function measureFirstTokens(engine: LlamaEngine): Promise<Record<string, number>> {
+  const { tokensIn } = await answer(engine, "base");
   const baseBytes = residentBytes(engine);
-  const first = await Promise.all(names(1).map((name) => answer(engine, name)));
-  const oneBytes = residentBytes(engine);
-  const firstUse: number[] = [];
-  for (const name of names(ADAPTERS)) firstUse.push((await answer(engine, name, 1)).firstMs);
+  const round300 = async (): Promise<number[]> => {
+    const times: number[] = [];
+    for (const name of names(ADAPTERS)) times.push((await answer(engine, name, 1)).firstMs);
+    return times;
+  };
+  const [firstUse, swap] = [await round300(), await round300()];
   const allBytes = residentBytes(engine);
-  const hits: number[] = [];
-  for (const name of names(ADAPTERS)) hits.push((await answer(engine, name, 1)).firstMs);
-  const single: number[] = [];
-  for (let i = 0; i < ADAPTERS; i++) single.push((await answer(engine, "adapter-0", 1)).firstMs);
-  const decode = await timed(engine, ["adapter-0"], 20, 1);
-  const oneBusy = await timed(engine, ["adapter-0"], ADAPTERS, 4);
-  const manyBusy = await timed(engine, names(ADAPTERS), ADAPTERS, 4);
+  const [one, hit] = [await repeated(engine, 1), await repeated(engine, OPEN)];
   return {
+    promptTokens: tokensIn,
     baseMebibytes: round(baseBytes / MEBIBYTE),
-    firstAdapterMebibytes: round((oneBytes - baseBytes) / MEBIBYTE),
-    mebibytesPerAdapter: round((allBytes - oneBytes) / MEBIBYTE / (ADAPTERS - 1)),
+    mebibytesFor300: round((allBytes - baseBytes) / MEBIBYTE),
+    mebibytesPerAdapter: round((allBytes - baseBytes) / MEBIBYTE / ADAPTERS),
+    firstTokenMsOnlyAdapter: round(median(one)),
+    firstTokenMsHit: round(median(hit)),
+    firstTokenMsSwap: round(median(swap)),
+    firstTokenMsSwapP95: round(quantile(swap, 0.95)),
     firstTokenMsFirstUse: round(median(firstUse)),
-    firstTokenMsHit: round(median(hits)),
-    firstTokenMsOneAdapter: round(median(single)),
-    promptTokens: first[0]?.tokensIn ?? 0,
-    decodeTokensPerSecond: Math.round(decode.tokensPerSecond),
-    decodeTokensPerCpuSecond: Math.round(decode.tokensPerCpuSecond),
-    tokensPerSecondOneAdapter4AtOnce: Math.round(oneBusy.tokensPerSecond),
-    tokensPerSecond300Adapters4AtOnce: Math.round(manyBusy.tokensPerSecond),
-    cpuRatio300To1: round(oneBusy.tokensPerCpuSecond / manyBusy.tokensPerCpuSecond),
   };
 }
 
-/** A few contexts for all: each answer swaps. */
-async function measureSwaps(engine: LlamaEngine): Promise<Record<string, number>> {
-  await answer(engine, "base");
-  // Adapters are read on their first use; after that a swap is a context.
-  for (const name of names(ADAPTERS)) await answer(engine, name, 1);
-  const swaps: number[] = [];
-  for (const name of names(ADAPTERS)) swaps.push((await answer(engine, name, 1)).firstMs);
-  const busy = await timed(engine, names(ADAPTERS), ADAPTERS, 4);
+async function measureAnswers(engine: LlamaEngine): Promise<Record<string, number>> {
+  await repeated(engine, OPEN);
+  const decode = await timed(engine, names(1), TIMED_ANSWERS / 4, 1);
+  const one = await timed(engine, names(1), TIMED_ANSWERS, 4);
+  const open = await timed(engine, names(OPEN), TIMED_ANSWERS, 4);
+  const all = await timed(engine, names(ADAPTERS), TIMED_ANSWERS, 4);
   return {
-    firstTokenMsSwap: round(median(swaps)),
-    firstTokenMsSwapP95: round(quantile(swaps, 0.95)),
-    tokensPerSecondSwapping4AtOnce: Math.round(busy.tokensPerSecond),
-    swappingMebibytes: round(residentBytes(engine) / MEBIBYTE),
+    decodeTokensPerSecond: Math.round(decode.tokensPerSecond),
+    decodeTokensPerCpuSecond: Math.round(decode.tokensPerCpuSecond),
+    oneAdapterTokensPerCpuSecond: Math.round(one.tokensPerCpuSecond),
+    openAdaptersTokensPerCpuSecond: Math.round(open.tokensPerCpuSecond),
+    allAdaptersTokensPerCpuSecond: Math.round(all.tokensPerCpuSecond),
+    cpuRatioOpenToOne: round(one.tokensPerCpuSecond / open.tokensPerCpuSecond),
+    cpuRatioAllToOne: round(one.tokensPerCpuSecond / all.tokensPerCpuSecond),
     restarts: engine.restarts,
   };
+}
+
+/** First tokens of so many adapters in turn, all of which have a context. */
+async function repeated(engine: LlamaEngine, adapters: number): Promise<number[]> {
+  for (const name of names(adapters)) await answer(engine, name, 1);
+  const times: number[] = [];
+  for (let i = 0; i < ADAPTERS; i++) times.push((await answer(engine, `adapter-${i % adapters}`, 1)).firstMs);
+  return times;
 }
 
 async function writeModels(folder: string): Promise<void> {

@@ -26,6 +26,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
         return Promise.resolve(ok({ record: { epoch: 3 } }));
       },
     },
+    business: { round: () => Promise.resolve() },
     workshop: { settleBindings: note("bindings") },
     ...{ epochMs: at.epochMs, nowMs: () => at.nowMs, say: (text: string) => done.push(text) },
   };

@@ -3,6 +3,8 @@ import type { EpochCloser } from "./settlement.ts";
 
 /** How often a running node looks after itself. */
 const ROUND_MS = 5_000;
+/** What happened is told sooner: receivers wait for it. */
+const TELL_MS = 1_000;
 
 export interface HousekeepingParts {
   readonly ledger: {
@@ -20,6 +22,8 @@ export interface HousekeepingParts {
     close(): Promise<Result<{ readonly record: { readonly epoch: number } }>>;
   };
   readonly workshop: { settleBindings(): Promise<Result<unknown>> };
+  /** Tells of what has happened. */
+  readonly business: { round(): Promise<void> };
   /** An epoch with receipts is closed once it is this old; 0 leaves closing to whoever asks for it. */
   readonly epochMs: number;
   readonly nowMs: () => number;
@@ -61,9 +65,23 @@ export function startHousekeeping(parts: HousekeepingParts): () => Promise<void>
       .then(() => keepHouse(parts))
       .catch((error: unknown) => parts.say(`housekeeping: ${error instanceof Error ? error.message : String(error)}`));
   }, ROUND_MS);
+  let telling: Promise<void> = Promise.resolve();
+  let isTelling = false;
+  const teller = setInterval(() => {
+    if (isTelling) return;
+    isTelling = true;
+    telling = parts.business
+      .round()
+      .catch((error: unknown) => parts.say(`webhooks: ${error instanceof Error ? error.message : String(error)}`))
+      .finally(() => {
+        isTelling = false;
+      });
+  }, TELL_MS);
   return async () => {
     clearInterval(timer);
+    clearInterval(teller);
     await turn;
+    await telling;
     await parts.publisher.publish(parts.ledger.books.size());
   };
 }

@@ -14,17 +14,15 @@ import type { World } from "../gateway/ports.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
-import { StatementDesk, type StatementStore } from "../ledger/issued.ts";
 import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
-import { PayoutDesk } from "../ledger/payoutDesk.ts";
-import type { PayoutStore } from "../ledger/payouts.ts";
 import type { LedgerStore } from "../ledger/ports.ts";
 import { Publisher } from "../ledger/publish.ts";
 import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
-import { openPayoutStore } from "../store/payoutStore.ts";
+import { type OpenPayoutStore, openPayoutStore } from "../store/payoutStore.ts";
+import { openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import type { NodeOptions, RunningNode } from "./commands/command.ts";
@@ -86,8 +84,7 @@ export async function startNode(options: NodeOptions, children: Children): Promi
 interface Stores {
   readonly ledger: LedgerStore;
   readonly datanets: DatanetStore;
-  readonly payouts: PayoutStore;
-  readonly statements: StatementStore;
+  readonly payouts: OpenPayoutStore;
 }
 
 async function openStores(
@@ -112,12 +109,7 @@ async function openStores(
   const payouts = await openPayoutStore({ url });
   if (!payouts.ok) return payouts;
   children.add({ name: "payout store", stop: () => payouts.value.close() });
-  return ok({
-    ledger: ledger.value,
-    datanets: datanets.value,
-    payouts: payouts.value,
-    statements: payouts.value.statements,
-  });
+  return ok({ ledger: ledger.value, datanets: datanets.value, payouts: payouts.value });
 }
 
 async function assemble(
@@ -160,7 +152,9 @@ async function assemble(
   if (!funded.ok) return funded;
   const trust = trustOf(ledger, part, secrets);
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
-  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say });
+  const isPublic = options.host !== undefined;
+  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic });
+  children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
   const restored = await house.shelf.restore(say);
   if (!restored.ok) return restored;
@@ -173,9 +167,9 @@ async function assemble(
   const resumed = await settlement.resume();
   if (!resumed.ok) return resumed;
   await publisher.publish(ledger.books.size());
-  const { workshop } = house;
+  const { workshop, business } = house;
   const epochMs = options.epochMs ?? EPOCH_MS;
-  const housekeeping = { ledger, publisher, settlement, workshop, epochMs, nowMs: now, say };
+  const housekeeping = { ledger, publisher, settlement, workshop, business, epochMs, nowMs: now, say };
   children.add({ name: "housekeeping", stop: startHousekeeping(housekeeping) });
   await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
   const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };
@@ -191,17 +185,24 @@ interface Furnishing {
   readonly sink: ReturnType<typeof fileSink>;
   readonly trust: LedgerTrustView;
   readonly say: (text: string) => void;
+  /** Others than this machine reach it. */
+  readonly isPublic: boolean;
 }
 
 /** Gateway, models and workshop: they know each other, so they are made together. */
-function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: Furnishing) {
+function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic }: Furnishing) {
   const { chain } = part;
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
   const rate = { nanoPerUsd: 1_000_000_000, source: "play" };
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart } = {};
-  const payouts = part.rpcUrl === undefined ? new PayoutDesk(ledger, stores.payouts, now) : undefined;
+  const business = openBusiness({
+    ...{ ledger, store: stores.payouts, isCredit: part.rpcUrl === undefined, nowMs: now, randomBytes: random, say },
+    nanoPerUsd: () => rate.nanoPerUsd,
+    labelOf: (payee) => labelOf(fromHex(payee), operator, part, made.shelf),
+    callsInside: !isPublic,
+  });
   const gateway = new Gateway({
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
     rate,
@@ -209,14 +210,9 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
     chain: {
       chainId: chain.chainId,
       settlement: toHex(chain.settlement),
-      claimed: (payee) => payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
+      claimed: (payee) => business.payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
     },
-    ...(payouts === undefined ? {} : { payouts }),
-    statements: new StatementDesk({
-      ...{ ledger, store: stores.statements, details: stores.payouts, nowMs: now },
-      nanoPerUsd: () => rate.nanoPerUsd,
-      labelOf: (payee) => labelOf(fromHex(payee), operator, part, made.shelf),
-    }),
+    ...business.gateway,
     epochs: {
       close: async () => {
         const closed = await settlement.close();
@@ -257,7 +253,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say }: F
       return workshop;
     },
   });
-  return { gateway, shelf: made.shelf!, workshop: made.workshop! };
+  return { gateway, shelf: made.shelf!, workshop: made.workshop!, business };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

@@ -13,6 +13,7 @@ import type { Rhythm } from "./rhythm.ts";
 import { json, plain, type Route, route } from "./routes.ts";
 import { serviceRoutes } from "./serviceRoutes.ts";
 import { statementRoutes } from "./statementRoutes.ts";
+import { type WebhookParts, webhookRoutes } from "./webhookRoutes.ts";
 import type { Workshop } from "./workshop.ts";
 import { workshopRoutes } from "./workshopRoutes.ts";
 
@@ -23,6 +24,7 @@ export interface ApiParts {
   readonly epochs: EpochControl | undefined;
   readonly payouts: PayoutDesk | undefined;
   readonly statements: StatementDesk | undefined;
+  readonly webhooks: WebhookParts | undefined;
   readonly workshop: Workshop | undefined;
   readonly version: string;
   readonly rhythm: Rhythm;
@@ -36,6 +38,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...receiptRoutes(floor),
     ...accountRoutes(floor),
     ...epochRoutes(floor, parts),
+    ...(parts.webhooks === undefined ? [] : webhookRoutes(floor, parts.webhooks)),
     ...(parts.statements === undefined ? [] : statementRoutes(parts.statements)),
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),

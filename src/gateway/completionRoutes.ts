@@ -18,8 +18,8 @@ import { callerSignal, StreamDelivery, wholeDelivery } from "./deliveries.ts";
 import type { Exchange, Headers } from "./exchange.ts";
 import { execute, place } from "./execution.ts";
 import { hexText } from "./hexText.ts";
-import { beginOnce, type Once } from "./idempotency.ts";
-import type { Answered, Floor, Order, Placed } from "./order.ts";
+import { beginOnce } from "./idempotency.ts";
+import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
 import { isPlainChat, isPlainCompletion } from "./plainRequest.ts";
 import type { Refused } from "./refused.ts";
 import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
@@ -88,6 +88,7 @@ function textOrder(body: CompletionRequest): Wanted {
 
 function samplingOf(body: ChatRequest | CompletionRequest): Order["sampling"] {
   const { temperature, top_p: topP, seed, stop } = body;
+  if ((temperature ?? topP ?? seed ?? stop ?? undefined) === undefined) return noSampling;
   return {
     ...(typeof temperature === "number" ? { temperature } : {}),
     ...(typeof topP === "number" ? { topP } : {}),
@@ -113,10 +114,15 @@ async function answer(
   try {
     if (once.value.state === "done") return replay(call, mode, once.value.answered);
     const order: Order = {
-      ...{ key, mode, model: model.value, ...wanted },
+      key,
+      mode,
+      model: model.value,
+      messages: wanted.messages,
+      maxTokens: wanted.maxTokens,
+      sampling: wanted.sampling,
       isUnaudited: exchange.request.headers["openledger-audit"] === "forbid",
+      idempotency: once.value.idempotency,
       createdMs: floor.world.nowMs(),
-      ...idempotencyOf(once.value),
     };
     const placed = place(floor, order);
     if (!placed.ok) return placed;
@@ -124,10 +130,6 @@ async function answer(
   } finally {
     once.value.end();
   }
-}
-
-function idempotencyOf(once: Once): Pick<Order, "idempotency"> {
-  return once.state === "new" && once.idempotency !== undefined ? { idempotency: once.idempotency } : {};
 }
 
 async function deliver(

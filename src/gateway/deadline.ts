@@ -26,10 +26,10 @@ export class Watch {
   #cause: Refusal | undefined;
 
   /** `outer` aborts with a refusal as its reason, or without one when the caller left. */
-  constructor(outer: StopSignal, timeouts: Timeouts) {
+  constructor(outer: StopSignal, timeouts: Timeouts, firstByteMs = timeouts.firstByteMs) {
     this.#timeouts = timeouts;
     this.#outer = outer;
-    this.#pace = setTimeout(() => this.#paceUp("first byte", timeouts.firstByteMs), timeouts.firstByteMs);
+    this.#pace = setTimeout(() => this.#paceUp("first byte", firstByteMs), firstByteMs);
     this.#total = setTimeout(() => this.#timeUp("whole answer", timeouts.totalMs), timeouts.totalMs);
     if (outer.aborted) this.#outerAborted();
     else outer.addEventListener("abort", this.#outerAborted, { once: true });

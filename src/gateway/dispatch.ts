@@ -40,11 +40,11 @@ export async function dispatch(
   world: World,
   timeouts: Timeouts,
   candidate: Omit<Candidate, "excluded">,
-  prepare: () => Promise<Omit<EngineRequest, "model">>,
+  prepare: (model: string) => Promise<EngineRequest>,
   delivery: Delivery,
 ): Promise<Result<Produced, Refused>> {
   const excluded = new Set<string>();
-  let request: Omit<EngineRequest, "model"> | undefined;
+  let request: EngineRequest | undefined;
   let lastFailure: Refusal | undefined;
   for (;;) {
     const { account, model: wanted, rate, worst, signal } = candidate;
@@ -54,8 +54,9 @@ export async function dispatch(
       return lastFailure === undefined || slot.error.code === "cancelled" ? slot : { ok: false, error: lastFailure };
     const { operator } = slot.value;
     const model = operator.models[candidate.model.name] ?? candidate.model.name;
-    request ??= await prepare();
-    const produced = await runAt(slot.value, { ...request, model }, delivery, timeouts, world);
+    request ??= await prepare(model);
+    if (request.model !== model) request = { ...request, model };
+    const produced = await runAt(slot.value, request, delivery, timeouts, world);
     const { failure, text } = produced;
     if (failure === undefined || (delivery.isStream && text !== "")) return ok(produced);
     slot.value.finish(isOperatorsFault(failure) ? "failed" : "abandoned", 0);
@@ -83,8 +84,7 @@ async function runAt(
   world: World,
 ): Promise<Produced> {
   // An answer that is not streamed may come whole: its first byte is then its last.
-  const firstByteMs = delivery.isStream ? timeouts.firstByteMs : timeouts.totalMs;
-  const watch = new Watch(delivery.signal, { ...timeouts, firstByteMs });
+  const watch = new Watch(delivery.signal, timeouts, delivery.isStream ? timeouts.firstByteMs : timeouts.totalMs);
   const startedMs = world.elapsedMs();
   const run: Run = {
     text: "",

@@ -17,10 +17,11 @@ export interface DoorRules {
  * It cannot forge `Host`.
  */
 export function checkHost(request: IncomingMessage, rules: DoorRules): Result<void> {
-  if (rules.hosts === undefined) return ok(undefined);
+  if (rules.hosts === undefined || request.headers.host === usualHost) return welcome;
   const host = (request.headers.host ?? "").toLowerCase();
   const name = host.startsWith("[") ? host.slice(0, host.indexOf("]") + 1) : (host.split(":")[0] ?? "");
-  if (loopbackNames.has(name) || rules.hosts.includes(name)) return ok(undefined);
+  if (loopbackNames.has(name)) usualHost = request.headers.host ?? usualHost;
+  if (loopbackNames.has(name) || rules.hosts.includes(name)) return welcome;
   return refuse("forbidden", `this server does not answer to the name "${name.slice(0, 100)}"`, {
     hint: "call it as localhost or 127.0.0.1, or start it with that name allowed",
   });
@@ -58,7 +59,8 @@ export function authenticate(request: IncomingMessage, accounts: Accounts, acces
 /** The body's JSON. Only POST has one; a media type that a plain HTML form can send is refused. */
 export function parseBody(request: IncomingMessage, method: Method, body: Buffer): Result<unknown> {
   if (method !== "POST") return ok(undefined);
-  const type = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
+  const given = request.headers["content-type"] ?? "";
+  const type = given === "application/json" ? given : given.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") {
     return refuse("unsupported_media_type", `the body is sent as "${type ?? ""}"`, {
       hint: "send it as content-type: application/json",
@@ -67,4 +69,7 @@ export function parseBody(request: IncomingMessage, method: Method, body: Buffer
   return parseJson(body.toString("utf8"));
 }
 
+/** The loopback name, with its port, by which it was called last: mostly the same as the next. */
+let usualHost = "localhost";
+const welcome = ok(undefined);
 const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);

@@ -35,7 +35,6 @@ export function readBody({ request }: Exchange, bytesMax: number): Promise<Resul
       } else parts.push(part);
     });
     request.once("end", () => resolve(ok(parts.length === 1 ? parts[0]! : Buffer.concat(parts))));
-    request.once("error", () => resolve(refuse("cancelled", "the body did not arrive whole")));
     request.once("close", () => resolve(refuse("cancelled", "the body did not arrive whole")));
   });
 }
@@ -52,8 +51,12 @@ export function sendText(
   headers: Headers,
 ): void {
   if (response.headersSent || response.destroyed) return;
-  const length = typeof text === "string" ? Buffer.byteLength(text) : text.length;
-  response.writeHead(status, { "content-length": length, "x-request-id": requestId, ...headers });
+  const all: Record<string, string | number> = {
+    "content-length": typeof text === "string" ? Buffer.byteLength(text) : text.length,
+    "x-request-id": requestId,
+  };
+  for (const name in headers) all[name] = headers[name]!;
+  response.writeHead(status, all);
   response.end(text);
 }
 

@@ -4,7 +4,7 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import type { FinishReason } from "../protocol/completions.ts";
 import { countTokens, type ServedModel } from "./catalog.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
-import type { Answered, Floor, Order, Placed } from "./order.ts";
+import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
 import { attribute, logError, post, quoteOf } from "./posting.ts";
 import type { Refused } from "./refused.ts";
 
@@ -124,9 +124,10 @@ function produce(floor: Floor, { order, rate, worst }: Placed, delivery: Deliver
     floor.world,
     floor.timeouts,
     { account: key.account, model, rate, worst, signal: delivery.signal },
-    async () => {
+    async (model) => {
       const passages = await retrieve(floor, order, delivery.signal);
-      return { mode, messages, passages, maxTokens: worst.tokensOut, isStreamed: delivery.isStream, ...sampling };
+      const request = { model, mode, messages, passages, maxTokens: worst.tokensOut, isStreamed: delivery.isStream };
+      return sampling === noSampling ? request : { ...request, ...sampling };
     },
     delivery,
   );

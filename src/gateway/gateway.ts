@@ -19,6 +19,7 @@ import { Rhythm } from "./rhythm.ts";
 import { Router } from "./routes.ts";
 import { HttpDoor, type ServerOptions } from "./server.ts";
 import { modelView } from "./serviceRoutes.ts";
+import type { WebhookParts } from "./webhookRoutes.ts";
 import type { Workshop } from "./workshop.ts";
 
 /** What a composition root hands in. All but `world` and `ledger` may be left out: the endpoints concerned then say that it is not here. */
@@ -35,6 +36,7 @@ export interface GatewayParts {
   /** Bank payouts: a ledger on credit has them. */
   readonly payouts?: PayoutDesk;
   readonly statements?: StatementDesk;
+  readonly webhooks?: WebhookParts;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
   readonly workshop?: (gateway: Gateway) => Workshop;
   readonly version?: string;
@@ -81,7 +83,7 @@ export class Gateway {
     const startedMs = world.elapsedMs();
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
     const openAi = completionRoutes(this.floor, live);
-    const { datanets, journal, chain, epochs, payouts, statements, version = "0.1.0" } = parts;
+    const { datanets, journal, chain, epochs, payouts, statements, webhooks, version = "0.1.0" } = parts;
     const workshop = parts.workshop?.(this);
     const api = apiRoutes(this.floor, openAi, {
       datanets,
@@ -90,6 +92,7 @@ export class Gateway {
       epochs,
       payouts,
       statements,
+      webhooks,
       workshop,
       version,
       rhythm: this.floor.rhythm,

@@ -38,9 +38,12 @@ export interface Order {
   readonly sampling: Pick<EngineRequest, "temperature" | "topP" | "seed" | "stop">;
   /** The payer forbids opening the receipt: nothing is kept of the texts. */
   readonly isUnaudited: boolean;
-  readonly idempotency?: { readonly key: string; readonly bodyHash: Uint8Array };
+  readonly idempotency: { readonly key: string; readonly bodyHash: Uint8Array } | undefined;
   readonly createdMs: number;
 }
+
+/** Of a caller who leaves all of it to the model, as most do. */
+export const noSampling: Order["sampling"] = {};
 
 /** A finished execution, as it is answered and as it is stored under its idempotency key. */
 export interface Answered {

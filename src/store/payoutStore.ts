@@ -3,10 +3,12 @@ import { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { StatementStore } from "../ledger/issued.ts";
 import type { PayeeDetails, Payout, PayoutStore } from "../ledger/payouts.ts";
+import type { WebhookStore } from "../ledger/webhooks.ts";
 import { migrate } from "./migrate.ts";
 import { PostgresStatementStore } from "./statementStore.ts";
 import { storeRefusal } from "./storeErrors.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
+import { PostgresWebhookStore } from "./webhookStore.ts";
 
 /** Numbered and never changed once released. Bodies are JSON text; amounts in nano stand in them as decimal texts. */
 const steps: readonly string[] = [
@@ -14,6 +16,8 @@ const steps: readonly string[] = [
    CREATE TABLE payouts.payout (number integer PRIMARY KEY, status text NOT NULL, reference text NOT NULL, body text NOT NULL);`,
   `CREATE TABLE payouts.statement (number integer PRIMARY KEY, kind text NOT NULL, period text NOT NULL, party text NOT NULL, body text NOT NULL, UNIQUE (period, party, kind));
    CREATE INDEX statement_party ON payouts.statement (party, number);`,
+  `CREATE TABLE payouts.webhook (id text PRIMARY KEY, position bigserial, secret bytea NOT NULL, body text NOT NULL);
+   CREATE TABLE payouts.event (number integer PRIMARY KEY, type text NOT NULL, time_ms bigint NOT NULL, body text NOT NULL);`,
 ];
 
 const detailsSchema = z.object({
@@ -39,8 +43,9 @@ interface Row {
 }
 
 export interface OpenPayoutStore extends PayoutStore {
-  /** Statements stand in the same schema. */
+  /** These stand in the same schema. */
   readonly statements: StatementStore;
+  readonly webhooks: WebhookStore;
   close(): Promise<void>;
 }
 
@@ -67,11 +72,13 @@ class PostgresPayoutStore implements OpenPayoutStore {
   readonly #pool: Pool;
   readonly #ask: Ask;
   readonly statements: StatementStore;
+  readonly webhooks: WebhookStore;
 
   constructor(pool: Pool) {
     this.#pool = pool;
     this.#ask = asking(pool);
     this.statements = new PostgresStatementStore(pool);
+    this.webhooks = new PostgresWebhookStore(pool);
   }
 
   close(): Promise<void> {

@@ -20,8 +20,6 @@ export interface LlamaOptions extends Partial<LlamaSetup> {
 export class LlamaEngine implements Engine {
   readonly #options: LlamaOptions;
   #live: LlamaProcess | undefined;
-  /** Tired ones that finish what they have. */
-  readonly #retired = new Set<LlamaProcess>();
   #isClosed = false;
   #restarts = 0;
   #crashesInARow = 0;
@@ -103,7 +101,6 @@ export class LlamaEngine implements Engine {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#live?.end();
-    for (const retired of this.#retired) retired.end();
     this.#live = undefined;
   }
 
@@ -124,9 +121,7 @@ export class LlamaEngine implements Engine {
     const waitMs = isRecent ? Math.min(30_000, backoffMs * 2 ** (this.#crashesInARow - 1)) : 0;
     const live = new LlamaProcess({
       ...{ setup: setupOf(this.#options), startMs, waitMs },
-      onTired: () => this.#replace(live),
       onExit: (isCrash) => {
-        this.#retired.delete(live);
         if (this.#live === live) this.#live = undefined;
         if (!isCrash) return;
         this.#restarts++;
@@ -136,12 +131,6 @@ export class LlamaEngine implements Engine {
     });
     this.#live = live;
     return live;
-  }
-
-  #replace(live: LlamaProcess): void {
-    if (this.#live === live) this.#live = undefined;
-    this.#retired.add(live);
-    live.retire();
   }
 }
 

@@ -27,7 +27,7 @@ async function begin(setup: LlamaSetup): Promise<void> {
       // Each context has its own threads: a shared limit would let them wait for one another with timers.
       ...{ maxThreads: 0, logLevel: LlamaLogLevel.fatal },
     });
-    runner = new LlamaRunner(new LlamaPool(llama, setup, () => send({ type: "tired" })));
+    runner = new LlamaRunner(new LlamaPool(llama, setup));
     send({ type: "ready" });
   } catch (error) {
     send({ type: "unavailable", refusal: missing(error) });

@@ -3,6 +3,7 @@ import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel as NativeMod
 import type { StopSignal } from "../core/engine.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { END_OF_RECORD } from "../models/bpe.ts";
+import { projections } from "../models/llama.ts";
 import { type AdapterFile, type BaseFile, prepareAdapter, prepareBase } from "./llamaFiles.ts";
 import type { LlamaModel, LlamaSetup } from "./llamaProtocol.ts";
 import { tokenOf } from "./llamaToken.ts";
@@ -29,21 +30,18 @@ export interface Lease {
 export class LlamaPool {
   readonly #llama: Llama;
   readonly #setup: LlamaSetup;
-  readonly #onTired: () => void;
   readonly #bases = new Map<string, Promise<Result<LoadedBase>>>();
   readonly #adapters = new Map<string, Promise<Result<AdapterFile>>>();
   /** In the order in which they were used: the first was used least recently. */
   readonly #slots = new Map<string, Slot>();
+  /** One context or adapter comes or goes at a time, in the order in which that was decided. */
+  #changing: Promise<unknown> = Promise.resolve();
   #waiting: Waiter[] = [];
   #bytes = 0;
-  readonly #kept = new Set<string>();
-  #adapterBytes = 0;
 
-  /** `onTired` is told once more adapters were read than fit in memory: llama.cpp lets go of them with its process only. */
-  constructor(llama: Llama, setup: LlamaSetup, onTired: () => void) {
+  constructor(llama: Llama, setup: LlamaSetup) {
     this.#llama = llama;
     this.#setup = setup;
-    this.#onTired = onTired;
   }
 
   /** Waits for a sequence. An aborted wait ends with the refusal `cancelled`. */
@@ -81,7 +79,7 @@ export class LlamaPool {
     const still: Waiter[] = [];
     for (const waiter of this.#waiting.splice(0)) {
       const slot = this.#slots.get(waiter.key);
-      if (slot === undefined && this.#makeRoom(costOf(waiter))) this.#open(waiter);
+      if (slot === undefined && this.#makeRoom(waiter)) this.#open(waiter);
       const sequence = slot === undefined || slot.isClosing ? undefined : slot.free.pop();
       if (slot === undefined || sequence === undefined) still.push(waiter);
       else waiter.grant(ok(this.#leaseOf(waiter.base, slot, sequence)));
@@ -97,16 +95,18 @@ export class LlamaPool {
   }
 
   async #release(slot: Slot, sequence: LlamaContextSequence): Promise<void> {
-    await sequence.clearHistory();
+    await sequence.clearHistory().catch(() => {
+      slot.isClosing = true;
+    });
     slot.users--;
     slot.free.push(sequence);
     if (slot.isClosing && slot.users === 0) this.#close(slot);
     this.#pump();
   }
 
-  /** Closes idle contexts until so much more fits; where none is idle, the least recently used takes no new requests. */
-  #makeRoom(bytes: number): boolean {
-    while (this.#slots.size > 0 && this.#bytes + bytes > this.#setup.memoryBytesMax) {
+  /** Closes idle contexts until one more fits; where none is idle, the least recently used takes no new requests. */
+  #makeRoom(waiter: Waiter): boolean {
+    while (this.#slots.size > 0 && this.#bytesWith(waiter) > this.#setup.memoryBytesMax) {
       const open = [...this.#slots.values()].filter((slot) => slot.context !== undefined);
       const idle = open.find((slot) => slot.users === 0);
       if (idle !== undefined) this.#close(idle);
@@ -119,20 +119,36 @@ export class LlamaPool {
     return true;
   }
 
+  /** Each context plans for the graph nodes of all adapters that are loaded, so that memory grows with the square of the contexts. */
+  #bytesWith(waiter: Waiter): number {
+    const contexts = this.#slots.size + 1;
+    const nodes = NODES_PER_PROJECTION * projections.length * waiter.base.shape.layers;
+    return this.#bytes + costOf(waiter) + contexts * contexts * nodes * NODE_BYTES;
+  }
+
   #close(slot: Slot): void {
     this.#slots.delete(slot.key);
     this.#bytes -= slot.bytes;
-    void slot.context?.dispose();
+    const { context, adapter } = slot;
+    if (context === undefined) return;
+    void this.#change(async () => {
+      const { model } = context;
+      await context.dispose();
+      if (adapter !== undefined) await freeAdapter(model, adapter.path);
+    });
+  }
+
+  /** llama.cpp walks over a base's adapters in a thread of its own when a context is made and when it first decodes, and guards them by nothing. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#changing.then(work);
+    this.#changing = done.catch(() => {});
+    return done;
   }
 
   #open(waiter: Waiter): void {
+    const { key, adapter } = waiter;
     const slot: Slot = {
-      key: waiter.key,
-      bytes: costOf(waiter),
-      free: [],
-      users: 0,
-      isClosing: false,
-      context: undefined,
+      ...{ key, adapter, bytes: costOf(waiter), free: [], users: 0, isClosing: false, context: undefined },
     };
     this.#slots.set(slot.key, slot);
     this.#bytes += slot.bytes;
@@ -150,24 +166,18 @@ export class LlamaPool {
   /** What went wrong, if anything did. */
   async #fill(slot: Slot, { base, adapter }: Waiter): Promise<string | undefined> {
     try {
-      const context = await makeContext(base, base.threads, this.#setup.sequences, adapter?.path);
-      slot.context = context;
-      slot.free.push(...Array.from({ length: this.#setup.sequences }, () => context.getSequence()));
+      await this.#change(async () => {
+        const context = await makeContext(base, base.threads, this.#setup.sequences, adapter?.path);
+        const sequences = Array.from({ length: this.#setup.sequences }, () => context.getSequence());
+        await sequences[0]?.evaluateWithoutGeneratingNewTokens([tokenOf(END_OF_RECORD)]);
+        await sequences[0]?.clearHistory();
+        slot.free.push(...sequences);
+        slot.context = context;
+      });
+      return undefined;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
-    if (adapter !== undefined) this.#count(adapter);
-    return undefined;
-  }
-
-  /** llama.cpp keeps each adapter by its path, with or without a context. */
-  #count({ path, bytes }: AdapterFile): void {
-    if (this.#kept.has(path)) return;
-    this.#kept.add(path);
-    const before = this.#adapterBytes;
-    this.#adapterBytes += bytes;
-    const max = this.#setup.memoryBytesMax;
-    if (before <= max && this.#adapterBytes > max) this.#onTired();
   }
 
   async #load(folder: string): Promise<Result<LoadedBase>> {
@@ -194,10 +204,15 @@ export class LlamaPool {
 /** A second thread must earn its core: requests to other models would have had it. */
 const THREAD_GAIN_MIN = 1.3;
 const MEASURED_TOKENS = 24;
-const BATCH_TOKENS_MAX = 512;
+/** As many as a prompt is read in at once: what a context reserves for a batch is most of what it takes. */
+const BATCH_TOKENS_MAX = 128;
+/** llama.cpp's `graph_max_nodes`, and what a node took of memory. */
+const NODES_PER_PROJECTION = 6;
+const NODE_BYTES = 2_048;
 
 interface Slot {
   readonly key: string;
+  readonly adapter: AdapterFile | undefined;
   readonly bytes: number;
   readonly free: LlamaContextSequence[];
   users: number;
@@ -262,6 +277,26 @@ function makeContext(
     ...{ flashAttention: false, failedCreationRemedy: false },
     ...(adapter === undefined ? {} : { lora: { adapters: [{ filePath: adapter, scale: 1 }] } }),
   });
+}
+
+/**
+ * node-llama-cpp keeps adapters, by path, until their base goes, and llama.cpp makes every context larger for each of them. So an adapter whose context
+ * is gone is freed through what the library keeps to itself; a test says if another version of it has changed that.
+ */
+async function freeAdapter(model: NativeModel, path: string): Promise<void> {
+  const adapters = keptAdapters(model);
+  const adapter: unknown = adapters?.get(path);
+  const dispose: unknown =
+    typeof adapter === "object" && adapter !== null ? Reflect.get(adapter, "dispose") : undefined;
+  if (typeof dispose !== "function") return;
+  adapters?.delete(path);
+  await dispose.call(adapter);
+}
+
+/** The adapters in memory, by path. */
+export function keptAdapters(model: NativeModel): Map<unknown, unknown> | undefined {
+  const adapters: unknown = Reflect.get(model, "_loraAdapters");
+  return adapters instanceof Map ? adapters : undefined;
 }
 
 /** One attempt for all who ask meanwhile; what failed is tried again next time. */

@@ -21,7 +21,6 @@ export interface LlamaProcessPlan {
   readonly waitMs: number;
   /** `isCrash` is false where it was told to end. */
   onExit(isCrash: boolean): void;
-  onTired(): void;
 }
 
 /** One life of the child process and the runs in it. */
@@ -31,10 +30,9 @@ export class LlamaProcess {
   readonly #child: ChildProcess;
   readonly #runs = new Map<number, LlamaRun>();
   #ids = 0;
-  #isRetired = false;
   #isEnding = false;
 
-  constructor({ setup, startMs, waitMs, onExit, onTired }: LlamaProcessPlan) {
+  constructor({ setup, startMs, waitMs, onExit }: LlamaProcessPlan) {
     const [module, execArgv] = childModule();
     this.#child = fork(module, [], { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"] });
     let said = "";
@@ -49,7 +47,6 @@ export class LlamaProcess {
       this.#child.on("message", (message: FromLlama) => {
         if (message.type === "ready") setTimeout(() => resolve(undefined), waitMs);
         else if (message.type === "unavailable") resolve(message.refusal);
-        else if (message.type === "tired") onTired();
         else this.#take(message);
         if (message.type === "ready" || message.type === "unavailable") clearTimeout(timer);
       });
@@ -86,12 +83,6 @@ export class LlamaProcess {
     };
   }
 
-  /** Ends as soon as its runs are over. */
-  retire(): void {
-    this.#isRetired = true;
-    if (this.#runs.size === 0) this.end();
-  }
-
   /** Ends now: it holds nothing. */
   end(): void {
     this.#isEnding = true;
@@ -104,9 +95,7 @@ export class LlamaProcess {
 
   #over(id: number): void {
     this.#runs.delete(id);
-    if (this.#runs.size > 0) return;
-    this.#hold(false);
-    if (this.#isRetired) this.end();
+    if (this.#runs.size === 0) this.#hold(false);
   }
 
   #loseAll(refusal: Refusal): void {

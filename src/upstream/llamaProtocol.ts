@@ -11,8 +11,6 @@ export type ToLlama =
 export type FromLlama =
   | { readonly type: "ready" }
   | { readonly type: "unavailable"; readonly refusal: Refusal }
-  /** It keeps more adapters than it should: new work belongs in a fresh process. */
-  | { readonly type: "tired" }
   | { readonly type: "events"; readonly id: number; readonly events: readonly EngineEvent[]; readonly isOver: boolean }
   | { readonly type: "scored"; readonly id: number; readonly score: Result<Score> };
 
@@ -36,7 +34,7 @@ export interface LlamaSetup {
   readonly cacheFolder: string;
   /** How weights are held: `auto` is F32 for small models and Q8_0 for large ones. */
   readonly weights: "auto" | "F32" | "F16" | "Q8_0";
-  /** Contexts and adapters may take so much; the base itself is mapped from disk and not counted. One context is always allowed. */
+  /** Contexts and their adapters may take so much; the base itself is mapped from disk and not counted. One context is always allowed. */
   readonly memoryBytesMax: number;
   /** Requests that one model runs side by side, in one batch. */
   readonly sequences: number;

@@ -8,7 +8,7 @@ import type { LlamaModel, Score, ScoreRequest } from "./llamaProtocol.ts";
 import { tokenOf } from "./llamaToken.ts";
 import { StopText } from "./stopText.ts";
 
-/** Prompt tokens after which a cancelled run notices. */
+/** Prompt tokens after which a cancelled run notices; a context's batch holds as many. */
 const PROMPT_STEP_TOKENS = 128;
 /** Left for the answer, of the context, where passages would take all of it. */
 const ANSWER_PART = 1 / 4;

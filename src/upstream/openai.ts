@@ -56,7 +56,7 @@ export class OpenAiEngine implements Engine {
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       const path = `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`;
-      const body = JSON.stringify(wireRequest(request));
+      const body = wireRequest(request);
       this.#pool.dispatch({ method: "POST", path, headers: this.#headers, body }, inbox);
       await inbox.head();
       if (inbox.status !== 200) yield [{ type: "failed", refusal: await refusalOfStatus(inbox) }];

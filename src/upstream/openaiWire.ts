@@ -89,22 +89,24 @@ function isPlain(text: string): boolean {
   return true;
 }
 
-/** Servers that know nothing of records see the passages in a system message of their own. */
-export function wireRequest(request: EngineRequest): object {
+/** The request's body, as JSON. Servers that know nothing of records see the passages in a system message of their own. */
+export function wireRequest(request: EngineRequest): string {
   const { messages, passages, mode, maxTokens, isStreamed, temperature, topP, seed, stop } = request;
+  const seen = passages.length === 0 ? messages : [{ role: "system", content: grounded(passages) }, ...messages];
+  const said =
+    mode === "chat" ? `"messages":${JSON.stringify(seen)}` : `"prompt":${JSON.stringify(messages[0]?.content ?? "")}`;
+  let text = `{"model":${JSON.stringify(request.model)},${said},"max_tokens":${maxTokens}`;
+  if (isStreamed) text += `,"stream":true,"stream_options":{"include_usage":true}`;
+  if (temperature !== undefined) text += `,"temperature":${temperature}`;
+  if (topP !== undefined) text += `,"top_p":${topP}`;
+  if (seed !== undefined) text += `,"seed":${seed}`;
+  if (stop !== undefined) text += `,"stop":${JSON.stringify(stop)}`;
+  return `${text}}`;
+}
+
+function grounded(passages: EngineRequest["passages"]): string {
   const context = passages.map((passage) => `[${passage.title}] (${passage.source})\n${passage.text}`).join("\n\n");
-  const grounded = `Answer from these records where they help, and say so where they do not:\n\n${context}`;
-  const system = passages.length === 0 ? [] : [{ role: "system", content: grounded }];
-  return {
-    model: request.model,
-    ...(mode === "chat" ? { messages: [...system, ...messages] } : { prompt: messages[0]?.content ?? "" }),
-    max_tokens: maxTokens,
-    ...(isStreamed ? { stream: true, stream_options: { include_usage: true } } : {}),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topP === undefined ? {} : { top_p: topP }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(stop === undefined ? {} : { stop }),
-  };
+  return `Answer from these records where they help, and say so where they do not:\n\n${context}`;
 }
 
 interface ChunkRead {

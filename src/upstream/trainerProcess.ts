@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { Socket } from "node:net";
 import { type Result, refuse } from "../core/result.ts";
 import type { Done, FromTrainer, Progress, ToTrainer, Work } from "../models/training/trainerProtocol.ts";
 
@@ -90,7 +91,8 @@ export class TrainerProcess {
 
   /** Only work keeps this process from ending. */
   #hold(isBusy: boolean): void {
-    for (const held of [this.#child, this.#child.channel]) {
+    const { channel, stderr } = this.#child;
+    for (const held of [this.#child, channel, stderr instanceof Socket ? stderr : undefined]) {
       if (isBusy) held?.ref();
       else held?.unref();
     }

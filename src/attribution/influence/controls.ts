@@ -72,7 +72,8 @@ export function trak(dimensions: number, seed: number, damping = 0.1): Influence
     const kernel = new Float64Array(dimensions * dimensions);
     for (const feature of features)
       for (let i = 0; i < dimensions; i++)
-        for (let j = 0; j <= i; j++) kernel[i * dimensions + j] = kernel[i * dimensions + j]! + feature[i]! * feature[j]!;
+        for (let j = 0; j <= i; j++)
+          kernel[i * dimensions + j] = kernel[i * dimensions + j]! + feature[i]! * feature[j]!;
     let trace = 0;
     for (let i = 0; i < dimensions; i++) trace += kernel[i * (dimensions + 1)]!;
     const lambda = trace > 0 ? (damping * trace) / dimensions : 1;

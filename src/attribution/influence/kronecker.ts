@@ -153,7 +153,11 @@ interface FittedModule extends Omit<ModuleFactors, "queryScales"> {
   readonly moments: Float64Array;
 }
 
-function fitModule({ name, rank, out, inputs, outputs }: ModuleCurvature, tokens: number, damping: number): FittedModule {
+function fitModule(
+  { name, rank, out, inputs, outputs }: ModuleCurvature,
+  tokens: number,
+  damping: number,
+): FittedModule {
   const [a, g] = [symmetricEigen(inputs, rank), symmetricEigen(outputs, out)];
   const products = new Float64Array(out * rank);
   for (let i = 0; i < out; i++)
@@ -194,12 +198,18 @@ function prepare(module: ModuleFactors, gradient: Float32Array): Float64Array {
 }
 
 /** Q_G · gradient · Q_Aᵀ: a gradient [out, rank] in the eigenbasis. */
-function rotate({ rank, out, inputBasis, outputBasis }: Omit<ModuleFactors, "queryScales">, gradient: Float32Array): Float64Array {
+function rotate(
+  { rank, out, inputBasis, outputBasis }: Omit<ModuleFactors, "queryScales">,
+  gradient: Float32Array,
+): Float64Array {
   const turned = multiplyTransposed(outputBasis, transpose(gradient, out, rank), out, rank);
   return multiplyTransposed(turned, inputBasis, out, rank);
 }
 
-function gradientOf(gradients: Gradients, { name, out, rank }: { name: string; out: number; rank: number }): Float32Array {
+function gradientOf(
+  gradients: Gradients,
+  { name, out, rank }: { name: string; out: number; rank: number },
+): Float32Array {
   const gradient = gradients.get(name);
   assert(gradient !== undefined && gradient.length === out * rank, `${name} has a gradient of its own shape`);
   return gradient;

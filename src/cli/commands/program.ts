@@ -25,6 +25,7 @@ import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
 import { demoCommand, upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
+import { webhookCommands } from "./webhook.ts";
 
 /** Every command, in the order of the help text. */
 export const commands: readonly CliCommand[] = [
@@ -39,7 +40,7 @@ export const commands: readonly CliCommand[] = [
   ...accountCommands,
   ...epochCommands,
   claimCommand,
-  ...[...statementCommands, ...payoutCommands],
+  ...[...statementCommands, ...payoutCommands, ...webhookCommands],
   verifyCommand,
   probeCommand,
   attributeCommand,
@@ -57,6 +58,7 @@ const groups: Readonly<Record<string, string>> = {
   statement: "Monthly statements and credit notes",
   payout: "Bank payouts of a ledger on credit",
   payee: "How payees are paid by bank",
+  webhook: "Who is told of what happens",
   binding: "External identities and whom they are bound to",
 };
 

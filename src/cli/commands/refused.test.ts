@@ -157,6 +157,18 @@ statement list      | 2027-01                                           | 64 inv
 statement show      |                                                   | 64 invalid_request | missing required argument
 statement show      | zero                                              | 64 invalid_request | <number> must be
 statement show      | 1 2                                               | 64 invalid_request | too many arguments
+webhook add         |                                                   | 64 invalid_request | missing required argument
+webhook add         | https://example.org --type everything             | 64 invalid_request | --type
+webhook add         | https://example.org --account me                  | 64 invalid_request | --account
+webhook list        | 1                                                 | 64 invalid_request | too many arguments
+webhook list        | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+webhook list        |                                                   | 66 not_found       | 
+webhook remove      |                                                   | 64 invalid_request | missing required argument
+webhook remove      | all                                               | 64 invalid_request | <id>
+webhook remove      | whk_000000000000000000000000 --force              | 64 invalid_request | unknown option
+webhook resume      |                                                   | 64 invalid_request | missing required argument
+webhook resume      | first                                             | 64 invalid_request | <id>
+webhook resume      | whk_000000000000000000000000 --from start         | 64 invalid_request | --from
 payee forget        |                                                   | 64 invalid_request | missing required argument
 payee forget        | alice                                             | 64 invalid_request | <payee> must be
 payee forget        | 0x1212121212121212121212121212121212121212121212121212121212121212 more | 64 invalid_request | too many arguments

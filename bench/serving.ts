@@ -120,7 +120,7 @@ interface Answer {
 
 async function answer(engine: LlamaEngine, model: string, maxTokens = ANSWER_TOKENS): Promise<Answer> {
   const request: EngineRequest = {
-    ...{ model, mode: "chat", passages: [], maxTokens, isStreamed: true, temperature: 1, seed: 1 },
+    ...{ model, mode: "chat", passages: [], maxTokens, isStreamed: true },
     messages: [{ role: "user", content: QUESTION }],
   };
   const startedMs = performance.now();
@@ -150,7 +150,8 @@ async function timed(
   const worker = async (): Promise<void> => {
     while (next < count) {
       const model = models[next++ % models.length] ?? "";
-      tokens += (await answer(engine, model)).tokensOut;
+      const { tokensOut } = await answer(engine, model);
+      tokens += tokensOut;
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));

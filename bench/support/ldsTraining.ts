@@ -22,9 +22,10 @@ export async function fineTune(
   examples: readonly EncodedExample[],
   seed: number,
   changes: Partial<TrainingOptions> = {},
+  initialSeed = seed,
 ): Promise<Tensors> {
   const { machine, shape, base } = world;
-  const tensors = initialLora(shape, worldLora, seed);
+  const tensors = initialLora(shape, worldLora, initialSeed);
   const model = { shape, weights: base, adapter: { lora: worldLora, tensors } };
   const ports = {
     nowMs: () => performance.now(),

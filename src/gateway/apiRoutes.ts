@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { accountRoutes } from "./accountRoutes.ts";
+import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -36,6 +37,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
   const routes: Route[] = [
     ...serviceRoutes(floor, parts),
     ...receiptRoutes(floor),
+    ...correctionRoutes(floor),
     ...accountRoutes(floor),
     ...epochRoutes(floor, parts),
     ...(parts.webhooks === undefined ? [] : webhookRoutes(floor, parts.webhooks)),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
+import { correctionSchema } from "../../src/protocol/corrections.ts";
 import { claimSchema } from "../../src/protocol/epochs.ts";
 import { bankPayoutSchema, payoutPlanSchema } from "../../src/protocol/payouts.ts";
 import { ask, endAll, folder, type Program, run, start } from "./program.ts";
@@ -61,6 +62,18 @@ test("a ledger on credit starts no chain, and takes the same questions", async (
   const content = "How is the office kettle descaled?";
   const answer = await client.chat.completions.create({ model, messages: [{ role: "user", content }] });
   expect(answer.choices[0]?.message.content).toMatch(/vinegar|citric|kettle/i);
+});
+
+test("a receipt is given back once under a key, and its payees give back what they got", async () => {
+  const list = z.object({ data: z.array(z.object({ id: z.string(), fee: z.object({ own: z.number() }) })) });
+  const { data: receipts } = list.parse(await (await fetch(`${url}/api/receipts`)).json());
+  const [receipt] = receipts;
+  const give = ["receipt", "correct", receipt?.id ?? "", "--reason", "refund", "--refund", "0.000000009"] as const;
+  const [once, again] = [await cli(...give, "--once", "case 1"), await cli(...give, "--once", "case 1")];
+  expect(again).toEqual(once);
+  const { refund, legs } = correctionSchema.parse(once);
+  expect(refund).toBe(9);
+  expect(legs.reduce((sum, { amount }) => sum + amount, 0)).toBe(-9);
 });
 
 test("credits are accrued, then funded, then settled, each by a reference and in order", async () => {

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
+import { correctionBody, correctionSchema } from "../../protocol/corrections.ts";
 import { type ReceiptView, receiptDetailSchema, receiptListSchema } from "../../protocol/receipts.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
-import { count, flag, receiptId, wholeNumber } from "./inputs.ts";
+import { count, flag, openAmount, receiptId, wholeNumber, wholeText } from "./inputs.ts";
 
 export type ReceiptDetail = z.infer<typeof receiptDetailSchema>;
 
@@ -58,7 +59,45 @@ const list = command({
   },
 });
 
-export const receiptCommands: readonly CliCommand[] = [show, list];
+const correct = command({
+  path: "receipt correct",
+  summary: "Give back all or part of a receipt",
+  arguments: [["<id>", "the receipt's id, or the answer's"]],
+  options: [
+    ["--reason <why>", "refund, chargeback, lateMeter or dispute"],
+    ["--refund <open>", "an amount of OPEN; all of its own fee where it is left out"],
+    ["--note <text>", "kept by the node; the journal holds its hash"],
+    ["--once <text>", "the same text again corrects nothing more"],
+  ],
+  examples: [
+    'openledger receipt correct 0x5f0c… --reason refund --note "answered twice"',
+    "openledger receipt correct 0x5f0c… --reason dispute --refund 0.0001 --once case-17",
+  ],
+  input: z.object({
+    ...{ id: receiptId, reason: correctionBody.shape.reason, refund: openAmount.optional() },
+    ...{ note: z.string().max(2_000).default(""), once: wholeText.max(200).optional() },
+  }),
+  run: async ({ id, reason, refund, note, once }, { client: open, output, world }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const body = { reason, note, key: once ?? world.randomId(), ...(refund === undefined ? {} : { refund }) };
+    const made = await client.value.post(`/api/receipts/${id}/corrections`, body, correctionSchema);
+    if (made.ok) {
+      const { seq, refund: back, earned, legs } = made.value;
+      output.line(`entry ${seq}: ${formatOpen(back + earned)} OPEN given back`);
+      output.table(
+        legs.map(({ role, payee, label, amount }) => ({
+          role,
+          payee: label ?? payee,
+          OPEN: formatOpen(BigInt(amount)),
+        })),
+      );
+    }
+    return made;
+  },
+});
+
+export const receiptCommands: readonly CliCommand[] = [show, list, correct];
 
 export function showReceipt(receipt: ReceiptView, output: Output): void {
   const { id, seq, timeMs, fee, usage, rate, unattributed, operator } = receipt;

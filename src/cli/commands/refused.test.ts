@@ -169,6 +169,9 @@ webhook remove      | whk_000000000000000000000000 --force              | 64 inv
 webhook resume      |                                                   | 64 invalid_request | missing required argument
 webhook resume      | first                                             | 64 invalid_request | <id>
 webhook resume      | whk_000000000000000000000000 --from start         | 64 invalid_request | --from
+receipt correct     |                                                   | 64 invalid_request | missing required argument
+receipt correct     | 0x00000000000000000000000000000000 --reason whim  | 64 invalid_request | --reason
+receipt correct     | 0x00000000000000000000000000000000 --reason refund | 66 not_found       | there is no receipt
 payee forget        |                                                   | 64 invalid_request | missing required argument
 payee forget        | alice                                             | 64 invalid_request | <payee> must be
 payee forget        | 0x1212121212121212121212121212121212121212121212121212121212121212 more | 64 invalid_request | too many arguments

@@ -1,0 +1,191 @@
+import { attributeText } from "../attribution/attribute.ts";
+import { ok, type Result } from "../core/result.ts";
+import type { CorpusIndex } from "../models/corpusIndex.ts";
+import type { EvaluationTask } from "../models/training/evaluation.ts";
+import type { TrainingExample } from "../models/training/task.ts";
+import type { Evaluator } from "./evaluator.ts";
+
+/** Base and model side by side on what neither has learnt from, datanet by datanet. */
+export interface Evaluation {
+  readonly timeMs: number;
+  /** The checkpoint that was measured; absent: the result. */
+  readonly step?: number;
+  readonly parts: readonly EvaluationPart[];
+}
+
+export interface EvaluationPart {
+  /** A datanet, or the file that was trained on. */
+  readonly name: string;
+  readonly version?: number;
+  readonly examples: number;
+  readonly base: Measured;
+  readonly model: Measured;
+  /** Some of the answers, to be read side by side. */
+  readonly samples: readonly Sample[];
+}
+
+export interface Measured {
+  /** Mean nats a token over all held-out targets. */
+  readonly loss: number;
+  readonly tokens: number;
+  /** Answers that were generated; the two shares below are over these. */
+  readonly answers: number;
+  /** Share of answers that are the expected one, apart from case, white space and a last mark; absent without expected answers. */
+  readonly exactMatch?: number;
+  /** Share of the bits of all answers that spans of the datanet explain; absent without a datanet. */
+  readonly grounding?: number;
+}
+
+export interface Sample {
+  readonly record: string;
+  readonly prompt: string;
+  readonly expected: string;
+  readonly base: string;
+  readonly model: string;
+}
+
+/** Weights to measure: a base's folder, and an adapter's where there is one. */
+export interface Weights {
+  readonly base: string;
+  readonly adapter?: string;
+}
+
+/** Generates one answer, always the likeliest token. */
+export interface Answers {
+  answer(weights: Weights, prompt: Prompt, signal: AbortSignal): Promise<Result<string>>;
+}
+
+export interface Prompt {
+  readonly mode: "chat" | "text";
+  readonly messages: readonly { readonly role: "system" | "user" | "assistant"; readonly content: string }[];
+  readonly maxTokens: number;
+}
+
+export interface PartTask {
+  readonly name: string;
+  readonly version?: number;
+  readonly heldOut: readonly TrainingExample[];
+  /** Of the datanet's records; absent for a file. */
+  readonly index?: CorpusIndex;
+}
+
+export interface EvaluationPlan {
+  readonly base: Weights;
+  readonly model: Weights;
+  readonly sequenceTokens: number;
+  /** Examples of each part whose loss is measured, and for how many answers are generated. */
+  readonly lossesMax: number;
+  readonly answersMax: number;
+  readonly answerTokensMax: number;
+}
+
+const SAMPLES_MAX = 5;
+const SAMPLE_CHARACTERS_MAX = 600;
+
+/** Refuses as the evaluator and the answers do. */
+export async function evaluatePart(
+  part: PartTask,
+  plan: EvaluationPlan,
+  { evaluator, answers }: { readonly evaluator: Evaluator; readonly answers: Answers },
+  signal: AbortSignal,
+): Promise<Result<EvaluationPart>> {
+  const { name, version, heldOut, index } = part;
+  const examples = heldOut.slice(0, plan.lossesMax);
+  const prompts = heldOut.slice(0, plan.answersMax).map((example) => promptOf(example, plan.answerTokensMax));
+  const measured: Measured[] = [];
+  const texts: string[][] = [];
+  for (const weights of [plan.base, plan.model]) {
+    const task: EvaluationTask = { ...weights, examples, sequenceTokens: plan.sequenceTokens };
+    const losses = await evaluator.losses(task, signal);
+    if (!losses.ok) return losses;
+    const said: string[] = [];
+    for (const { prompt } of prompts) {
+      const answer = await answers.answer(weights, prompt, signal);
+      if (!answer.ok) return answer;
+      said.push(answer.value);
+    }
+    texts.push(said);
+    const tokens = losses.value.reduce((sum, one) => sum + one.tokens, 0);
+    const loss = losses.value.reduce((sum, one) => sum + one.loss, 0) / Math.max(1, tokens);
+    measured.push({ loss, tokens, ...scores(said, prompts, index) });
+  }
+  const samples = prompts.slice(0, SAMPLES_MAX).map(({ record, shown, expected }, i) => ({
+    ...{ record, prompt: cut(shown), expected: cut(expected), base: cut(texts[0]![i]!), model: cut(texts[1]![i]!) },
+  }));
+  return ok({
+    ...{ name, examples: examples.length, base: measured[0]!, model: measured[1]!, samples },
+    ...(version === undefined ? {} : { version }),
+  });
+}
+
+/**
+ * How much of some answers is supported by a datanet: the share of their bits that maximal spans of its records explain (see `attribution/spans.ts`).
+ * 0 for answers without any text.
+ */
+export function groundingScore(index: CorpusIndex, texts: readonly string[]): number {
+  let [explained, total] = [0, 0];
+  for (const text of texts) {
+    const { explainedUnits, totalUnits } = attributeText(index, text);
+    explained += explainedUnits;
+    total += totalUnits;
+  }
+  return total === 0 ? 0 : explained / total;
+}
+
+/** The same words, apart from case, white space and a mark at the end. */
+export function isSameAnswer(a: string, b: string): boolean {
+  return plainAnswer(a) === plainAnswer(b);
+}
+
+interface Asked {
+  readonly record: string;
+  readonly prompt: Prompt;
+  readonly shown: string;
+  readonly expected: string;
+  /** A question with an answer of its own, and not a text to be continued. */
+  readonly isQuestion: boolean;
+}
+
+/** A conversation up to its last answer; of a plain text the first third, to be continued. */
+function promptOf(example: TrainingExample, maxTokens: number): Asked {
+  const { record } = example;
+  if ("text" in example) {
+    const at = Math.max(1, Math.floor(example.text.length / 3));
+    const content = example.text.slice(0, at);
+    const prompt: Prompt = { mode: "text", messages: [{ role: "user", content }], maxTokens };
+    return { record, prompt, shown: content, expected: example.text.slice(at), isQuestion: false };
+  }
+  const last = example.messages.findLastIndex(({ role }) => role === "assistant");
+  const messages = example.messages.slice(0, Math.max(0, last));
+  const shown = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  return {
+    ...{ record, prompt: { mode: "chat", messages, maxTokens }, shown, isQuestion: true },
+    expected: example.messages[last]?.content ?? "",
+  };
+}
+
+function scores(
+  said: readonly string[],
+  asked: readonly Asked[],
+  index: CorpusIndex | undefined,
+): Pick<Measured, "answers" | "exactMatch" | "grounding"> {
+  const questions = asked.filter(({ isQuestion }) => isQuestion).length;
+  const same = asked.filter(({ expected, isQuestion }, i) => isQuestion && isSameAnswer(said[i]!, expected)).length;
+  return {
+    answers: said.length,
+    ...(questions === 0 ? {} : { exactMatch: same / questions }),
+    ...(index === undefined || said.length === 0 ? {} : { grounding: groundingScore(index, said) }),
+  };
+}
+
+function plainAnswer(text: string): string {
+  return text
+    .trim()
+    .replace(/\s+/g, " ")
+    .replace(/[.!?]$/, "")
+    .toLowerCase();
+}
+
+function cut(text: string): string {
+  return text.length > SAMPLE_CHARACTERS_MAX ? `${text.slice(0, SAMPLE_CHARACTERS_MAX)}…` : text;
+}

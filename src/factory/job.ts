@@ -1,0 +1,113 @@
+import type { Hex } from "../core/bytes.ts";
+import type { Prices } from "../core/quote.ts";
+import type { Refusal } from "../core/result.ts";
+import type { TrainingOptions } from "../models/training/task.ts";
+import type { Estimate } from "./estimate.ts";
+import type { Evaluation } from "./evaluation.ts";
+
+/** A training that somebody ordered, as it is kept: everything that is needed to do it again, and what came of it. */
+export interface Job {
+  /** `ftjob-` and 24 hex digits. */
+  readonly id: string;
+  readonly account: string;
+  readonly createdMs: number;
+  /** Of the order, so that the same idempotency key with another order is told apart. */
+  readonly orderHash: Hex;
+  readonly status: JobStatus;
+  readonly base: { readonly name: string; readonly hash: Hex };
+  readonly source: TrainingSource;
+  readonly options: TrainingOptions;
+  readonly heldOutShare: number;
+  readonly suffix?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** How the result is to be served once it is there; absent: not at all. */
+  readonly deploy?: DeployWish;
+  readonly estimate: Estimate;
+  readonly startedMs?: number;
+  readonly finishedMs?: number;
+  readonly error?: Refusal;
+  readonly progress?: Progress;
+  readonly checkpoints: readonly Checkpoint[];
+  readonly result?: JobResult;
+  readonly evaluations: readonly Evaluation[];
+  readonly deployments: readonly Deployment[];
+}
+
+export const jobStatuses = ["queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
+export type JobStatus = (typeof jobStatuses)[number];
+
+export type TrainingSource =
+  | { readonly kind: "file"; readonly file: string; readonly validation?: string }
+  | { readonly kind: "datanets"; readonly datanets: readonly DatanetRef[] };
+
+export interface DatanetRef {
+  readonly name: string;
+  readonly version: number;
+  /** The version's id: what its asset is registered by. */
+  readonly id: Hex;
+  readonly licence: string;
+  readonly records: number;
+}
+
+export interface DeployWish {
+  readonly name?: string;
+  readonly royalty?: Prices;
+  /** Part of the model's own share that flows to what it was made from. */
+  readonly parentsBps?: number;
+}
+
+export interface Progress {
+  readonly step: number;
+  readonly steps: number;
+  /** Mean nats a token of the last step. */
+  readonly loss?: number;
+  readonly tokensPerSecond?: number;
+}
+
+export interface Checkpoint {
+  readonly step: number;
+  readonly timeMs: number;
+  readonly trainLoss?: number;
+  readonly heldOutLoss?: number;
+  /** Its weights lie in the job's folder and can be served; older ones are dropped. */
+  readonly isKept: boolean;
+}
+
+export interface JobResult {
+  /** sha256 over the result's tensors: the same data, options, seed, base and build give the same. */
+  readonly hash: Hex;
+  readonly kind: "adapter" | "model";
+  readonly steps: number;
+  readonly trainedTokens: number;
+  readonly heldOutLoss?: number;
+  readonly reason: "done" | "early_stop" | "imported";
+  /** What computed it: program, runtime and threads. */
+  readonly build: string;
+}
+
+/** A served model that a job made. */
+export interface Deployment {
+  readonly name: string;
+  /** The checkpoint that is served; absent: the result. */
+  readonly step?: number;
+  /** 32-byte asset id. */
+  readonly asset: Hex;
+  readonly hash: Hex;
+  readonly royalty: Prices;
+  readonly parentsBps: number;
+  readonly createdMs: number;
+}
+
+export interface JobEvent {
+  /** From 1, without gaps. */
+  readonly number: number;
+  readonly timeMs: number;
+  readonly level: "info" | "warn" | "error";
+  readonly message: string;
+  /** Figures, where the event carries some. */
+  readonly data?: Readonly<Record<string, number | string>>;
+}
+
+export function isOver({ status }: Pick<Job, "status">): boolean {
+  return status === "succeeded" || status === "failed" || status === "cancelled";
+}

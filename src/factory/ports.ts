@@ -1,0 +1,83 @@
+import type { Hex } from "../core/bytes.ts";
+import type { Result } from "../core/result.ts";
+import type { DatanetStore } from "../datanets/store.ts";
+import type { Tokenizer } from "../models/bpe.ts";
+import type { CorpusIndex } from "../models/corpusIndex.ts";
+import type { LlamaShape } from "../models/llama.ts";
+import type { TrainingPrices } from "./estimate.ts";
+import type { Answers } from "./evaluation.ts";
+import type { Evaluator } from "./evaluator.ts";
+import type { DatanetRef, Deployment, Job } from "./job.ts";
+import type { FactoryStore } from "./store.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** All that the factory reaches; the composition root hands it in. */
+export interface FactoryPorts {
+  readonly store: FactoryStore;
+  readonly trainer: Trainer;
+  readonly evaluator: Evaluator;
+  readonly answers: Answers;
+  readonly bases: Bases;
+  readonly datanets: Pick<DatanetStore, "datanet" | "version" | "versionRecords">;
+  readonly folders: JobFolders;
+  readonly shop: Shop;
+  /** What a training on these datanets is charged per million tokens. */
+  prices(datanets: readonly DatanetRef[]): TrainingPrices;
+  /** Of a datanet version's records, for grounding. */
+  index(datanet: string, version: number): Promise<CorpusIndex>;
+  /** Names the program, the runtime and its threads: what a result's hash follows from beside data and options. */
+  readonly build: string;
+  nowMs(): number;
+  randomBytes(size: number): Uint8Array;
+  /** Lets whoever waits have a turn. */
+  pause(): Promise<void>;
+}
+
+/** Models to train on. */
+export interface Bases {
+  list(): Promise<readonly string[]>;
+  /** Refuses `model_not_found`, and what cannot be trained. */
+  find(name: string): Promise<Result<Base>>;
+}
+
+export interface Base {
+  readonly name: string;
+  /** A Hugging Face folder. */
+  readonly folder: string;
+  readonly shape: LlamaShape;
+  readonly tokenizer: Tokenizer;
+  /** sha256 of configuration, tokenizer and weights. */
+  readonly hash: Hex;
+  readonly licence: string;
+}
+
+/** Where jobs have their weights. */
+export interface JobFolders {
+  /** The trainer's folder for a job. */
+  training(job: string): string;
+  /** The folder of what can be served: the result, or a kept checkpoint. */
+  weights(job: Pick<Job, "id" | "options">, step: number | undefined): string;
+  /** Keeps the adapter of the checkpoint that the trainer has just written; to be called at once, for the next one replaces it. */
+  keepCheckpoint(job: Job, base: Base, step: number): Promise<Result<void>>;
+  dropCheckpoint(job: string, step: number): Promise<void>;
+  /** Removes what only a training that goes on needs. */
+  tidy(job: string): Promise<void>;
+  /** Checks a PEFT adapter and makes it the job's result; its hash. */
+  putAdapter(job: Job, base: Base, files: AdapterFiles): Promise<Result<Hex>>;
+}
+
+export interface AdapterFiles {
+  readonly config: Uint8Array;
+  readonly weights: Uint8Array;
+}
+
+/** Registers models as assets and serves them. */
+export interface Shop {
+  /** Whether callers can already name a model so. */
+  isTaken(name: string): boolean;
+  deploy(job: Job, base: Base, order: DeployOrder): Promise<Result<Deployment>>;
+  /** Another royalty from the next request on. */
+  reprice(deployment: Deployment): Promise<Result<void>>;
+}
+
+export type DeployOrder = Pick<Deployment, "name" | "royalty" | "parentsBps"> & { readonly step?: number };

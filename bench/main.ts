@@ -2,6 +2,10 @@
 const benches: Readonly<
   Record<string, { readonly about: string; readonly load: () => Promise<{ run(): Promise<void> }> }>
 > = {
+  attribution: {
+    about: "what influence foretells of retraining, beside BM25, DataInf, TRAK and others (--quick)",
+    load: () => import("./attribution.ts"),
+  },
   epoch: {
     about: "closing an epoch of a million accounts and a million legs, beside one of ten",
     load: () => import("./epoch.ts"),
@@ -11,6 +15,10 @@ const benches: Readonly<
     about: "training the house model from nothing, as the one in the package was",
     load: () => import("./house.ts"),
   },
+  houseLoss: {
+    about: "held-out loss of the house model, beside the ∞-gram model and their mixture",
+    load: () => import("./houseLoss.ts"),
+  },
   ledger: {
     about: "durable receipts of 36 legs a second, beside one row per leg and SQL double entry",
     load: () => import("./ledger.ts"),
@@ -19,9 +27,17 @@ const benches: Readonly<
     about: "questions answered, attributed and journalled a second, at 1× and 2× overload",
     load: () => import("./loop.ts"),
   },
+  serving: {
+    about: "300 adapters over one base on llama.cpp: first token, memory, cost beside one adapter",
+    load: () => import("./serving.ts"),
+  },
   spans: {
     about: "building the ∞-gram index and finding maximal spans, beside a naive scan",
     load: () => import("./spans.ts"),
+  },
+  spansdisk: {
+    about: "maximal spans in a corpus larger than memory, cold and warm (--tokens 1000000000)",
+    load: () => import("./spansdisk.ts"),
   },
   tokenizer: { about: "training and running the house tokenizer", load: () => import("./tokenizer.ts") },
   training: {

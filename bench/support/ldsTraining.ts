@@ -1,9 +1,9 @@
 import type { Gradients } from "../../src/attribution/influence/method.ts";
 import { unwrap } from "../../src/core/result.ts";
 import type { Tensors } from "../../src/models/tensor.ts";
-import { batchOf } from "../../src/models/training/batch.ts";
 import type { EncodedExample } from "../../src/models/training/chatTemplate.ts";
-import type { Curvature, ModuleCurvature } from "../../src/models/training/evaluation.ts";
+import { curvatureOf, gradientsOf } from "../../src/models/training/evaluate.ts";
+import type { Curvature } from "../../src/models/training/evaluation.ts";
 import { initialLora } from "../../src/models/training/initial.ts";
 import { lossesOf } from "../../src/models/training/losses.ts";
 import { Computation } from "../../src/models/training/neuralModel.ts";
@@ -12,7 +12,7 @@ import { runTraining } from "../../src/models/training/trainingRun.ts";
 import { type LdsWorld, TOKENS_MAX, worldLora } from "./ldsWorld.ts";
 
 export const fineTuning: Omit<TrainingOptions, "seed"> = {
-  ...{ adapter: worldLora, epochs: 5, batchSize: 16, sequenceTokens: TOKENS_MAX, learningRate: 1e-2, warmUp: 0.05 },
+  ...{ adapter: worldLora, epochs: 5, batchSize: 16, sequenceTokens: TOKENS_MAX, learningRate: 3e-3, warmUp: 0.05 },
   ...{ weightDecay: 0, gradientNormMax: 1, patience: 0, checkpointEvery: 1_000_000, fitsInfluence: false },
 };
 
@@ -22,10 +22,9 @@ export async function fineTune(
   examples: readonly EncodedExample[],
   seed: number,
   changes: Partial<TrainingOptions> = {},
-  initialSeed = seed,
 ): Promise<Tensors> {
   const { machine, shape, base } = world;
-  const tensors = initialLora(shape, worldLora, initialSeed);
+  const tensors = initialLora(shape, worldLora, seed);
   const model = { shape, weights: base, adapter: { lora: worldLora, tensors } };
   const ports = {
     nowMs: () => performance.now(),
@@ -52,53 +51,33 @@ export async function measureLosses(
   }
 }
 
-/** Σ h hᵀ and Σ g gᵀ over all tokens that a target can see, and each example's gradients by the B factors. */
-export async function measureGradients(
-  { machine, shape, base }: LdsWorld,
-  tensors: Tensors,
-  examples: readonly EncodedExample[],
-): Promise<{ readonly curvature: Curvature; readonly gradients: readonly Gradients[] }> {
-  const model = { shape, weights: base, adapter: { lora: worldLora, tensors } };
-  const computation = await Computation.open(machine, model, { perExample: "B", curvature: true });
-  const sums = new Map<string, ModuleCurvature>();
-  const gradients: Gradients[] = [];
-  let tokens = 0;
-  const names = [...tensors.keys()].filter((name) => name.includes("lora_B"));
-  for (let from = 0; from < examples.length; from += GRADIENT_BATCH) {
-    const some = examples.slice(from, from + GRADIENT_BATCH);
-    const { feeds, relevant } = batchOf(
-      some.map((example) => [example]),
-      1,
-    );
-    const found = await computation.run(feeds);
-    tokens += relevant;
-    for (const name of names) addCurvature(sums, name, tensors.get(name)!.shape, found);
-    for (const [i] of some.entries()) {
-      const own = names.map((name) => {
-        const { data } = found.get(`example:${name}`)!;
-        const size = data.length / some.length;
-        return [name, data.slice(i * size, (i + 1) * size)] as const;
-      });
-      gradients.push(new Map(own));
-    }
-  }
-  await computation.close();
-  return { curvature: { tokens, examples: examples.length, modules: [...sums.values()] }, gradients };
+/** What influence is fitted from: the adapter's curvature over some examples, and the gradients of examples in their order. */
+export interface AdapterView {
+  readonly curvature: Curvature;
+  readonly records: readonly Gradients[];
+  readonly queries: readonly Gradients[];
 }
 
-const GRADIENT_BATCH = 16;
-
-function addCurvature(
-  sums: Map<string, ModuleCurvature>,
-  name: string,
-  [out = 0, rank = 0]: readonly number[],
-  found: ReadonlyMap<string, { readonly data: Float32Array }>,
-): void {
-  const known = sums.get(name);
-  const sum = known ?? { name, rank, out, inputs: new Float64Array(rank * rank), outputs: new Float64Array(out * out) };
-  if (known === undefined) sums.set(name, sum);
-  for (const side of ["inputs", "outputs"] as const) {
-    const { data } = found.get(`${side}:${name}`)!;
-    for (let i = 0; i < data.length; i++) sum[side][i] = sum[side][i]! + data[i]!;
+/** One pass over the records for the curvature, one for their gradients, one for the queries': nothing but the adapter and its records is needed. */
+export async function viewAdapter(
+  { machine, shape, base }: LdsWorld,
+  tensors: Tensors,
+  records: readonly EncodedExample[],
+  queries: readonly EncodedExample[],
+): Promise<AdapterView> {
+  const model = { shape, weights: base, adapter: { lora: worldLora, tensors } };
+  const forCurvature = await Computation.open(machine, model, { curvature: true });
+  const forGradients = await Computation.open(machine, model, { losses: true, perExample: "B" });
+  const gradients = async (examples: readonly EncodedExample[]): Promise<readonly Gradients[]> => {
+    const found = new Array<Gradients>(examples.length);
+    for await (const { index, gradients: own } of gradientsOf(forGradients, examples)) found[index] = own;
+    return found;
+  };
+  try {
+    const curvature = await curvatureOf(forCurvature, records, undefined);
+    return { curvature, records: await gradients(records), queries: await gradients(queries) };
+  } finally {
+    await forCurvature.close();
+    await forGradients.close();
   }
 }

@@ -9,7 +9,7 @@ import { ended, treeCpuMicros } from "./benchProcess.ts";
 
 export const PORTKEY = "@portkey-ai/gateway@1.15.2";
 
-export interface Portkey {
+interface Portkey {
   readonly url: string;
   readonly headers: Record<string, string>;
   cpuMicros(): Promise<number>;

@@ -1,6 +1,6 @@
 import { assert } from "../core/result.ts";
-import { type CharRange, charRange } from "../models/bpe.ts";
-import { type CorpusIndex, recordTokens } from "../models/corpusIndex.ts";
+import type { CorpusIndex } from "../models/corpusIndex.ts";
+import type { Corpus } from "./corpus.ts";
 import type { Evidence, Method } from "./evidence.ts";
 import { tokenUnits } from "./rarity.ts";
 
@@ -35,25 +35,33 @@ export interface Attribution {
   readonly explainedUnits: number;
 }
 
+/** The same, of a corpus that need not be in memory. */
+export interface CorpusInput extends Omit<AttributionInput, "index"> {
+  readonly corpus: Corpus;
+}
+
 /** Runs methods in order: each may only explain what those before it have left. */
 export function runAttributors(attributors: readonly Attributor[], input: AttributionInput): Attribution {
-  const units = tokenUnits(input.index);
+  const steps = attributors.map((one) => (explained: Uint8Array) => one.attribute(input, explained));
+  return runSteps(steps, input.output, tokenUnits(input.index));
+}
+
+/** Like {@link runAttributors}, for methods that have their input already. */
+export function runSteps(
+  steps: readonly ((explained: Uint8Array) => Finding)[],
+  output: Uint16Array,
+  units: Uint16Array,
+): Attribution {
   let totalUnits = 0;
-  for (const token of input.output) totalUnits += units[token]!;
-  let explained: Uint8Array = new Uint8Array(input.output.length);
+  for (const token of output) totalUnits += units[token]!;
+  let explained: Uint8Array = new Uint8Array(output.length);
   const evidence: Evidence[] = [];
-  for (const attributor of attributors) {
-    const finding = attributor.attribute(input, explained);
+  for (const step of steps) {
+    const finding = step(explained);
     evidence.push(...finding.evidence);
     explained = finding.explained;
   }
   const explainedUnits = evidence.reduce((sum, item) => sum + item.weight, 0);
   assert(explainedUnits <= totalUnits, "no unit of an output is explained twice");
   return { evidence, totalUnits, explainedUnits };
-}
-
-/** Where `length` tokens from `position` of the corpus stand in the text of `record`. */
-export function sourceRange(index: CorpusIndex, record: number, position: number, length: number): CharRange {
-  const from = position - index.starts[record]!;
-  return charRange(index.tokenizer, recordTokens(index, record), from, from + length);
 }

@@ -14,30 +14,63 @@ export interface MaximalSpan {
   readonly high: number;
 }
 
+/** What the walk over maximal spans asks of a corpus. Starts and ends never fall from one call of `longest` to the next. */
+export interface SpanSearch {
+  /** How many tokens from `from` on occur in the corpus; exact where at least the walk's `tokensMin`. */
+  longest(from: number): number;
+  /** Whether the tokens [from, until) occur. */
+  occurs(from: number, until: number): boolean;
+}
+
+/**
+ * Calls `onSpan` for each maximal span of at least `tokensMin` (≥ 1) tokens, by start; their ends ascend too. `onSpan` may ask what the last call of
+ * `longest` found.
+ */
+export function walkMaximalSpans(
+  length: number,
+  tokensMin: number,
+  search: SpanSearch,
+  onSpan: (from: number, until: number) => void,
+): void {
+  for (let from = 0; from + tokensMin <= length; ) {
+    const found = search.longest(from);
+    const isSpan = found >= tokensMin;
+    if (isSpan) onSpan(from, from + found);
+    // [from, absent) does not occur; every further span holds its last token, or begins after it.
+    const absent = isSpan ? from + found + 1 : from + tokensMin;
+    if (absent > length) return;
+    from = nextStart(search, from, absent);
+  }
+}
+
 /** All maximal spans of at least `tokensMin` (≥ 1) tokens, by start; their ends ascend too. */
 export function findMaximalSpans(index: CorpusIndex, output: ArrayLike<number>, tokensMin = 1): MaximalSpan[] {
   const query = Uint16Array.from(output);
   const spans: MaximalSpan[] = [];
-  for (let from = 0; from + tokensMin <= query.length; ) {
-    const match = longestMatch(index, query, from, query.length - from);
-    const until = from + match.length;
-    if (match.length >= tokensMin) spans.push({ from, until, ...widen(index, match.at, match.length) });
-    from = until === query.length ? until : nextStart(index, query, from, until);
-  }
+  let match: Match = { length: 0, at: 0 };
+  const search: SpanSearch = {
+    longest: (from) => {
+      match = longestMatch(index, query, from, query.length - from);
+      return match.length;
+    },
+    occurs: (from, until) => longestMatch(index, query, from, until - from).length === until - from,
+  };
+  walkMaximalSpans(query.length, tokensMin, search, (from, until) =>
+    spans.push({ from, until, ...widen(index, match.at, match.length) }),
+  );
   return spans;
 }
 
 /**
- * Where the maximal span after [from, until) begins: the first start from which the corpus also has token `until`. Whether it
- * has is monotone in the start, so it is found by galloping back from `until`: long spans cost few searches.
+ * The first start after `from` from which the corpus has all up to `until`; `until` itself where there is none. Whether it has is
+ * monotone in the start, so it is found by galloping back from `until`: long spans cost few searches.
  */
-function nextStart(index: CorpusIndex, query: Uint16Array, from: number, until: number): number {
+function nextStart(search: SpanSearch, from: number, until: number): number {
   let absent = from;
-  let present = until + 1;
+  let present = until;
   for (let step = 1; present - absent > 1; ) {
     const start = Math.max(absent + 1, present - step);
-    const length = until + 1 - start;
-    if (longestMatch(index, query, start, length).length === length) {
+    if (search.occurs(start, until)) {
       present = start;
       step *= 2;
     } else {

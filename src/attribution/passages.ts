@@ -1,8 +1,7 @@
 import { charRange } from "../models/bpe.ts";
-import { recordId, recordTokens } from "../models/corpusIndex.ts";
-import type { AttributionInput, Attributor, Finding } from "./attributor.ts";
+import type { Attributor, CorpusInput, Finding } from "./attributor.ts";
+import { memoryCorpus } from "./corpus.ts";
 import type { Evidence } from "./evidence.ts";
-import { tokenUnits } from "./rarity.ts";
 
 /** Fewer tokens in a row are no use of a passage. */
 const TOKENS_MIN = 4;
@@ -12,19 +11,24 @@ const TOKENS_MIN = 4;
  * than a span, which mean little in a whole corpus and much when the model had just read them. The longest match takes the
  * tokens; of equals, the record that was ranked higher. A retrieved record that the output does not use gets nothing.
  */
-export const passageAttributor: Attributor = { id: "passage", version: 1, attribute: attributePassages };
+export const passageAttributor: Attributor = {
+  id: "passage",
+  version: 1,
+  attribute: (input, explained) => creditPassages({ ...input, corpus: memoryCorpus(input.index) }, explained),
+};
 
-function attributePassages(input: AttributionInput, before: Uint8Array): Finding {
-  const { index, output } = input;
-  const units = tokenUnits(index);
+/** What {@link passageAttributor} does, for any corpus. */
+export function creditPassages(input: CorpusInput, before: Uint8Array): Finding {
+  const { corpus, output } = input;
+  const { tokenizer, units } = corpus;
   const explained = before.slice();
-  const passages = [...new Set(input.context)].map((record) => ({
-    record,
-    starts: gramStarts(recordTokens(index, record)),
-  }));
+  const passages = [...new Set(input.context)].map((record): Passage => {
+    const tokens = corpus.recordTokens(record);
+    return { record, tokens, starts: gramStarts(tokens) };
+  });
   const evidence: Evidence[] = [];
   for (let from = 0; from + TOKENS_MIN <= output.length; ) {
-    const match = longestPassage(input, passages, explained, from);
+    const match = longestPassage(output, passages, explained, from);
     if (match === undefined) {
       from++;
       continue;
@@ -35,15 +39,14 @@ function attributePassages(input: AttributionInput, before: Uint8Array): Finding
       weight += units[output[i]!]!;
     }
     const record = input.canonicalOf(match.record);
-    const tokens = recordTokens(index, match.record);
     evidence.push({
       kind: "passage",
-      record: recordId(index, record),
+      record: corpus.recordId(record),
       recordNumber: record,
-      output: charRange(index.tokenizer, output, from, from + match.length),
+      output: charRange(tokenizer, output, from, from + match.length),
       source:
         record === match.record
-          ? charRange(index.tokenizer, tokens, match.at, match.at + match.length)
+          ? charRange(tokenizer, match.tokens, match.at, match.at + match.length)
           : { from: 0, until: 0 },
       weight,
     });
@@ -54,18 +57,20 @@ function attributePassages(input: AttributionInput, before: Uint8Array): Finding
 
 interface Passage {
   readonly record: number;
+  readonly tokens: Uint16Array;
   /** Gram of {@link TOKENS_MIN} tokens → where it begins in the record, ascending. */
   readonly starts: ReadonlyMap<string, readonly number[]>;
 }
 
 interface PassageMatch {
   readonly record: number;
+  readonly tokens: Uint16Array;
   readonly at: number;
   readonly length: number;
 }
 
 function longestPassage(
-  { index, output }: AttributionInput,
+  output: Uint16Array,
   passages: readonly Passage[],
   explained: Uint8Array,
   from: number,
@@ -73,8 +78,7 @@ function longestPassage(
   for (let i = from; i < from + TOKENS_MIN; i++) if (explained[i] === 1) return undefined;
   const gram = output.subarray(from, from + TOKENS_MIN).join();
   let best: PassageMatch | undefined;
-  for (const { record, starts } of passages) {
-    const tokens = recordTokens(index, record);
+  for (const { record, tokens, starts } of passages) {
     for (const at of starts.get(gram) ?? []) {
       let length = TOKENS_MIN;
       while (
@@ -83,7 +87,7 @@ function longestPassage(
         tokens[at + length] === output[from + length]
       )
         length++;
-      if (best === undefined || length > best.length) best = { record, at, length };
+      if (best === undefined || length > best.length) best = { record, tokens, at, length };
     }
   }
   return best;

@@ -7,10 +7,10 @@ import type { CorpusIndex } from "../models/corpusIndex.ts";
  */
 export const UNITS_PER_BIT = 256;
 
-/** ⌊256 · log2 value⌋ of a whole value in [1, 2^32), by repeated squaring of a 26-bit mantissa, rounded down at each step. */
+/** ⌊256 · log2 value⌋ of a whole value in [1, 2^53), by repeated squaring of a 26-bit mantissa, rounded down at each step. */
 export function log2Units(value: number): number {
-  assert(Number.isInteger(value) && value >= 1 && value < 2 ** 32, "the logarithm of a whole number in [1, 2^32)");
-  const exponent = 31 - Math.clz32(value);
+  assert(Number.isSafeInteger(value) && value >= 1, "the logarithm of a whole number in [1, 2^53)");
+  const exponent = value < 2 ** 32 ? 31 - Math.clz32(value) : 63 - Math.clz32(value / 2 ** 32);
   let mantissa = Math.floor((value * 2 ** 25) / 2 ** exponent); // in [2^25, 2^26)
   let units = exponent;
   for (let bit = 0; bit < 8; bit++) {
@@ -28,14 +28,20 @@ export function log2Units(value: number): number {
 export function tokenUnits(index: CorpusIndex): Uint16Array {
   let units = cache.get(index);
   if (units === undefined) {
-    const total = log2Units(Math.max(1, index.suffixes.length));
-    units = Uint16Array.from(index.tokenizer.bytes, (_bytes, token) => {
-      const count = index.buckets[token + 1]! - index.buckets[token]!;
-      return Math.max(1, total - log2Units(Math.max(1, count)));
-    });
+    const counts = Float64Array.from(
+      index.tokenizer.bytes,
+      (_, token) => index.buckets[token + 1]! - index.buckets[token]!,
+    );
+    units = unitsOf(counts, index.suffixes.length);
     cache.set(index, units);
   }
   return units;
+}
+
+/** {@link tokenUnits} from how often each token stands in a corpus of `total` tokens, separators aside. */
+export function unitsOf(counts: Float64Array, total: number): Uint16Array {
+  const whole = log2Units(Math.max(1, total));
+  return Uint16Array.from(counts, (count) => Math.max(1, whole - log2Units(Math.max(1, count))));
 }
 
 const cache = new WeakMap<CorpusIndex, Uint16Array>();

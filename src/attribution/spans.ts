@@ -1,9 +1,8 @@
 import { charRange } from "../models/bpe.ts";
-import { type CorpusIndex, recordAt, recordId } from "../models/corpusIndex.ts";
-import { type AttributionInput, type Attributor, type Finding, sourceRange } from "./attributor.ts";
+import type { Attributor, CorpusInput, Finding } from "./attributor.ts";
+import { type CorpusSpan, memoryCorpus, sourceRange } from "./corpus.ts";
 import type { Evidence } from "./evidence.ts";
-import { findMaximalSpans, type MaximalSpan } from "./maximalSpans.ts";
-import { tokenUnits, UNITS_PER_BIT } from "./rarity.ts";
+import { UNITS_PER_BIT } from "./rarity.ts";
 
 /** Which spans count. Changing a default changes the version of {@link spanAttributor}. */
 export interface SpanOptions {
@@ -31,7 +30,8 @@ const spanDefaults: SpanOptions = {
 };
 
 /** A maximal span with what it says: the summed units of its tokens. */
-interface RatedSpan extends MaximalSpan {
+interface RatedSpan {
+  readonly span: CorpusSpan;
   readonly units: number;
 }
 
@@ -43,28 +43,30 @@ interface RatedSpan extends MaximalSpan {
 export const spanAttributor: Attributor = {
   id: "span",
   version: 1,
-  attribute: (input, explained) => attributeSpans(input, explained, spanDefaults),
+  attribute: (input, explained) => creditSpans({ ...input, corpus: memoryCorpus(input.index) }, explained),
 };
 
 /** The maximal spans of an output that are long and rare enough, rarest first; of equals the earlier one. */
-function selectSpans(index: CorpusIndex, output: Uint16Array, options: SpanOptions): RatedSpan[] {
-  const units = tokenUnits(index);
+function selectSpans({ corpus, output }: CorpusInput, options: SpanOptions): RatedSpan[] {
+  const { units } = corpus;
   const prefix = new Float64Array(output.length + 1);
   for (let i = 0; i < output.length; i++) prefix[i + 1] = prefix[i]! + units[output[i]!]!;
-  return findMaximalSpans(index, output, options.tokensMin)
-    .map((span) => ({ ...span, units: prefix[span.until]! - prefix[span.from]! }))
-    .filter((span) => span.units >= options.unitsMin)
-    .sort((a, b) => b.units - a.units || a.from - b.from)
+  return corpus
+    .spans(output, options.tokensMin)
+    .map((span) => ({ span, units: prefix[span.until]! - prefix[span.from]! }))
+    .filter((rated) => rated.units >= options.unitsMin)
+    .sort((a, b) => b.units - a.units || a.span.from - b.span.from)
     .slice(0, options.spansMax);
 }
 
-function attributeSpans(input: AttributionInput, before: Uint8Array, options: SpanOptions): Finding {
-  const { index, output } = input;
-  const units = tokenUnits(index);
+/** What {@link spanAttributor} does, for any corpus. */
+export function creditSpans(input: CorpusInput, before: Uint8Array, options: SpanOptions = spanDefaults): Finding {
+  const { corpus, output } = input;
+  const { tokenizer, units } = corpus;
   const inContext = new Set(input.context.map(input.canonicalOf));
   const explained = before.slice();
   const evidence: Evidence[] = [];
-  for (const span of selectSpans(index, output, options)) {
+  for (const { span } of selectSpans(input, options)) {
     const credited = creditedRecords(input, span, inContext, options);
     if (credited.length === 0) continue;
     let own = 0;
@@ -73,13 +75,13 @@ function attributeSpans(input: AttributionInput, before: Uint8Array, options: Sp
       explained[i] = 1;
       own += units[output[i]!]!;
     }
-    const range = charRange(index.tokenizer, output, span.from, span.until);
+    const range = charRange(tokenizer, output, span.from, span.until);
     credited.forEach(({ record, position }, i) => {
       const weight = equalPart(own, i, credited.length);
       if (weight === 0) return;
       const source =
-        position === undefined ? { from: 0, until: 0 } : sourceRange(index, record, position, span.until - span.from);
-      const id = recordId(index, record);
+        position === undefined ? { from: 0, until: 0 } : sourceRange(corpus, record, position, span.until - span.from);
+      const id = corpus.recordId(record);
       evidence.push({ kind: "span", record: id, recordNumber: record, output: range, source, weight });
     });
   }
@@ -94,17 +96,17 @@ interface Credited {
 
 /** Who is credited for a span, ascending by record; nobody for a common phrase. */
 function creditedRecords(
-  input: AttributionInput,
-  span: MaximalSpan,
+  input: CorpusInput,
+  span: CorpusSpan,
   inContext: ReadonlySet<number>,
   options: SpanOptions,
 ): Credited[] {
-  const { index, canonicalOf } = input;
-  if (span.high - span.low > options.occurrencesMax) return [];
+  const occurrences = span.positions(options.occurrencesMax);
+  if (occurrences === undefined) return [];
   const positions = new Map<number, number | undefined>();
-  for (const position of index.suffixes.subarray(span.low, span.high).toSorted()) {
-    const record = recordAt(index, position);
-    const canonical = canonicalOf(record);
+  for (const position of occurrences) {
+    const record = input.corpus.recordAt(position);
+    const canonical = input.canonicalOf(record);
     const known = positions.get(canonical);
     if (known === undefined) positions.set(canonical, record === canonical ? position : undefined);
   }

@@ -45,10 +45,10 @@ export class DatanetDesk implements DatanetDirectory {
     if (datanet === undefined) return unknown(name);
     const version = await this.#store.version(name);
     const records = version === undefined ? [] : await this.#store.versionRecords(name, version.number);
-    const { summary, description, tags, licence } = datanet;
+    const { id, summary, description, tags, licence } = datanet;
     const asset = this.assetOf(version);
     return ok({
-      ...{ name, summary, description, tags: [...tags], licence, records: records.length },
+      ...{ id, name, summary, description, tags: [...tags], licence, records: records.length },
       ...{ contributors: contributorsOf(records).length, version: version?.number ?? 0 },
       ...(asset === undefined ? {} : { asset }),
     });

@@ -9,7 +9,7 @@ import { ok, type Result } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
-import { Gateway } from "../gateway/gateway.ts";
+import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
 import type { World } from "../gateway/ports.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
@@ -153,7 +153,8 @@ async function assemble(
   const trust = trustOf(ledger, part, secrets);
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
   const isPublic = options.host !== undefined;
-  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic });
+  const hostNames = options.hostNames ?? [];
+  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
   const restored = await house.shelf.restore(say);
@@ -187,10 +188,11 @@ interface Furnishing {
   readonly say: (text: string) => void;
   /** Others than this machine reach it. */
   readonly isPublic: boolean;
+  readonly hostNames: readonly string[];
 }
 
 /** Gateway, models and workshop: they know each other, so they are made together. */
-function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic }: Furnishing) {
+function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames }: Furnishing) {
   const { chain } = part;
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
@@ -203,7 +205,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
     labelOf: (payee) => labelOf(fromHex(payee), operator, part, made.shelf),
     callsInside: !isPublic,
   });
-  const gateway = new Gateway({
+  const parts: GatewayParts = {
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
     rate,
     labels: (payee) => labelOf(payee, operator, part, made.shelf),
@@ -252,7 +254,8 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
       Object.assign(made, { shelf, workshop });
       return workshop;
     },
-  });
+  };
+  const gateway = new Gateway(parts, { server: { hosts: hostNames } });
   return { gateway, shelf: made.shelf!, workshop: made.workshop!, business };
 }
 

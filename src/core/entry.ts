@@ -22,8 +22,16 @@ import {
   writePoolChunk,
   writePoolSplit,
 } from "./pool.ts";
-import { type Receipt, readReceipt, receiptBytes, writeReceipt } from "./receipt.ts";
+import {
+  type Receipt,
+  type ReceiptFacts,
+  readReceipt,
+  receiptBytes,
+  writeReceipt,
+  writeReceiptColumns,
+} from "./receipt.ts";
 import { ok, type Result, refuse } from "./result.ts";
+import type { LegColumns } from "./route.ts";
 
 /**
  * An entry of the journal: one versioned packed record. Every entry starts with the same 50 bytes,
@@ -112,15 +120,32 @@ export const entryKinds = [
   "epoch",
 ] as const satisfies readonly EntryKind[];
 
-export function encodeEntry(entry: Entry): Uint8Array {
-  const to = new PackedWriter(ENTRY_HEAD_BYTES + bodyBytes(entry));
-  to.u8(ENTRY_VERSION)
-    .u8(entryKinds.indexOf(entry.kind) + 1)
-    .raw(entry.ledger, 32)
-    .u64(entry.seq)
-    .u64(entry.timeMs);
+/** Gives memory of a size for an entry: a batch writes its entries one behind the other. */
+export type Room = (size: number) => Uint8Array;
+
+const newRoom: Room = (size) => new Uint8Array(size);
+
+export function encodeEntry(entry: Entry, room = newRoom): Uint8Array {
+  const to = openEntry(entry, entry.kind, bodyBytes(entry), room);
   writeBody(to, entry);
   return to.finish();
+}
+
+/** A receipt's entry from its facts and its legs in columns: the bytes of {@link encodeEntry}, without an object for a leg. */
+export function encodeReceipt(head: EntryHead, facts: ReceiptFacts, legs: LegColumns, room = newRoom): Uint8Array {
+  const to = openEntry(head, "receipt", receiptBytes(legs.count), room);
+  writeReceiptColumns(to, facts, legs);
+  return to.finish();
+}
+
+function openEntry(head: EntryHead, kind: EntryKind, bytes: number, room: Room): PackedWriter {
+  const size = ENTRY_HEAD_BYTES + bytes;
+  return new PackedWriter(size, room(size))
+    .u8(ENTRY_VERSION)
+    .u8(entryKinds.indexOf(kind) + 1)
+    .raw(head.ledger, 32)
+    .u64(head.seq)
+    .u64(head.timeMs);
 }
 
 /** Refuses what is not the one encoding of an entry: unknown version or kind, bytes missing or left over, a field out of range. */
@@ -156,7 +181,7 @@ function bodyBytes(entry: EntryBody): number {
     case "binding":
       return BINDING_BYTES;
     case "receipt":
-      return receiptBytes(entry.receipt);
+      return receiptBytes(entry.receipt.legs.length);
     case "batch":
       return BATCH_BYTES;
     case "poolSplit":

@@ -9,9 +9,11 @@ export class PackedWriter {
   readonly #view: DataView;
   #at = 0;
 
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-    this.#view = new DataView(this.bytes.buffer);
+  /** `room` is where the record is written to, where its place is given: exactly its size. */
+  constructor(size: number, room: Uint8Array = new Uint8Array(size)) {
+    assert(room.length === size, `${size} bytes of room for a packed record`);
+    this.bytes = room;
+    this.#view = new DataView(room.buffer, room.byteOffset, size);
   }
 
   u8(value: number): this {

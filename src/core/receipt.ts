@@ -2,7 +2,7 @@ import type { Nano } from "./money.ts";
 import type { PackedReader, PackedWriter } from "./packed.ts";
 import type { Fee, Prices, PriceUnit, Rate, Usage } from "./quote.ts";
 import { assert } from "./result.ts";
-import { LEGS_MAX, type Leg, legRoles, roleCode } from "./route.ts";
+import { LEGS_MAX, type Leg, type LegColumns, legRoles, roleCode } from "./route.ts";
 
 /**
  * A receipt: one execution, as it stands in the journal. Who paid, what ran, who ran it, what it used, what it cost,
@@ -41,6 +41,9 @@ export interface Receipt {
   readonly unattributed: number;
   readonly legs: readonly Leg[];
 }
+
+/** All of a receipt but its legs, which the writer keeps in columns. */
+export type ReceiptFacts = Omit<Receipt, "legs">;
 
 export interface ReceiptFlags {
   /** Executed by somebody else's gateway and reported to us; otherwise served here. */
@@ -84,11 +87,24 @@ export function rootNesting(id: Uint8Array, own: Nano, childrenTotal: Nano = 0):
   return { depth: 0, parent: none, root: id, sibling: none, runningTotal: own + childrenTotal, childrenTotal };
 }
 
-export function receiptBytes(receipt: Receipt): number {
-  return RECEIPT_HEAD_BYTES + receipt.legs.length * LEG_BYTES;
+export function receiptBytes(legs: number): number {
+  return RECEIPT_HEAD_BYTES + legs * LEG_BYTES;
 }
 
 export function writeReceipt(to: PackedWriter, receipt: Receipt): void {
+  writeFacts(to, receipt);
+  writeLegs(to, receipt.legs);
+}
+
+/** The same with the legs in columns. */
+export function writeReceiptColumns(to: PackedWriter, facts: ReceiptFacts, legs: LegColumns): void {
+  writeFacts(to, facts);
+  to.u8(legs.count);
+  for (let i = 0; i < legs.count; i++)
+    writeLeg(to, legs.roles[i]!, legs.payees[i]!, legs.weights[i]!, legs.amounts[i]!);
+}
+
+function writeFacts(to: PackedWriter, receipt: ReceiptFacts): void {
   const { flags, nesting, usage, fee } = receipt;
   to.raw(receipt.id, 16)
     .u8(packFlags(flags))
@@ -108,13 +124,15 @@ export function writeReceipt(to: PackedWriter, receipt: Receipt): void {
     .u8(receipt.unit === "nano" ? 0 : 1)
     .u64(receipt.rate.nanoPerUsd)
     .ascii(receipt.rate.source, 16);
-  for (const prices of [receipt.costPrices, receipt.royaltyPrices]) {
-    to.u64(prices.inPerMillion).u64(prices.outPerMillion).u64(prices.perCall);
-  }
+  writePrices(to, receipt.costPrices);
+  writePrices(to, receipt.royaltyPrices);
   to.u32(usage.tokensIn).u32(usage.tokensOut).u32(usage.calls).u64(fee.cost).u64(fee.royalty);
-  for (const hash of hashesOf(receipt)) to.raw(hash, 32);
-  to.u32(receipt.unattributed);
-  writeLegs(to, receipt.legs);
+  to.raw(receipt.promptHash, 32)
+    .raw(receipt.answerHash, 32)
+    .raw(receipt.evidenceRoot, 32)
+    .raw(receipt.indexId, 32)
+    .raw(receipt.methodsHash, 32)
+    .u32(receipt.unattributed);
 }
 
 export function readReceipt(from: PackedReader): Receipt {
@@ -161,12 +179,14 @@ export function readReceipt(from: PackedReader): Receipt {
 export function writeLegs(to: PackedWriter, legs: readonly Leg[]): void {
   assert(legs.length <= LEGS_MAX, `at most ${LEGS_MAX} legs`);
   to.u8(legs.length);
-  for (const leg of legs) {
-    to.u8(roleCode[leg.role])
-      .u32(leg.payee)
-      .u32(leg.weight % 2 ** 32)
-      .i64(leg.amount);
-  }
+  for (const leg of legs) writeLeg(to, roleCode[leg.role], leg.payee, leg.weight, leg.amount);
+}
+
+function writeLeg(to: PackedWriter, role: number, payee: number, weight: number, amount: number): void {
+  to.u8(role)
+    .u32(payee)
+    .u32(weight === 2 ** 32 ? 0 : weight)
+    .i64(amount);
 }
 
 export function readLegs(from: PackedReader): Leg[] {
@@ -182,12 +202,12 @@ export function readLegs(from: PackedReader): Leg[] {
   return legs;
 }
 
-function readPrices(from: PackedReader): Prices {
-  return { inPerMillion: from.u64(), outPerMillion: from.u64(), perCall: from.u64() };
+function writePrices(to: PackedWriter, prices: Prices): void {
+  to.u64(prices.inPerMillion).u64(prices.outPerMillion).u64(prices.perCall);
 }
 
-function hashesOf(receipt: Receipt): Uint8Array[] {
-  return [receipt.promptHash, receipt.answerHash, receipt.evidenceRoot, receipt.indexId, receipt.methodsHash];
+function readPrices(from: PackedReader): Prices {
+  return { inPerMillion: from.u64(), outPerMillion: from.u64(), perCall: from.u64() };
 }
 
 function packFlags(flags: ReceiptFlags): number {

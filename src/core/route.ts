@@ -1,7 +1,7 @@
 import { assertNano, type Nano } from "./money.ts";
 import { BPS } from "./policy.ts";
 import { assert } from "./result.ts";
-import { splitSystematic, stageOffset, sumWeights } from "./split.ts";
+import { splitInto, splitSystematic, stageOffset, sumWeights } from "./split.ts";
 
 /**
  * The route: the exact allotment of one fee over payees. Cost goes to the operator whole. Royalty is split twice:
@@ -81,12 +81,16 @@ export interface RouteInput {
 
 /** The legs of a receipt. Σ amounts = cost + royalty, exactly. */
 export function routeFee(input: RouteInput): Leg[] {
+  routeInto(scratch, input);
+  return scratch.legs();
+}
+
+/** The same in columns: what stood there before is gone. */
+export function routeInto(legs: LegColumns, input: RouteInput): void {
   assertNano(input.cost, "cost");
   assertNano(input.royalty, "royalty");
-  const shares = stageShares(input);
-  const legs = fillAmounts(input.ledger, input.seq, input.cost, input.royalty, input.policy, shares);
-  assert(legs.length <= LEGS_MAX, `a route has at most ${LEGS_MAX} legs`);
-  return legs;
+  addWeights(legs, input);
+  fillColumns(input.ledger, input.seq, input.cost, input.royalty, input.policy, legs);
 }
 
 /** A leg before its amount is known: what the weights alone say. */
@@ -104,16 +108,63 @@ export function fillAmounts(
   policy: RoutePolicy,
   legs: readonly WeightedLeg[],
 ): Leg[] {
-  const stages = stagesOf(legs);
-  const parts = splitRoles(ledger, seq, royalty, policy, stages);
-  return stages.flatMap(({ stage, from, until }) => {
-    const members = legs.slice(from, until);
-    if (stage === OPERATOR) return members.map((leg) => ({ ...leg, amount: cost }));
-    const weights = members.map((leg) => leg.weight);
-    const offset = stageOffset(ledger, seq, stage, sumWeights(weights));
-    const amounts = splitSystematic(parts.get(stage) ?? 0, weights, offset);
-    return members.map((leg, i) => ({ ...leg, amount: amounts[i]! }));
-  });
+  scratch.count = 0;
+  for (const leg of legs) scratch.push(roleCode[leg.role], leg.payee, leg.weight);
+  fillColumns(ledger, seq, cost, royalty, policy, scratch);
+  return legs.map((leg, i) => ({ ...leg, amount: scratch.amounts[i]! }));
+}
+
+/** The legs of one route as flat columns: routed, encoded and accrued without making an object for each. Used again from receipt to receipt. */
+export class LegColumns {
+  count = 0;
+  /** Role codes. */
+  readonly roles = new Uint8Array(LEGS_MAX);
+  readonly payees = new Uint32Array(LEGS_MAX);
+  readonly weights = new Float64Array(LEGS_MAX);
+  readonly amounts = new Float64Array(LEGS_MAX);
+
+  push(role: number, payee: number, weight: number): void {
+    assert(this.count < LEGS_MAX, `a route has at most ${LEGS_MAX} legs`);
+    this.#set(this.count++, role, payee, weight);
+  }
+
+  /** Puts a weight in its place by (role, payee), on top of what the payee has there already; a weight of nothing is no leg. */
+  add(role: number, payee: number, weight: number): void {
+    if (weight === 0) return;
+    let at = this.count;
+    while (at > 0 && (this.roles[at - 1]! > role || (this.roles[at - 1] === role && this.payees[at - 1]! > payee)))
+      at--;
+    if (at > 0 && this.roles[at - 1] === role && this.payees[at - 1] === payee) {
+      this.weights[at - 1]! += weight;
+      return;
+    }
+    assert(this.count < LEGS_MAX, `a route has at most ${LEGS_MAX} legs`);
+    for (let i = this.count++; i > at; i--) this.#set(i, this.roles[i - 1]!, this.payees[i - 1]!, this.weights[i - 1]!);
+    this.#set(at, role, payee, weight);
+  }
+
+  load(legs: readonly Leg[]): void {
+    this.count = 0;
+    for (const [i, leg] of legs.entries()) {
+      this.push(roleCode[leg.role], leg.payee, leg.weight);
+      this.amounts[i] = leg.amount;
+    }
+  }
+
+  legs(): Leg[] {
+    return Array.from({ length: this.count }, (_, i) => ({
+      role: legRoles[this.roles[i]!]!,
+      payee: this.payees[i]!,
+      weight: this.weights[i]!,
+      amount: this.amounts[i]!,
+    }));
+  }
+
+  #set(at: number, role: number, payee: number, weight: number): void {
+    this.roles[at] = role;
+    this.payees[at] = payee;
+    this.weights[at] = weight;
+  }
 }
 
 /**
@@ -121,26 +172,12 @@ export function fillAmounts(
  * so within the contributors' stage it is cap / contributors' part.
  */
 export function priorWeightMax(policy: RoutePolicy, stages: ReadonlySet<number>): number {
-  return Math.floor((EVIDENCE_TOTAL * policy.priorCapBps) / roleWeights(policy, stages)[2]);
+  return cappedWeight(policy, stages.has(CONTEXT), stages.has(STAKERS));
 }
 
 /** Stage numbers are role codes; contributor, prior and reserve share the contributors' stage. */
 export function stageOfRole(role: LegRole): number {
   return role === "prior" || role === "reserve" ? CONTRIBUTORS : roleCode[role];
-}
-
-/**
- * Basis points of model, context, contributors, stakers, treasury on this receipt.
- * An empty role's part goes to the contributors, so nobody gains by leaving a role empty.
- */
-export function roleWeights(
-  policy: RoutePolicy,
-  stages: ReadonlySet<number>,
-): [model: number, context: number, contributors: number, stakers: number, treasury: number] {
-  const context = stages.has(CONTEXT) ? policy.contextBps : 0;
-  const stakers = stages.has(STAKERS) ? policy.stakersBps : 0;
-  const contributors = BPS - policy.modelBps - context - stakers - policy.treasuryBps;
-  return [policy.modelBps, context, contributors, stakers, policy.treasuryBps];
 }
 
 const OPERATOR = 0;
@@ -149,88 +186,113 @@ const CONTEXT = 2;
 const CONTRIBUTORS = 3;
 const STAKERS = 6;
 const TREASURY = 7;
-const royaltyStages = [MODEL, CONTEXT, CONTRIBUTORS, STAKERS, TREASURY] as const;
+/** Each role's stage, by its code. */
+const stageOfCode = Uint8Array.from(legRoles, stageOfRole);
+const scratch = new LegColumns();
 
+/**
+ * Basis points of model, context, contributors, stakers, treasury on this receipt.
+ * An empty role's part goes to the contributors, so nobody gains by leaving a role empty.
+ */
+function weightsOfRoles(
+  policy: RoutePolicy,
+  hasContext: boolean,
+  hasStakers: boolean,
+): [model: number, context: number, contributors: number, stakers: number, treasury: number] {
+  const context = hasContext ? policy.contextBps : 0;
+  const stakers = hasStakers ? policy.stakersBps : 0;
+  const contributors = BPS - policy.modelBps - context - stakers - policy.treasuryBps;
+  return [policy.modelBps, context, contributors, stakers, policy.treasuryBps];
+}
+
+function cappedWeight(policy: RoutePolicy, hasContext: boolean, hasStakers: boolean): number {
+  const [, , contributors] = weightsOfRoles(policy, hasContext, hasStakers);
+  return Math.floor((EVIDENCE_TOTAL * policy.priorCapBps) / contributors);
+}
+
+function fillColumns(
+  ledger: Uint8Array,
+  seq: number,
+  cost: Nano,
+  royalty: Nano,
+  policy: RoutePolicy,
+  legs: LegColumns,
+): void {
+  const parts = splitRoles(ledger, seq, royalty, policy, legs);
+  const { count, roles, weights, amounts } = legs;
+  for (let from = 0, until = 0; from < count; from = until) {
+    const stage = stageOfCode[roles[from]!]!;
+    for (until = from + 1; until < count && stageOfCode[roles[until]!] === stage; ) until++;
+    const part = parts[stage]!;
+    if (stage === OPERATOR) amounts.fill(cost, from, until);
+    // Whatever its offset is, the split of an amount over one leg is that amount.
+    else if (until === from + 1) amounts[from] = part;
+    else {
+      const offset = stageOffset(ledger, seq, stage, sumWeights(weights, from, until));
+      splitInto(part, weights, from, until, offset, amounts);
+    }
+  }
+}
+
+/** The royalty's parts, by stage. */
 function splitRoles(
   ledger: Uint8Array,
   seq: number,
   royalty: Nano,
   policy: RoutePolicy,
-  stages: readonly Stage[],
-): Map<number, Nano> {
-  const present = new Set(stages.map(({ stage }) => stage));
-  for (const stage of [MODEL, CONTRIBUTORS, TREASURY]) assert(present.has(stage), `stage ${stage} has a leg`);
-  const offset = stageOffset(ledger, seq, 0, BPS);
-  const amounts = splitSystematic(royalty, roleWeights(policy, present), offset);
-  return new Map(royaltyStages.map((stage, i) => [stage, amounts[i]!]));
+  legs: LegColumns,
+): Float64Array {
+  let present = 0;
+  for (let i = 0; i < legs.count; i++) present |= 1 << stageOfCode[legs.roles[i]!]!;
+  const has = (stage: number): boolean => (present & (1 << stage)) !== 0;
+  for (const stage of [MODEL, CONTRIBUTORS, TREASURY]) assert(has(stage), `stage ${stage} has a leg`);
+  const weights = weightsOfRoles(policy, has(CONTEXT), has(STAKERS));
+  const [model, context, contributors, stakers, treasury] = splitSystematic(
+    royalty,
+    weights,
+    stageOffset(ledger, seq, 0, BPS),
+  );
+  roleParts[MODEL] = model!;
+  roleParts[CONTEXT] = context!;
+  roleParts[CONTRIBUTORS] = contributors!;
+  roleParts[STAKERS] = stakers!;
+  roleParts[TREASURY] = treasury!;
+  return roleParts;
 }
 
-function stageShares(input: RouteInput): WeightedLeg[] {
-  const { policy } = input;
-  const present = new Set([MODEL, CONTRIBUTORS, TREASURY]);
-  if (input.context.length > 0) present.add(CONTEXT);
-  if (input.stakers !== 0) present.add(STAKERS);
-  return [
-    { role: "operator", payee: input.operator, weight: 1 },
-    ...ascending("model", input.model),
-    ...ascending("context", input.context),
-    ...contributorLegs(input, present),
-    ...(input.stakers === 0 ? [] : [{ role: "stakers", payee: input.stakers, weight: 1 } as const]),
-    { role: "treasury", payee: policy.treasury, weight: 1 },
-  ];
+const roleParts = new Float64Array(TREASURY + 1);
+
+function addWeights(legs: LegColumns, input: RouteInput): void {
+  legs.count = 0;
+  legs.add(roleCode.operator, input.operator, 1);
+  for (const { payee, weight } of input.model) legs.add(roleCode.model, payee, weight);
+  for (const { payee, weight } of input.context) legs.add(roleCode.context, payee, weight);
+  addContributors(legs, input);
+  if (input.stakers !== 0) legs.add(roleCode.stakers, input.stakers, 1);
+  legs.add(roleCode.treasury, input.policy.treasury, 1);
 }
 
-function contributorLegs(input: RouteInput, present: ReadonlySet<number>): WeightedLeg[] {
-  const { contributors, policy } = input;
-  if (contributors === undefined) return [{ role: "reserve", payee: policy.datanetReserve, weight: EVIDENCE_TOTAL }];
-  const attributed = contributors.shares.reduce((sum, share) => sum + share.weight, 0);
-  assert(attributed + contributors.unattributed === EVIDENCE_TOTAL, `evidence weights sum to ${EVIDENCE_TOTAL}`);
-  const prior =
-    contributors.priors.length === 0 ? 0 : Math.min(contributors.unattributed, priorWeightMax(policy, present));
-  const reserve = contributors.unattributed - prior;
-  const priors = contributors.priors.toSorted((a, b) => a.payee - b.payee);
-  const priorWeights =
-    prior === 0
-      ? []
-      : splitSystematic(
-          prior,
-          priors.map((share) => share.weight),
-          0,
-        );
-  return [
-    ...ascending("contributor", contributors.shares),
-    ...ascending(
-      "prior",
-      priorWeights.map((weight, i) => ({ payee: priors[i]!.payee, weight })),
-    ),
-    ...(reserve === 0 ? [] : [{ role: "reserve", payee: policy.reserve, weight: reserve } as const]),
-  ];
-}
-
-function ascending(role: LegRole, shares: readonly Share[]): WeightedLeg[] {
-  const legs = shares
-    .filter((share) => share.weight > 0)
-    .map((share) => ({ role, payee: share.payee, weight: share.weight }));
-  legs.sort((a, b) => a.payee - b.payee);
-  for (let i = 1; i < legs.length; i++)
-    assert(legs[i - 1]!.payee < legs[i]!.payee, `${role} legs name each payee once`);
-  return legs;
-}
-
-interface Stage {
-  readonly stage: number;
-  readonly from: number;
-  readonly until: number;
-}
-
-function stagesOf(legs: readonly WeightedLeg[]): Stage[] {
-  const stages: Stage[] = [];
-  let from = 0;
-  for (let i = 1; i <= legs.length; i++) {
-    const stage = stageOfRole(legs[from]!.role);
-    if (i < legs.length && stageOfRole(legs[i]!.role) === stage) continue;
-    stages.push({ stage, from, until: i });
-    from = i;
+function addContributors(legs: LegColumns, { contributors, policy, context, stakers }: RouteInput): void {
+  if (contributors === undefined) return legs.add(roleCode.reserve, policy.datanetReserve, EVIDENCE_TOTAL);
+  const { shares, unattributed } = contributors;
+  let attributed = 0;
+  for (const { payee, weight } of shares) {
+    legs.add(roleCode.contributor, payee, weight);
+    attributed += weight;
   }
-  return stages;
+  assert(attributed + unattributed === EVIDENCE_TOTAL, `evidence weights sum to ${EVIDENCE_TOTAL}`);
+  const priorMax = cappedWeight(policy, context.length > 0, stakers !== 0);
+  const prior = contributors.priors.length === 0 ? 0 : Math.min(unattributed, priorMax);
+  if (prior > 0) addPriors(legs, prior, contributors.priors);
+  legs.add(roleCode.reserve, policy.reserve, unattributed - prior);
+}
+
+function addPriors(legs: LegColumns, prior: number, unordered: readonly Share[]): void {
+  const priors = unordered.toSorted((a, b) => a.payee - b.payee);
+  const weights = splitSystematic(
+    prior,
+    priors.map((share) => share.weight),
+    0,
+  );
+  for (const [i, { payee }] of priors.entries()) legs.add(roleCode.prior, payee, weights[i]!);
 }

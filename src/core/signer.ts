@@ -3,7 +3,7 @@ import { signDigest } from "./eip712.ts";
 import { keccak256 } from "./hash.ts";
 
 /** Signs 32-byte digests with one key: 65 bytes as {@link signDigest} makes them. */
-export interface DigestSigner {
+interface DigestSigner {
   sign(digest: Uint8Array): Uint8Array;
 }
 

@@ -1,10 +1,10 @@
 import { type Fee, feeOf, type Prices, type Rate } from "../core/quote.ts";
 import { ok, type Result } from "../core/result.ts";
+import type { Tokenizer } from "../models/bpe.ts";
 import type { LlamaShape } from "../models/llama.ts";
 import { type EncodedExample, encodeExample } from "../models/training/chatTemplate.ts";
 import { pack, windowsOf } from "../models/training/packing.ts";
 import type { TrainingExample, TrainingOptions } from "../models/training/task.ts";
-import type { Tokenizer } from "../models/bpe.ts";
 
 /** What a training will be like, said before it begins. */
 export interface Estimate {
@@ -92,7 +92,9 @@ export async function encodeAll(
 export function weightsOf(shape: LlamaShape): number {
   const { vocabulary, hidden, intermediate, layers, heads, keyValueHeads, headSize, isTied } = shape;
   const attention = hidden * headSize * (2 * heads + 2 * keyValueHeads);
-  return vocabulary * hidden * (isTied ? 1 : 2) + layers * (attention + 3 * hidden * intermediate + 2 * hidden) + hidden;
+  return (
+    vocabulary * hidden * (isTied ? 1 : 2) + layers * (attention + 3 * hidden * intermediate + 2 * hidden) + hidden
+  );
 }
 
 /** Two operations a weight forward, twice as many back; an adapter leaves out the half of those that change weights (Kaplan et al. 2020, section 2.1). */

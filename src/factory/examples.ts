@@ -54,7 +54,7 @@ interface Said {
 
 /** `Question: … Answer: …` or `Q: … A: …`, each at the beginning of a line. */
 function questionAndAnswer(text: string): Said | undefined {
-  const found = /^\s*(?:Question|Q)\s*[:.]\s*([^]+?)\n+\s*(?:Answer|A)\s*[:.]\s*([^]+)$/i.exec(text);
+  const found = /^\s*(?:Question|Q)\s*[:.]\s*([\s\S]+?)\n+\s*(?:Answer|A)\s*[:.]\s*([\s\S]+)$/i.exec(text);
   const [question, answer] = [found?.[1]?.trim(), found?.[2]?.trim()];
   return question && answer ? { question, answer } : undefined;
 }

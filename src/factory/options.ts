@@ -26,17 +26,15 @@ const TOKENS_WANTED = 400_000;
 const CHECKPOINTS_WANTED = 6;
 
 /** Whole options for a base and for so many tokens an epoch. Refuses what the base or an adapter cannot have. */
-export function resolveOptions(
-  wish: TrainingWish,
-  shape: LlamaShape,
-  tokens: number,
-): Result<TrainingOptions> {
+export function resolveOptions(wish: TrainingWish, shape: LlamaShape, tokens: number): Result<TrainingOptions> {
   const { lora, learningRateMultiplier = 1, ...rest } = wish;
   const adapter = lora === false ? undefined : resolveLora(lora ?? {}, shape);
   if (adapter?.ok === false) return adapter;
   const sequenceTokens = rest.sequenceTokens ?? Math.min(shape.contextTokens, 1_024);
   if (sequenceTokens > shape.contextTokens)
-    return refuse("invalid_request", `the base reads at most ${shape.contextTokens} tokens`, { field: "sequence_tokens" });
+    return refuse("invalid_request", `the base reads at most ${shape.contextTokens} tokens`, {
+      field: "sequence_tokens",
+    });
   const epochs = rest.epochs ?? Math.min(10, Math.max(2, Math.round(TOKENS_WANTED / Math.max(1, tokens))));
   const batchSize = rest.batchSize ?? 8;
   const steps = epochs * Math.ceil(tokens / sequenceTokens / batchSize);
@@ -44,7 +42,11 @@ export function resolveOptions(
     ...(adapter === undefined ? {} : { adapter: adapter.value }),
     ...{ epochs, batchSize, sequenceTokens },
     learningRate: rest.learningRate ?? usualRate(shape, adapter !== undefined) * learningRateMultiplier,
-    ...{ warmUp: rest.warmUp ?? 0.05, weightDecay: rest.weightDecay ?? 0.01, gradientNormMax: rest.gradientNormMax ?? 1 },
+    ...{
+      warmUp: rest.warmUp ?? 0.05,
+      weightDecay: rest.weightDecay ?? 0.01,
+      gradientNormMax: rest.gradientNormMax ?? 1,
+    },
     ...{ seed: rest.seed ?? 1, patience: rest.patience ?? 0, fitsInfluence: false },
     checkpointEvery: rest.checkpointEvery ?? Math.max(5, Math.ceil(steps / CHECKPOINTS_WANTED)),
   });
@@ -59,7 +61,8 @@ function resolveLora(wish: Partial<LoraShape>, shape: LlamaShape): Result<LoraSh
   const wanted = new Set<Projection>(wish.targets ?? projections);
   // In the order of the blocks: the same set of targets is the same adapter.
   const targets = projections.filter((projection) => wanted.has(projection));
-  if (targets.length === 0) return refuse("invalid_request", "an adapter has at least one target", { field: "targets" });
+  if (targets.length === 0)
+    return refuse("invalid_request", "an adapter has at least one target", { field: "targets" });
   return ok({ rank, alpha: wish.alpha ?? 2 * rank, dropout: wish.dropout ?? 0, targets });
 }
 

@@ -78,7 +78,9 @@ async function loadFiles(
 ): Promise<Result<LoadedSource>> {
   const read = async (id: string): Promise<Result<readonly TrainingExample[]>> => {
     const content = await store.fileContent(id);
-    return content === undefined ? refuse("not_found", `the file ${id} was deleted`) : parseTrainingFile(content, pause);
+    return content === undefined
+      ? refuse("not_found", `the file ${id} was deleted`)
+      : parseTrainingFile(content, pause);
   };
   const examples = await read(file);
   if (!examples.ok) return examples;

@@ -1,6 +1,6 @@
-import { fromHex, toHex } from "../core/bytes.ts";
+import { fromHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { Account, ApiKey, Balance, Statement } from "../ledger/ledger.ts";
+import type { Account, ApiKey, Statement } from "../ledger/ledger.ts";
 import {
   accountParam,
   accountSchema,
@@ -16,13 +16,14 @@ import {
   statementSchema,
 } from "../protocol/accounts.ts";
 import { payeeParam } from "../protocol/epochs.ts";
+import { accountView, balanceView } from "./accountView.ts";
 import type { Floor } from "./order.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
 /** Accounts, keys and statements. A key sees its own account; an admin key sees and makes all. */
 export function accountRoutes({ ledger }: Floor): Route[] {
   const { accounts } = ledger;
-  const view = (account: Account) => accountView(account, accounts.balance(account.id));
+  const view = (account: Account) => accountView(account, accounts);
   const own = (id: string, key: ApiKey | undefined): Result<Account> => {
     const wanted = id === "me" ? (key?.account ?? "") : id;
     if (key === undefined || (!key.admin && key.account !== wanted))
@@ -140,23 +141,6 @@ function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
 
 function isPresent<T>(value: T): value is Exclude<T, undefined> {
   return value !== undefined;
-}
-
-function accountView(account: Account, balance: Balance | undefined): object {
-  const { id, name, payer, pseudonym, payee, createdMs } = account;
-  const zero = { credited: 0n, spent: 0n, held: 0n, available: 0n, earnedAvailable: 0n };
-  return {
-    ...{ id, name, payer: toHex(payer), pseudonym: toHex(pseudonym), createdMs },
-    ...(payee === undefined ? {} : { payee: toHex(payee) }),
-    balance: balanceView(balance ?? zero),
-  };
-}
-
-function balanceView(balance: Balance): Record<string, string> {
-  const { credited, spent, held, available, earnedAvailable } = balance;
-  return Object.fromEntries(
-    Object.entries({ credited, spent, held, available, earnedAvailable }).map(([name, value]) => [name, String(value)]),
-  );
 }
 
 function statementView({ lines, total, truncated }: Statement): object {

@@ -13,7 +13,7 @@ const engine = new ScriptedEngine(hello);
 
 beforeAll(async () => {
   const journal = publishedJournal(testId("ledger"), [testId("an entry")]);
-  const options = { server: { bodyBytesMax: 10_000 } };
+  const options = { server: { bodyBytesMax: 10_000, hosts: ["ledger.example"] } };
   node = await startNode({ engines: { a: engine }, parts: { datanets: testDatanets(), journal }, options });
   revoked = await node.key();
   const key = node.ledger.accounts.findKey(revoked);
@@ -227,6 +227,14 @@ test.each([["evil.example"], ["evil.example:80"], ["127.0.0.1.evil.example"]])(
   async (host) => {
     const raw = await send(`GET /api/health HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
     expect(raw).toMatch(/^HTTP\/1\.1 403 /);
+  },
+);
+
+test.each([["ledger.example"], ["Ledger.Example:8443"], ["localhost:1"], ["[::1]:4242"], ["127.0.0.1"]])(
+  "the host %s is ours",
+  async (host) => {
+    const raw = await send(`GET /api/health HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    expect(raw).toMatch(/^HTTP\/1\.1 200 /);
   },
 );
 

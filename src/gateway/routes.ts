@@ -24,6 +24,8 @@ export interface RouteSpec<P, Q, B> {
   /** Says cheaply that a body is valid as it stands; what it does not know is left to the schema. */
   isPlain?(body: unknown): body is B;
   readonly response: z.ZodType | "bytes" | "text";
+  /** For a route whose bodies are larger than the server's usual limit. The server takes in one such body at a time. */
+  readonly bodyBytesMax?: number;
   handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
 }
 

@@ -1,14 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
-import type { Ledger } from "../ledger/ledger.ts";
+import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
 import { authenticate, checkHost, corsHeaders, type DoorRules, parseBody } from "./door.ts";
 import { type Exchange, readBody, sendJson, sendRefusal, sendText } from "./exchange.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { World } from "./ports.ts";
-import type { Refused } from "./refused.ts";
-import { noFields, type Reply, type Router } from "./routes.ts";
+import { type Refused, refuseFor } from "./refused.ts";
+import { type Found, noFields, type Reply, type Router } from "./routes.ts";
 
 export interface ServerOptions extends DoorRules {
   readonly bodyBytesMax: number;
@@ -29,6 +29,7 @@ export class HttpDoor {
   readonly #server: Server;
   readonly #boot: string;
   #requests = 0;
+  #isTakingLarge = false;
   #open = 0;
   #isDraining = false;
 
@@ -129,15 +130,35 @@ export class HttpDoor {
     const found = this.#parts.router.find(method === "HEAD" ? "GET" : method, path);
     if (!("route" in found)) return notHere(exchange, method, found.allowed);
     if (this.#isDraining && path !== "/api/health") return refuse("shutting_down", "the server is going down");
-    const { route, params } = found;
+    const { route } = found;
     const key = authenticate(request, this.#parts.ledger.accounts, route.access);
     if (!key.ok) return key;
-    const body = method === "POST" ? await readBody(exchange, this.#options.bodyBytesMax) : ok(noBody);
-    if (!body.ok) return body;
-    const parsed = parseBody(request, route.method, body.value);
-    if (!parsed.ok) return parsed;
     const query = search === "" ? noFields : Object.fromEntries(new URLSearchParams(search));
-    return route.run({ exchange, key: key.value, params, query, body: parsed.value, rawBody: body.value });
+    const { bodyBytesMax } = route;
+    if (bodyBytesMax === undefined) return this.#run(exchange, found, key.value, query, this.#options.bodyBytesMax);
+    // Large bodies are read whole: as they come one at a time, what they take of memory is bounded.
+    if (this.#isTakingLarge)
+      return refuseFor("queue_full", "another large body is being taken in", { retryAfterMs: 2_000 });
+    this.#isTakingLarge = true;
+    try {
+      return await this.#run(exchange, found, key.value, query, bodyBytesMax);
+    } finally {
+      this.#isTakingLarge = false;
+    }
+  }
+
+  async #run(
+    exchange: Exchange,
+    { route, params }: Found,
+    key: ApiKey | undefined,
+    query: Readonly<Record<string, string>>,
+    bytesMax: number,
+  ): Promise<Result<Reply, Refused>> {
+    const body = route.method === "POST" ? await readBody(exchange, bytesMax) : ok(noBody);
+    if (!body.ok) return body;
+    const parsed = parseBody(exchange.request, route.method, body.value);
+    if (!parsed.ok) return parsed;
+    return route.run({ exchange, key, params, query, body: parsed.value, rawBody: body.value });
   }
 
   #refuse(exchange: Exchange, refusal: Refused): void {

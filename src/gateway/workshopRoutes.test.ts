@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ok, refuse } from "../core/result.ts";
 import type { BindingView } from "../protocol/workshop.ts";
@@ -8,7 +9,7 @@ import type { Workshop } from "./workshop.ts";
 const asked: unknown[][] = [];
 let contributed = true;
 const hex = `0x${"1".repeat(64)}` as const;
-const datanet = { name: "d", summary: "s", tags: [], licence: "MIT", records: 0, contributors: 0, version: 0 };
+const datanet = { id: hex, name: "d", summary: "s", tags: [], licence: "MIT", records: 0, contributors: 0, version: 0 };
 const prices = { inPerMillion: 0, outPerMillion: 0, perCall: 0 };
 const binding: BindingView = {
   ...{ datanet: "d", identity: "npm:x", payee: hex, state: "noticed", to: null, proofHash: hex },
@@ -156,3 +157,46 @@ test("an admin sees every account with its balance", async () => {
     body: { data: [{ id: node.account, balance: { credited: "1000000000" } }] },
   });
 });
+
+const exported = (bytes: number) => ({
+  files: { "metadata.json": "{}", "records.jsonl": "x".repeat(bytes), "contributions.jsonl": "", "versions.jsonl": "" },
+});
+
+test("an export above the usual limit of a body is taken in, one above its own is not, and nothing else is that large", async () => {
+  expect((await call("POST", "/api/datanets/restore", exported(5 * 1024 * 1024))).status).toBe(201);
+  const tooLarge = { "content-length": String(65 * 1024 * 1024) };
+  expect(await announce("/api/datanets/restore", tooLarge)).toContain("413");
+  expect(await announce("/api/datanets", { "content-length": String(5 * 1024 * 1024) })).toContain("413");
+});
+
+test("one large body is taken in at a time; the next is told when to come back", async () => {
+  const { port } = new URL(node.url);
+  const head = (length: number) =>
+    `POST /api/datanets/restore HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${node.adminSecret}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+  const slow = connect(Number(port), "127.0.0.1");
+  slow.write(`${head(100)}{`);
+  await expect.poll(async () => (await call("POST", "/api/datanets/restore", exported(1))).status).toBe(503);
+  slow.destroy();
+  await expect.poll(async () => (await call("POST", "/api/datanets/restore", exported(1))).status).toBe(201);
+});
+
+/** The status line that answers a head whose body never comes. */
+function announce(path: string, headers: Record<string, string>): Promise<string> {
+  const { port } = new URL(node.url);
+  const all = {
+    host: "localhost",
+    authorization: `Bearer ${node.adminSecret}`,
+    "content-type": "application/json",
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.once("data", (data) => {
+      resolve(String(data).split("\r\n")[0] ?? "");
+      socket.destroy();
+    });
+    socket.once("error", reject);
+    socket.write(`POST ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
+  });
+}

@@ -1,11 +1,10 @@
-import { fromHex, toHex } from "../core/bytes.ts";
+import { fromHex } from "../core/bytes.ts";
 import { ok } from "../core/result.ts";
-import type { Account, Accounts } from "../ledger/ledger.ts";
+import type { Accounts } from "../ledger/ledger.ts";
 import { datanetParam, datanetSchema, versionSchema } from "../protocol/datanets.ts";
 import { payeeParam } from "../protocol/epochs.ts";
 import { servedModelSchema } from "../protocol/service.ts";
 import {
-  type AccountView,
   accountListSchema,
   bindingListSchema,
   bindingViewSchema,
@@ -21,6 +20,7 @@ import {
   restoredSchema,
   restoreSchema,
 } from "../protocol/workshop.ts";
+import { accountView } from "./accountView.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -82,6 +82,9 @@ function datanetMaking(workshop: Workshop): Route[] {
   ];
 }
 
+/** An export of some 100,000 pages of documentation; a body is held two or three times over while it is read. */
+const RESTORE_BYTES_MAX = 64 * 1024 * 1024;
+
 function datanetCarrying(workshop: Workshop): Route[] {
   return [
     route({
@@ -97,6 +100,7 @@ function datanetCarrying(workshop: Workshop): Route[] {
     }),
     route({
       ...{ ...admin, path: "/api/datanets/restore", tag: "datanets", body: restoreSchema, response: restoredSchema },
+      bodyBytesMax: RESTORE_BYTES_MAX,
       summary: "Take an exported datanet in: same ids, same authors, same provenance",
       handle: async ({ body }) => {
         const restored = await workshop.restore(body.files);
@@ -148,18 +152,4 @@ function rest({ ledger }: WorkshopFloor, workshop: Workshop): Route[] {
       handle: () => json(workshop.trust()),
     }),
   ];
-}
-
-function accountView(account: Account, accounts: Accounts): AccountView {
-  const { id, name, payer, pseudonym, payee, createdMs } = account;
-  const zero = { credited: 0n, spent: 0n, held: 0n, available: 0n, earnedAvailable: 0n };
-  const { credited, spent, held, available, earnedAvailable } = accounts.balance(id) ?? zero;
-  return {
-    ...{ id, name, payer: toHex(payer), pseudonym: toHex(pseudonym), createdMs },
-    ...(payee === undefined ? {} : { payee: toHex(payee) }),
-    balance: {
-      ...{ credited: String(credited), spent: String(spent), held: String(held) },
-      ...{ available: String(available), earnedAvailable: String(earnedAvailable) },
-    },
-  };
 }

@@ -1,17 +1,19 @@
 import { serialize } from "node:v8";
 import { type AssetRecord, flowsToOwnerAlone, royaltyVector } from "../core/asset.ts";
-import { type Hex, toHex } from "../core/bytes.ts";
+import { fromHex, toHex } from "../core/bytes.ts";
 import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
 import { type FeePolicy, policyHash } from "../core/policy.ts";
 import type { PoolChunk, PoolSplit } from "../core/pool.ts";
 import { priorSubject, splitPool } from "../core/pool.ts";
-import { amountOf, ownOf, type Receipt } from "../core/receipt.ts";
+import { amountOf, ownOf, type ReceiptFacts } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
-import type { RoutePolicy, Share } from "../core/route.ts";
+import { LegColumns, type RoutePolicy, roleCode, type Share } from "../core/route.ts";
 import { Accruals } from "./accruals.ts";
 import { bytesOfKey, keyOf } from "./keyOf.ts";
+import { PayeeNumbers } from "./payeeNumbers.ts";
 import { type EpochState, type KnownAsset, readImage, STATE_VERSION, type StateImage } from "./stateImage.ts";
+import { Tallies } from "./tallies.ts";
 
 /**
  * Everything that a ledger knows from its journal, kept up entry by entry: the same `apply` serves the live writer and the rebuild at start,
@@ -22,8 +24,14 @@ export class BookState {
   size = 0;
   timeMs = 0;
   receiptCount = 0;
+  /** Grows with every asset and pool: what was worked out from them under another number is out of date. */
+  assetsVersion = 0;
   readonly accruals: Accruals;
-  readonly #numbers = new Map<string, number>();
+  /** Nano spent by accounts, by pseudonym. */
+  readonly spent = new Tallies();
+  /** Nano charged to payers. */
+  readonly debited = new Tallies();
+  readonly #numbers: PayeeNumbers;
   readonly #payees: { readonly id: Uint8Array; readonly type: PayeeType }[] = [];
   readonly #assets = new Map<string, KnownAsset>();
   readonly #priorSubjects = new Map<string, string>();
@@ -36,21 +44,22 @@ export class BookState {
   /** Identities whose money is, or was, a party's, by that party: see {@link identitiesOf}. */
   readonly #identities = new Map<number, Set<number>>();
   readonly #families = new Map<string, { total: number; last: Uint8Array }>();
-  readonly #spent = new Map<string, bigint>();
-  readonly #debited = new Map<Hex, bigint>();
   readonly #epochs: EpochState[] = [];
   #policy: { readonly policy: FeePolicy; readonly hash: Uint8Array; readonly route: RoutePolicy } | undefined;
   /** Seqs at which closed epochs end, known before a rebuild comes to them. */
-  #cuts: readonly number[] = [];
+  #cuts: ReadonlySet<number> = new Set();
+  readonly #legs = new LegColumns();
 
-  constructor(ledger: Uint8Array) {
+  /** `seed` is 32 bytes that nobody outside knows: see {@link PayeeNumbers}. */
+  constructor(ledger: Uint8Array, seed?: Uint8Array) {
     this.ledger = ledger;
+    this.#numbers = new PayeeNumbers(seed);
     this.accruals = new Accruals();
   }
 
   /** For a rebuild: where the epochs that the journal closes later end. */
   expectCuts(ends: readonly number[]): void {
-    this.#cuts = ends;
+    this.#cuts = new Set(ends);
   }
 
   get payeeCount(): number {
@@ -58,7 +67,7 @@ export class BookState {
   }
 
   number(id: Uint8Array): number | undefined {
-    return this.#numbers.get(keyOf(id));
+    return this.#numbers.get(id);
   }
 
   payee(number: number): { readonly id: Uint8Array; readonly type: PayeeType } | undefined {
@@ -98,27 +107,13 @@ export class BookState {
 
   /** What a receipt's children came to, and the last of them. */
   family(receipt: Uint8Array): { readonly total: number; readonly last: Uint8Array } {
-    return this.#families.get(keyOf(receipt)) ?? { total: 0, last: new Uint8Array(16) };
-  }
-
-  /** Nano spent by the account with this pseudonym. */
-  spent(pseudonym: Uint8Array): bigint {
-    return this.#spent.get(keyOf(pseudonym)) ?? 0n;
+    const family = this.#families.size === 0 ? undefined : this.#families.get(keyOf(receipt));
+    return family ?? { total: 0, last: new Uint8Array(16) };
   }
 
   /** What corrections gave back of a receipt so far: to its payer's debit first, then to the earnings that it spent. */
   refunded(receipt: Uint8Array): number {
     return this.#refunded.get(keyOf(receipt)) ?? 0;
-  }
-
-  debited(payer: Uint8Array): bigint {
-    return this.#debited.get(toHex(payer)) ?? 0n;
-  }
-
-  totalDebited(): bigint {
-    let total = 0n;
-    for (const amount of this.#debited.values()) total += amount;
-    return total;
   }
 
   get epochs(): readonly EpochState[] {
@@ -133,10 +128,7 @@ export class BookState {
 
   /** Takes in the next entry of the journal. Assertions only: what is journalled was checked before. */
   apply(entry: Entry): void {
-    assert(entry.seq === this.size, `entry ${this.size} comes next, got ${entry.seq}`);
-    if (this.#cuts.includes(entry.seq)) this.accruals.cut();
-    this.size = entry.seq + 1;
-    this.timeMs = entry.timeMs;
+    this.#advance(entry.seq, entry.timeMs);
     switch (entry.kind) {
       case "policy":
         return this.#applyPolicy(entry.policy);
@@ -149,7 +141,8 @@ export class BookState {
       case "binding":
         return this.#applyBinding(entry.binding);
       case "receipt":
-        return this.#applyReceipt(entry.receipt);
+        this.#legs.load(entry.receipt.legs);
+        return this.#takeReceipt(entry.receipt, this.#legs);
       case "poolSplit":
         return this.#applyPoolSplit(entry.split);
       case "correction":
@@ -164,6 +157,12 @@ export class BookState {
     }
   }
 
+  /** Takes in a receipt whose legs are columns. */
+  applyReceipt(seq: number, timeMs: number, facts: ReceiptFacts, legs: LegColumns): void {
+    this.#advance(seq, timeMs);
+    this.#takeReceipt(facts, legs);
+  }
+
   serialise(): Uint8Array {
     return serialize({
       version: STATE_VERSION,
@@ -174,8 +173,8 @@ export class BookState {
       pools: this.#pools,
       bindings: this.#bindings,
       families: [...this.#families].map(([key, family]) => [bytesOfKey(key), family]),
-      spent: [...this.#spent].map(([key, amount]) => [bytesOfKey(key), amount]),
-      debited: this.#debited,
+      spent: [...this.spent.entries()],
+      debited: new Map([...this.debited.entries()].map(([payer, nano]) => [toHex(payer), nano])),
       poolOf: [...this.#poolOf].map(([key, pool]) => [bytesOfKey(key), pool]),
       refunded: [...this.#refunded].map(([key, amount]) => [bytesOfKey(key), amount]),
       epochs: this.#epochs,
@@ -184,17 +183,17 @@ export class BookState {
   }
 
   /** The state in a checkpoint; undefined when it was written by another version, and the journal is read from its start instead. */
-  static restore(ledger: Uint8Array, bytes: Uint8Array): BookState | undefined {
+  static restore(ledger: Uint8Array, bytes: Uint8Array, seed?: Uint8Array): BookState | undefined {
     const image = readImage(bytes);
     if (image === undefined) return undefined;
-    const state = new BookState(ledger);
+    const state = new BookState(ledger, seed);
     for (const [i, payee] of image.payees.entries()) state.#applyPayee({ number: i + 1, ...payee });
     for (const asset of image.assets) state.#keepAsset(asset);
     for (const [number, members] of image.pools) state.#pools.set(number, members);
     for (const binding of image.bindings.values()) state.#applyBinding(binding);
     for (const [id, family] of image.families) state.#families.set(keyOf(id), family);
-    for (const [id, amount] of image.spent) state.#spent.set(keyOf(id), amount);
-    for (const [payer, amount] of image.debited) state.#debited.set(payer, amount);
+    state.spent.load(image.spent);
+    state.debited.load([...image.debited].map(([payer, nano]) => [fromHex(payer), nano]));
     for (const [subject, pool] of image.poolOf) state.#poolOf.set(keyOf(subject), pool);
     for (const [receipt, amount] of image.refunded) state.#refunded.set(keyOf(receipt), amount);
     state.#epochs.push(...image.epochs);
@@ -206,10 +205,17 @@ export class BookState {
     return state;
   }
 
+  #advance(seq: number, timeMs: number): void {
+    assert(seq === this.size, "the next entry comes next");
+    if (this.#cuts.has(seq)) this.accruals.cut();
+    this.size = seq + 1;
+    this.timeMs = timeMs;
+  }
+
   #applyPayee({ number, id, type }: PayeeRecord): void {
     assert(number === this.#payees.length + 1, `payee ${this.#payees.length + 1} comes next, got ${number}`);
     this.#payees.push({ id, type });
-    this.#numbers.set(keyOf(id), number);
+    this.#numbers.add(id);
     this.accruals.addPayee(type === "pool");
   }
 
@@ -237,12 +243,15 @@ export class BookState {
   #applyAsset(record: AssetRecord, seq: number): void {
     const known = this.asset(record.id);
     if (known !== undefined) {
-      this.#assets.set(keyOf(record.id), { ...known, nextOwner: record.owner });
-      return;
+      return this.#keepAsset({ ...known, nextOwner: record.owner });
     }
     const vector = royaltyVector(record.id, record.terms, record.parents, (id) => this.asset(id)?.vector);
     assert(vector.ok, "an asset that is journalled has known parents");
-    this.#keepAsset({ record, vector: vector.value, seq, royaltyPayee: record.owner });
+    const measures = this.#measuredBy(record);
+    this.#keepAsset({
+      ...{ record, vector: vector.value, seq, royaltyPayee: record.owner },
+      ...(measures === undefined ? {} : { measures }),
+    });
   }
 
   /** The open epoch was closed: what was transferred in it is its new owners'. Pools follow when they are published again. */
@@ -251,11 +260,18 @@ export class BookState {
       if (nextOwner === undefined) continue;
       const record = { ...asset.record, owner: nextOwner };
       const royaltyPayee = flowsToOwnerAlone(record.id, asset.vector) ? nextOwner : asset.royaltyPayee;
-      this.#assets.set(keyOf(record.id), { ...asset, record, royaltyPayee });
+      this.#keepAsset({ ...asset, record, royaltyPayee });
     }
   }
 
+  /** The one datanet that a model was made from, by its seq: then its contributors' legs measure that datanet. */
+  #measuredBy(model: AssetRecord): number | undefined {
+    const datanets = model.parents.filter((parent) => this.asset(parent.id)?.record.assetKind === "datanet");
+    return datanets.length === 1 ? this.asset(datanets[0]!.id)!.seq : undefined;
+  }
+
   #keepAsset(asset: KnownAsset): void {
+    this.assetsVersion += 1;
     const key = keyOf(asset.record.id);
     this.#assets.set(key, asset);
     if (asset.record.assetKind === "datanet") this.#priorSubjects.set(keyOf(priorSubject(asset.record.id)), key);
@@ -276,35 +292,26 @@ export class BookState {
     // The pool of an asset's ancestors is where its royalty goes from now on; a prior pool is its datanet's from now on.
     const asset = this.asset(chunk.subject);
     const datanet = this.#priorSubjects.get(keyOf(chunk.subject));
-    if (asset !== undefined) this.#assets.set(keyOf(chunk.subject), { ...asset, royaltyPayee: chunk.pool });
-    else if (datanet !== undefined) this.#assets.set(datanet, { ...this.#assets.get(datanet)!, prior: chunk.pool });
+    if (asset !== undefined) this.#keepAsset({ ...asset, royaltyPayee: chunk.pool });
+    else if (datanet !== undefined) this.#keepAsset({ ...this.#assets.get(datanet)!, prior: chunk.pool });
   }
 
-  #applyReceipt(receipt: Receipt): void {
+  #takeReceipt(receipt: ReceiptFacts, legs: LegColumns): void {
     this.receiptCount += 1;
-    for (const leg of receipt.legs) this.accruals.credit(leg.payee, leg.amount);
+    for (let i = 0; i < legs.count; i++) this.accruals.credit(legs.payees[i]!, legs.amounts[i]!);
     if (receipt.earned > 0) this.accruals.credit(receipt.payerPayee, -receipt.earned);
-    const own = ownOf(receipt);
-    const account = keyOf(receipt.account);
-    this.#spent.set(account, (this.#spent.get(account) ?? 0n) + BigInt(own - receipt.earned));
-    this.#debit(receipt.payer, own - receipt.earned);
-    this.#families.delete(keyOf(receipt.id));
+    const charged = ownOf(receipt) - receipt.earned;
+    this.spent.add(receipt.account, charged);
+    this.debited.add(receipt.payer, charged);
+    if (this.#families.size > 0) this.#families.delete(keyOf(receipt.id));
     if (receipt.nesting.depth > 0) {
       const total = this.family(receipt.nesting.parent).total + amountOf(receipt);
       this.#families.set(keyOf(receipt.nesting.parent), { total, last: receipt.id });
     }
-    const measured = this.#measuredDatanet(receipt.model);
-    if (measured !== undefined)
-      for (const leg of receipt.legs)
-        if (leg.role === "contributor") this.accruals.measure(measured, leg.payee, leg.amount);
-  }
-
-  /** The one datanet that a model was made from: then its contributors' legs measure that datanet. */
-  #measuredDatanet(model: Uint8Array): number | undefined {
-    const datanets = this.asset(model)?.record.parents.filter(
-      (parent) => this.asset(parent.id)?.record.assetKind === "datanet",
-    );
-    return datanets?.length === 1 ? this.asset(datanets[0]!.id)!.seq : undefined;
+    const datanet = this.asset(receipt.model)?.measures;
+    if (datanet === undefined) return;
+    for (let i = 0; i < legs.count; i++)
+      if (legs.roles[i] === roleCode.contributor) this.accruals.measure(datanet, legs.payees[i]!, legs.amounts[i]!);
   }
 
   #applyPoolSplit(split: PoolSplit): void {
@@ -325,13 +332,7 @@ export class BookState {
     if (correction.earned > 0) this.accruals.credit(correction.payerPayee, correction.earned);
     const receipt = keyOf(correction.receipt);
     this.#refunded.set(receipt, (this.#refunded.get(receipt) ?? 0) + correction.refund + correction.earned);
-    this.#debit(correction.payer, -correction.refund);
-    const account = keyOf(correction.account);
-    this.#spent.set(account, (this.#spent.get(account) ?? 0n) - BigInt(correction.refund));
-  }
-
-  #debit(payer: Uint8Array, amount: number): void {
-    const key = toHex(payer);
-    this.#debited.set(key, (this.#debited.get(key) ?? 0n) + BigInt(amount));
+    this.debited.add(correction.payer, -correction.refund);
+    this.spent.add(correction.account, -correction.refund);
   }
 }

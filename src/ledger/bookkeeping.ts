@@ -10,7 +10,7 @@ import type { HoldTable } from "./holds.ts";
 import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
 import type { LedgerStore } from "./ports.ts";
-import { postReceipt } from "./posting.ts";
+import { Posting } from "./posting.ts";
 import type { Purses } from "./purses.ts";
 import type { Writer } from "./writer.ts";
 
@@ -22,6 +22,7 @@ export class BookKeeping implements Books {
   readonly #holds: HoldTable;
   readonly #purses: Purses;
   readonly #store: LedgerStore;
+  readonly #posting: Posting;
   readonly #running = new Set<string>();
   readonly #correcting = new Map<string, Promise<unknown>>();
 
@@ -30,6 +31,7 @@ export class BookKeeping implements Books {
     this.#holds = holds;
     this.#purses = purses;
     this.#store = store;
+    this.#posting = new Posting(writer.state, holds, purses);
   }
 
   get #state() {
@@ -37,7 +39,7 @@ export class BookKeeping implements Books {
   }
 
   post(draft: ReceiptDraft): Promise<Result<Posted>> {
-    return this.#writer.run(postReceipt(this.#state, this.#holds, this.#purses, draft));
+    return this.#writer.run(this.#posting.post(draft));
   }
 
   /** One correction of a key at a time: whoever comes second is answered with what the first has journalled. */
@@ -253,7 +255,7 @@ export class BookKeeping implements Books {
 
   totals(): Totals {
     const { deposited, granted } = this.#purses.totals();
-    const [debited, credited] = [this.#state.totalDebited(), this.#state.accruals.totalCredited()];
+    const [debited, credited] = [this.#state.debited.total(), this.#state.accruals.totalCredited()];
     return { deposited, granted, debited, credited, held: this.#holds.totalHeld(), receipts: this.#state.receiptCount };
   }
 }

@@ -11,6 +11,8 @@ import type { Purses } from "./purses.ts";
  * A hold ends by being posted or released; what is left of a child's returns to its parent.
  */
 export interface LiveHold extends Hold {
+  /** The map key of its id. */
+  readonly key: string;
   /** What is left of it, after its children's were carved out and posted. */
   amount: Nano;
   /** The part of `amount` that is reserved from earnings, and whose they are. */
@@ -45,16 +47,18 @@ export class HoldTable implements Holds {
   }): Result<Hold> {
     if (!isNano(input.amount))
       return refuse("amount_out_of_range", "a hold is whole nano below 2^53", { field: "amount" });
-    this.reap();
-    const leaseUntilMs = this.#nowMs() + (input.leaseMs ?? LEASE_MS);
+    const nowMs = this.#nowMs();
+    this.reap(nowMs);
+    const leaseUntilMs = nowMs + (input.leaseMs ?? LEASE_MS);
     const id = this.#newId();
     if (input.parent !== undefined) return this.#carve(id, input.parent, input.amount, leaseUntilMs);
     const reserved = this.#purses.reserve(input.account, input.amount);
     if (!reserved.ok) return reserved;
     const { earnings, payee } = reserved.value;
-    this.#keep({ ...input, id, earnings, payee, root: id, depth: 0, leaseUntilMs, children: 0 });
-    this.#total += BigInt(input.amount);
-    return ok({ id, account: input.account, amount: input.amount });
+    const { account, amount } = input;
+    this.#keep({ key: keyOf(id), id, account, amount, earnings, payee, root: id, depth: 0, leaseUntilMs, children: 0 });
+    this.#total += BigInt(amount);
+    return ok({ id, account, amount });
   }
 
   renew(id: Uint8Array, leaseMs = LEASE_MS): boolean {
@@ -99,9 +103,9 @@ export class HoldTable implements Holds {
   }
 
   /** Releases the holds whose holders stopped renewing them, youngest generation first. */
-  reap(): void {
-    if (this.#nowMs() < this.#reapFromMs) return;
-    this.#reapFromMs = this.#nowMs() + REAP_EVERY_MS;
+  reap(nowMs = this.#nowMs()): void {
+    if (nowMs < this.#reapFromMs) return;
+    this.#reapFromMs = nowMs + REAP_EVERY_MS;
     this.#reapWhere(() => true);
   }
 
@@ -126,26 +130,18 @@ export class HoldTable implements Holds {
     parent.earnings -= earnings;
     const { account, root, depth, payee } = parent;
     this.#keep({
-      id,
-      account,
-      amount,
-      earnings,
-      payee,
-      parent: parentId,
-      root,
-      depth: depth + 1,
-      leaseUntilMs,
-      children: 0,
+      ...{ key: keyOf(id), id, account, amount, earnings, payee, parent: parentId, root },
+      ...{ depth: depth + 1, leaseUntilMs, children: 0 },
     });
     return ok({ id, account, amount, parent: parentId });
   }
 
   #keep(hold: LiveHold): void {
-    this.#holds.set(keyOf(hold.id), hold);
+    this.#holds.set(hold.key, hold);
   }
 
   #end(hold: LiveHold, spent: Nano): void {
-    this.#holds.delete(keyOf(hold.id));
+    this.#holds.delete(hold.key);
     const earned = this.earnedOf(hold, spent);
     const parent = hold.parent === undefined ? undefined : this.get(hold.parent);
     if (parent === undefined) {

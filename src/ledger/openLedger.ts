@@ -78,9 +78,10 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
 }
 
 async function rebuild(options: LedgerOptions, taken: Takeover): Promise<Result<BookState>> {
-  const { id, store } = options;
-  const restored = taken.checkpoint === undefined ? undefined : BookState.restore(id, taken.checkpoint.state);
-  const state = restored ?? new BookState(id);
+  const { id, store, world } = options;
+  const seed = world.randomBytes(32);
+  const restored = taken.checkpoint === undefined ? undefined : BookState.restore(id, taken.checkpoint.state, seed);
+  const state = restored ?? new BookState(id, seed);
   state.expectCuts(taken.epochEnds);
   const total = taken.lastSeq + 1;
   for await (const { seq, bytes } of store.entries(id, state.size, total)) {

@@ -1,7 +1,8 @@
 import { type CheckpointKeys, signCheckpoint } from "../core/checkpoint.ts";
-import { Frontier, leafHash } from "../core/merkle.ts";
+import { Frontier } from "../core/merkle.ts";
 import { assert } from "../core/result.ts";
 import { encodeBundle, TILE_WIDTH, tileAt, tilePath } from "../core/tile.ts";
+import { leafHashOf } from "./batchTree.ts";
 
 /** Where the published journal lies: paths are those of C2SP tlog-tiles. A write is whole and durable when it returns. */
 export interface JournalSink {
@@ -72,7 +73,7 @@ export class Publisher {
 
   #append(entry: Uint8Array): void {
     this.#bundle.push(entry);
-    this.#frontier.append(leafHash(entry), (level, index, hash) => {
+    this.#frontier.append(leafHashOf(entry), (level, index, hash) => {
       if (level % 8 !== 0) return;
       const hashes = this.#open.get(level) ?? [];
       hashes.push(hash);

@@ -1,10 +1,10 @@
-import { toHex } from "../core/bytes.ts";
+import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
 import type { Nano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { BookState } from "./bookState.ts";
-import { keyOf } from "./keyOf.ts";
 import type { Account, Balance } from "./ledger.ts";
 import type { MovementSum } from "./ports.ts";
+import type { Tally } from "./tallies.ts";
 
 /** Where a hold's money comes from: a deposit first, then what the account's payee earned in the open epoch. */
 export interface Reservation {
@@ -14,6 +14,23 @@ export interface Reservation {
   readonly payee: number;
 }
 
+interface PayerPurse {
+  deposited: bigint;
+  withdrawn: bigint;
+  held: bigint;
+  readonly debited: Tally;
+}
+
+interface Purse {
+  account: Account;
+  granted: bigint;
+  held: bigint;
+  readonly spent: Tally;
+  readonly payer: PayerPurse;
+  /** Whether it spends the node's own deposit. */
+  readonly isNodes: boolean;
+}
+
 /**
  * What accounts and payers have: credits and deposits, less what receipts spent, less what holds set aside.
  * API-key accounts are granted credit and spend the node's own deposit; an account of another payer spends that payer's.
@@ -21,8 +38,9 @@ export interface Reservation {
 export class Purses {
   readonly #state: BookState;
   readonly #requireDeposit: boolean;
-  readonly #accounts = new Map<string, { readonly account: Account; granted: bigint; held: bigint }>();
-  readonly #payers = new Map<string, { deposited: bigint; withdrawn: bigint; held: bigint }>();
+  readonly #accounts = new Map<string, Purse>();
+  /** By hex id. */
+  readonly #payers = new Map<string, PayerPurse>();
   readonly #reservedEarnings = new Map<number, number>();
   readonly #node: Uint8Array;
   #earningsFrozen = false;
@@ -36,7 +54,14 @@ export class Purses {
 
   add(account: Account): void {
     const present = this.#accounts.get(account.id);
-    this.#accounts.set(account.id, { granted: 0n, held: 0n, ...present, account });
+    if (present !== undefined) {
+      present.account = account;
+      return;
+    }
+    const payer = this.#payer(toHex(account.payer));
+    const isNodes = equalBytes(account.payer, this.#node);
+    const spent = this.#state.spent.of(account.pseudonym);
+    this.#accounts.set(account.id, { account, granted: 0n, held: 0n, spent, payer, isNodes });
   }
 
   account(id: string): Account | undefined {
@@ -61,39 +86,38 @@ export class Purses {
   balance(id: string): Balance | undefined {
     const purse = this.#accounts.get(id);
     if (purse === undefined) return undefined;
-    const { account, held } = purse;
-    const payer = this.#payer(toHex(account.payer));
-    const credited = this.#isNodes(account) ? purse.granted : payer.deposited - payer.withdrawn;
-    const spent = this.#state.spent(account.pseudonym);
+    const { account, held, payer } = purse;
+    const credited = purse.isNodes ? purse.granted : payer.deposited - payer.withdrawn;
     const { available: earned } = this.#earnings(account);
-    return { credited, spent, held, available: credited - spent - held, earnedAvailable: BigInt(earned) };
+    const available = availableIn(purse);
+    return { credited, spent: purse.spent.nano, held, available, earnedAvailable: BigInt(earned) };
   }
 
   reserve(id: string, amount: Nano): Result<Reservation> {
     const purse = this.#accounts.get(id);
     if (purse === undefined) return refuse("not_found", `there is no account ${id}`);
-    const { available } = this.balance(id)!;
-    const funds = this.#requireDeposit ? smaller(available, this.#depositLeft(purse.account.payer)) : available;
+    const available = availableIn(purse);
+    const funds = this.#requireDeposit ? smaller(available, depositLeft(purse.payer)) : available;
     const deposit = funds <= 0n ? 0 : Number(smaller(funds, BigInt(amount)));
     const earnings = amount - deposit;
+    if (earnings === 0) {
+      setAside(purse, deposit);
+      return ok({ deposit, earnings: 0, payee: 0 });
+    }
     const own = this.#earnings(purse.account);
-    if (earnings > 0 && own.available < earnings) return this.#short(amount, available, funds, own.available);
-    if (earnings > 0 && this.#earningsFrozen)
+    if (own.available < earnings) return this.#short(amount, available, funds, own.available);
+    if (this.#earningsFrozen)
       return refuse("conflict", "earnings cannot be spent while their epoch is being closed", {
         hint: "try again in a moment, or add credit to the account",
       });
-    purse.held += BigInt(deposit);
-    this.#payer(toHex(purse.account.payer)).held += BigInt(deposit);
-    const payee = earnings > 0 ? own.payee : 0;
-    if (payee !== 0) this.#reservedEarnings.set(payee, this.reservedEarnings(payee) + earnings);
-    return ok({ deposit, earnings, payee });
+    setAside(purse, deposit);
+    this.#reservedEarnings.set(own.payee, this.reservedEarnings(own.payee) + earnings);
+    return ok({ deposit, earnings, payee: own.payee });
   }
 
   /** A part of a reservation is spent or free again; what receipts spent is in the state. */
   release(id: string, part: Reservation): void {
-    const purse = this.#accounts.get(id)!;
-    purse.held -= BigInt(part.deposit);
-    this.#payer(toHex(purse.account.payer)).held -= BigInt(part.deposit);
+    setAside(this.#accounts.get(id)!, -part.deposit);
     if (part.payee === 0) return;
     const left = this.reservedEarnings(part.payee) - part.earnings;
     if (left > 0) this.#reservedEarnings.set(part.payee, left);
@@ -116,12 +140,6 @@ export class Purses {
     for (const payer of this.#payers.values()) deposited += payer.deposited - payer.withdrawn;
     for (const purse of this.#accounts.values()) granted += purse.granted;
     return { deposited, granted };
-  }
-
-  /** Whether the payer's deposit is more than what was spent of it and is held. */
-  #depositLeft(payer: Uint8Array): bigint {
-    const { deposited, withdrawn, held } = this.#payer(toHex(payer));
-    return deposited - withdrawn - this.#state.debited(payer) - held;
   }
 
   /** The payee, of those this account stands for, with the most to spend: a receipt names one. */
@@ -148,15 +166,30 @@ export class Purses {
     );
   }
 
-  #isNodes(account: Account): boolean {
-    return keyOf(account.payer) === keyOf(this.#node);
-  }
-
-  #payer(id: string): { deposited: bigint; withdrawn: bigint; held: bigint } {
-    const payer = this.#payers.get(id) ?? { deposited: 0n, withdrawn: 0n, held: 0n };
-    this.#payers.set(id, payer);
+  #payer(id: string): PayerPurse {
+    let payer = this.#payers.get(id);
+    if (payer === undefined) {
+      payer = { deposited: 0n, withdrawn: 0n, held: 0n, debited: this.#state.debited.of(fromHex(id)) };
+      this.#payers.set(id, payer);
+    }
     return payer;
   }
+}
+
+/** Sets an amount of the deposit aside; a negative one is free again. */
+function setAside(purse: Purse, amount: Nano): void {
+  const nano = BigInt(amount);
+  purse.held += nano;
+  purse.payer.held += nano;
+}
+
+function availableIn({ isNodes, granted, payer, spent, held }: Purse): bigint {
+  return (isNodes ? granted : payer.deposited - payer.withdrawn) - spent.nano - held;
+}
+
+/** What is left of the payer's deposit after what was spent of it and what is held. */
+function depositLeft({ deposited, withdrawn, debited, held }: PayerPurse): bigint {
+  return deposited - withdrawn - debited.nano - held;
 }
 
 function smaller(a: bigint, b: bigint): bigint {

@@ -16,6 +16,8 @@ export interface KnownAsset {
   /** Who owns it from the close of the open epoch on, where it was transferred. */
   readonly nextOwner?: number;
   readonly prior?: number;
+  /** Seq of the one datanet that a model was made from: what its receipts' evidence earns measures that datanet. */
+  readonly measures?: number;
 }
 
 export interface EpochState {
@@ -24,7 +26,7 @@ export interface EpochState {
   readonly timeMs: number;
 }
 
-export const STATE_VERSION = 2;
+export const STATE_VERSION = 3;
 
 /** A {@link BookState} as a checkpoint keeps it. */
 export interface StateImage {

@@ -1,7 +1,9 @@
 import { batchDigest, type Domain } from "../core/eip712.ts";
-import { type EntryBody, encodeEntry, entryKinds } from "../core/entry.ts";
-import { hashReader, inclusionProof, leafHash, rootOf } from "../core/merkle.ts";
+import { type EntryBody, type EntryKind, encodeEntry, encodeReceipt, entryKinds, type Room } from "../core/entry.ts";
+import type { ReceiptFacts } from "../core/receipt.ts";
 import { assert, type Result, refuse } from "../core/result.ts";
+import type { LegColumns } from "../core/route.ts";
+import { BatchTree } from "./batchTree.ts";
 import type { BookState } from "./bookState.ts";
 import type { AppendBatch, EntryRow, LedgerStore, LedgerWorld, Signer } from "./ports.ts";
 
@@ -70,7 +72,7 @@ export class Writer {
   /** Runs waiting jobs into a batch. A job that throws is a bug of ours, and the state may be half changed: nothing more is written. */
   #build(): Built {
     const answers: Answer[] = [];
-    const batch = new Batch(this.state, this.#options);
+    const batch = new Batch(this.state, this.#options, this.#queue.length);
     try {
       while (this.#queue.length > 0 && batch.bytes < BATCH_BYTES_MAX) {
         const job = this.#queue.shift()!;
@@ -162,6 +164,10 @@ type Queued = (batch: Batch | undefined) => Answer;
 const ATTEMPTS_MAX = 6;
 /** Large enough to share a commit well, small enough that building one and committing another overlap. */
 const BATCH_BYTES_MAX = 512 * 1024;
+/** What a job journals, more or less: a receipt of 40 legs. */
+const JOB_BYTES = 1_280;
+/** The `batch` entry. */
+const SEAL_BYTES = 256;
 
 /** One commit while it is built. */
 export class Batch {
@@ -179,12 +185,18 @@ export class Batch {
   readonly #state: BookState;
   readonly #options: WriterOptions;
   readonly #first: number;
+  readonly #jobs: number;
   #checkpoint: AppendBatch["checkpoint"];
+  /** Entries stand one behind the other: one piece of memory for a batch, and the store sends it as it is. */
+  #memory = new Uint8Array(0);
+  #used = 0;
 
-  constructor(state: BookState, options: WriterOptions) {
+  /** `jobs` are waiting to be run into it. */
+  constructor(state: BookState, options: WriterOptions, jobs: number) {
     this.#state = state;
     this.#options = options;
     this.#first = state.size;
+    this.#jobs = jobs;
     this.timeMs = Math.max(options.world.nowMs(), state.timeMs);
   }
 
@@ -192,12 +204,17 @@ export class Batch {
   add(body: EntryBody): { readonly seq: number; readonly bytes: Uint8Array } {
     const seq = this.#state.size;
     const entry = { ledger: this.#options.ledger, seq, timeMs: this.timeMs, ...body };
-    const bytes = encodeEntry(entry);
-    const receipt = namedReceipt(body);
-    this.entries.push({ seq, kind: entryKinds.indexOf(body.kind) + 1, receipt, bytes });
-    this.bytes += bytes.length;
+    const bytes = encodeEntry(entry, this.#room);
     this.#state.apply(entry);
-    return { seq, bytes };
+    return this.#keep(seq, body.kind, namedReceipt(body), bytes);
+  }
+
+  /** The same for a receipt whose legs are columns. */
+  addReceipt(facts: ReceiptFacts, legs: LegColumns): { readonly seq: number; readonly bytes: Uint8Array } {
+    const seq = this.#state.size;
+    const bytes = encodeReceipt({ ledger: this.#options.ledger, seq, timeMs: this.timeMs }, facts, legs, this.#room);
+    this.#state.applyReceipt(seq, this.timeMs, facts, legs);
+    return this.#keep(seq, "receipt", facts.id, bytes);
   }
 
   get isEmpty(): boolean {
@@ -208,20 +225,19 @@ export class Batch {
   /** Signs what was added, as the batch's last entry. */
   seal(): Commit {
     const { ledger, domain, signer, publishWithinMs } = this.#options;
-    const hashes = this.entries.map((entry) => leafHash(entry.bytes));
+    const tree = new BatchTree(this.entries);
     const statement = {
       ledger,
       first: this.#first,
-      count: hashes.length,
-      root: rootOf(hashes),
+      count: this.entries.length,
+      root: tree.root,
       deadlineMs: this.timeMs + publishWithinMs,
     };
     const { first, count, root, deadlineMs } = statement;
     const signature = count === 0 ? new Uint8Array(65) : signer.sign(batchDigest(domain, statement));
     if (count > 0) this.add({ kind: "batch", batch: { first, count, root, deadlineMs, signature } });
     if (this.wantsCheckpoint) this.#checkpoint = { seq: this.#state.size, state: this.#state.serialise() };
-    const read = hashReader(hashes);
-    return { first, count, root, deadlineMs, signature, pathOf: (seq) => inclusionProof(read, seq - first, count) };
+    return { first, count, root, deadlineMs, signature, pathOf: (seq) => tree.path(seq - first) };
   }
 
   rows(): AppendBatch {
@@ -230,6 +246,22 @@ export class Batch {
     const rows = { entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves };
     return { ledger, term, ...rows, checkpoint: this.#checkpoint };
   }
+
+  #keep(seq: number, kind: EntryKind, receipt: Uint8Array | undefined, bytes: Uint8Array) {
+    this.entries.push({ seq, kind: entryKinds.indexOf(kind) + 1, receipt, bytes });
+    this.bytes += bytes.length;
+    return { seq, bytes };
+  }
+
+  readonly #room: Room = (size) => {
+    if (this.#used + size > this.#memory.length) {
+      const waiting = Math.min(this.#jobs * JOB_BYTES, BATCH_BYTES_MAX) - this.bytes;
+      this.#memory = new Uint8Array(Math.max(size, waiting) + SEAL_BYTES);
+      this.#used = 0;
+    }
+    this.#used += size;
+    return this.#memory.subarray(this.#used - size, this.#used);
+  };
 }
 
 function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued {

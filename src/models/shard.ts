@@ -1,49 +1,9 @@
-import { assert, RefusalError, refuse } from "../core/result.ts";
+import { RefusalError, refuse } from "../core/result.ts";
 import { PAGE_BYTES, type PageCache } from "./shardPages.ts";
-
-/**
- * A corpus index of which only the top is in memory and the rest is read page by page: the leaf level of a string B-tree
- * (Ferragina and Grossi 1999). A leaf holds the suffixes of {@link LEAF_SUFFIXES} places: their positions, what each shares with the one before it and
- * the token by which it differs. The top holds the first tokens of each leaf. So a look-up costs a search in memory, one leaf and mostly one page of text.
- */
-export const LEAF_SUFFIXES = 512;
-/** Tokens of each leaf's first suffix that the top holds. */
-export const KEY_TOKENS = 16;
-/** Starts of records in a page. */
-export const STARTS_PER_PAGE = PAGE_BYTES / 4;
-/** A longer common prefix is written as this; queries are shorter. */
-export const PREFIX_MAX = 65_535;
+import { KEY_TOKENS, LEAF_SUFFIXES, PREFIX_MAX, type ShardTop, STARTS_PER_PAGE, type Tombstones } from "./shardTop.ts";
 
 const TOKENS_PER_PAGE = PAGE_BYTES / 2;
 const IDS_PER_PAGE = PAGE_BYTES / 32;
-
-/** What a shard keeps in memory, and where in its file the rest begins. */
-export interface ShardTop {
-  /** 32 bytes: what the index of the same records has in memory. */
-  readonly id: Uint8Array;
-  readonly records: number;
-  /** Separators included. */
-  readonly tokens: number;
-  /** As in a corpus index. Shape [vocabulary + 1]. */
-  readonly buckets: Uint32Array;
-  /** The first tokens of each leaf, separators and zeros where its record ends. Shape [leaves · KEY_TOKENS]. */
-  readonly keys: Uint16Array;
-  /** The first start of each page of starts. */
-  readonly startTops: Uint32Array;
-  /** The first page of each part. */
-  readonly pages: { readonly leaves: number; readonly tokens: number; readonly starts: number; readonly ids: number };
-}
-
-/** Records that are no longer there, until the shard is written anew without them. */
-export interface Tombstones {
-  /** Bit r % 8 of byte ⌊r / 8⌋ is 1 where record r is dead. */
-  readonly bits: Uint8Array;
-  readonly records: number;
-  /** Separators included. */
-  readonly tokens: number;
-  /** How often each token stands in dead records. Shape [vocabulary]. */
-  readonly counts: Uint32Array;
-}
 
 export interface ShardMatch {
   readonly length: number;
@@ -53,6 +13,11 @@ export interface ShardMatch {
 
 const NOTHING: ShardMatch = { length: 0, at: 0 };
 
+/**
+ * A corpus index of which only the top is in memory and the rest is read page by page: the leaf level of a string B-tree
+ * (Ferragina and Grossi 1999). A leaf holds the suffixes of {@link LEAF_SUFFIXES} places: their positions, what each shares with the one before it and
+ * the token by which it differs. The top holds the first tokens of each leaf. So a look-up costs a search in memory, one leaf and mostly one page of text.
+ */
 export class Shard {
   readonly top: ShardTop;
   readonly #cache: PageCache;
@@ -141,6 +106,12 @@ export class Shard {
     const slot = this.#cache.slotOf(this.#file, this.top.pages.ids + Math.floor(record / IDS_PER_PAGE));
     const at = slot * PAGE_BYTES + 32 * (record % IDS_PER_PAGE);
     return this.#cache.bytes.slice(at, at + 32);
+  }
+
+  /** The first four bytes of the record's id, little-endian. */
+  idPrefix(record: number): number {
+    const slot = this.#cache.slotOf(this.#file, this.top.pages.ids + Math.floor(record / IDS_PER_PAGE));
+    return this.#cache.longs[(slot * PAGE_BYTES + 32 * (record % IDS_PER_PAGE)) / 4]!;
   }
 
   #longestAny(query: Uint16Array, from: number, lengthMax: number): ShardMatch {

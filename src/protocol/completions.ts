@@ -74,7 +74,6 @@ export const usageSchema = z.object({
   completion_tokens: z.number().int(),
   total_tokens: z.number().int(),
 });
-export type WireUsage = z.infer<typeof usageSchema>;
 
 /** What anyone can hold the node to: the receipt's entry, its path in the signed batch, the signature. */
 export const promiseSchema = z.object({

@@ -3,6 +3,8 @@ import { limit, name, timeMs } from "./scalars.ts";
 
 /** Datanets of the own API: what is public about a network of contributions, and its owner's review actions. */
 export const datanetSchema = z.object({
+  /** 32 bytes of hex: what its versions descend from and what its contributors' payee ids are keyed with. */
+  id: z.string(),
   name: z.string(),
   summary: z.string(),
   description: z.string().optional(),

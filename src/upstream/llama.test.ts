@@ -12,7 +12,8 @@ import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { LoraShape } from "../models/lora.ts";
 import { randomLlama, randomLora, tinyShape } from "../models/testing/randomLlama.ts";
 import { LlamaEngine, type LlamaOptions } from "./llama.ts";
-import { keptAdapters, LlamaPool } from "./llamaPool.ts";
+import { keptAdapters } from "./llamaNative.ts";
+import { LlamaPool } from "./llamaPool.ts";
 import { promptTokens } from "./llamaPrompt.ts";
 import { collect, requestOf, textOf } from "./testing/engineSuite.ts";
 
@@ -198,6 +199,10 @@ describe("llama.cpp", () => {
 
   test("what is not there, or damaged, is refused; a damaged cache is made again", async () => {
     expect(await collect(engine, ask("nope", "x"))).toMatchObject([{ refusal: { code: "upstream_failed" } }]);
+    const poisoned = randomLora(shape, lora, 1);
+    for (const { data } of poisoned.values()) data[3] = Number.NaN;
+    unwrap(await writeAdapterFolder(join(folder, "a9"), { lora, tensors: poisoned }, { shape, name: "base" }));
+    expect(await collect(engine, ask("a9", "x"))).toMatchObject([{ refusal: { code: "invalid_request" } }]);
     expect(await collect(engine, ask("damaged", "x"))).toMatchObject([{ refusal: { code: "not_found" } }]);
     const cache = join(folder, "cache");
     for (const file of readdirSync(cache)) writeFileSync(join(cache, file), "GGUF");

@@ -9,6 +9,7 @@ import { type LlamaOutline, readLlamaFolder, readLlamaOutline } from "../models/
 import { readAdapterFolder } from "../models/formats/peftFile.ts";
 import { elementsOf } from "../models/formats/safetensors.ts";
 import type { LlamaShape } from "../models/llama.ts";
+import type { Tensors } from "../models/tensor.ts";
 import type { LlamaSetup } from "./llamaProtocol.ts";
 
 /** A base that llama.cpp may load: its file has been checked. */
@@ -39,6 +40,7 @@ export async function prepareBase(
   if (!(await readLlamaGguf(path.value)).ok) {
     const model = await readLlamaFolder(folder);
     if (!model.ok) return model;
+    if (!areFinite(model.value.tensors)) return refuse("invalid_request", "The base has weights that are no numbers.");
     const written = await writeLlamaGguf(path.value, { ...model.value, name: "base" }, type);
     if (!written.ok) return written;
   }
@@ -57,11 +59,20 @@ export async function prepareAdapter(
   if (!(await readLoraGguf(path.value, base)).ok) {
     const adapter = await readAdapterFolder(folder, base);
     if (!adapter.ok) return adapter;
+    if (!areFinite(adapter.value.tensors))
+      return refuse("invalid_request", "The adapter has weights that are no numbers.");
     const written = await writeLoraGguf(path.value, base, adapter.value, { name: "adapter" });
     if (!written.ok) return written;
   }
   const checked = await readLoraGguf(path.value, base);
   return checked.ok ? ok({ path: path.value, bytes: (await stat(path.value)).size }) : checked;
+}
+
+/** llama.cpp would sample from what comes out of one NaN, and some of its samplers end the process. */
+function areFinite(tensors: Tensors): boolean {
+  for (const { data } of tensors.values())
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return false;
+  return true;
 }
 
 /** Named after the folder's files as the disk knows them: our writers replace files and never change them in place. */

@@ -5,6 +5,7 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import { END_OF_RECORD } from "../models/bpe.ts";
 import { projections } from "../models/llama.ts";
 import { type AdapterFile, type BaseFile, prepareAdapter, prepareBase } from "./llamaFiles.ts";
+import { freeAdapter, makeContext, measure } from "./llamaNative.ts";
 import type { LlamaModel, LlamaSetup } from "./llamaProtocol.ts";
 import { tokenOf } from "./llamaToken.ts";
 
@@ -155,6 +156,8 @@ export class LlamaPool {
     void this.#fill(slot, waiter).then((failure) => {
       if (failure !== undefined) {
         this.#close(slot);
+        // The cached file may have gone: it is looked for again.
+        this.#adapters.clear();
         const failing = this.#waiting.filter(({ key }) => key === slot.key);
         this.#waiting = this.#waiting.filter(({ key }) => key !== slot.key);
         for (const one of failing) one.grant(refuse("upstream_failed", `No context could be made: ${failure}`));
@@ -185,11 +188,12 @@ export class LlamaPool {
     if (!file.ok) return file;
     try {
       const model = await this.#llama.loadModel({ modelPath: file.value.path, gpuLayers: 0 });
-      const wanted = this.#setup.threads;
       const measured = { ...file.value, model };
-      const one = await measure(measured, wanted === "auto" ? 1 : wanted, this.#setup.sequences);
-      const two =
-        wanted === "auto" && availableParallelism() > 1 ? await measure(measured, 2, this.#setup.sequences) : one;
+      const { threads, sequences } = this.#setup;
+      const one = await measure(measured, { threads: threads === "auto" ? 1 : threads, sequences });
+      const hasMore = threads === "auto" && availableParallelism() > 1;
+      // On a busy machine threads wait for one another, for seconds: two that take as long as one have lost.
+      const two = hasMore ? await measure(measured, { threads: 2, sequences, withinMs: one.ms }) : one;
       const best = two.tokensPerSecond > THREAD_GAIN_MIN * one.tokensPerSecond ? two : one;
       return ok({ ...measured, threads: best.threads, contextBytes: best.bytes });
     } catch (error) {
@@ -203,9 +207,6 @@ export class LlamaPool {
 
 /** A second thread must earn its core: requests to other models would have had it. */
 const THREAD_GAIN_MIN = 1.3;
-const MEASURED_TOKENS = 24;
-/** As many as a prompt is read in at once: what a context reserves for a batch is most of what it takes. */
-const BATCH_TOKENS_MAX = 128;
 /** llama.cpp's `graph_max_nodes`, and what a node took of memory. */
 const NODES_PER_PROJECTION = 6;
 const NODE_BYTES = 2_048;
@@ -231,74 +232,6 @@ function costOf({ base, adapter }: Waiter): number {
   return base.contextBytes + (adapter?.bytes ?? 0);
 }
 
-interface Measured {
-  readonly threads: number;
-  readonly tokensPerSecond: number;
-  readonly bytes: number;
-}
-
-async function measure(
-  base: Pick<LoadedBase, "model" | "shape">,
-  threads: number,
-  sequences: number,
-): Promise<Measured> {
-  const context = await makeContext(base, threads, sequences);
-  try {
-    const sequence = context.getSequence();
-    const tokens = Math.min(MEASURED_TOKENS, base.shape.contextTokens - 2);
-    let left = tokens + 1;
-    let startedMs = performance.now();
-    for await (const _token of sequence.evaluate([tokenOf(END_OF_RECORD)], { temperature: 0, yieldEogToken: true })) {
-      // The first decode warms up.
-      if (left === tokens + 1) startedMs = performance.now();
-      left--;
-      if (left === 0) break;
-    }
-    const tokensPerSecond = (1_000 * tokens) / Math.max(0.001, performance.now() - startedMs);
-    return { threads, tokensPerSecond, bytes: context.memoryUsage.ram };
-  } finally {
-    await context.dispose();
-  }
-}
-
-function makeContext(
-  { model, shape }: Pick<LoadedBase, "model" | "shape">,
-  threads: number,
-  sequences: number,
-  adapter?: string,
-): Promise<LlamaContext> {
-  return model.createContext({
-    ...{
-      contextSize: shape.contextTokens,
-      batchSize: Math.min(BATCH_TOKENS_MAX, shape.contextTokens),
-      sequences,
-      threads,
-    },
-    ...{ flashAttention: false, failedCreationRemedy: false },
-    ...(adapter === undefined ? {} : { lora: { adapters: [{ filePath: adapter, scale: 1 }] } }),
-  });
-}
-
-/**
- * node-llama-cpp keeps adapters, by path, until their base goes, and llama.cpp makes every context larger for each of them. So an adapter whose context
- * is gone is freed through what the library keeps to itself; a test says if another version of it has changed that.
- */
-async function freeAdapter(model: NativeModel, path: string): Promise<void> {
-  const adapters = keptAdapters(model);
-  const adapter: unknown = adapters?.get(path);
-  const dispose: unknown =
-    typeof adapter === "object" && adapter !== null ? Reflect.get(adapter, "dispose") : undefined;
-  if (typeof dispose !== "function") return;
-  adapters?.delete(path);
-  await dispose.call(adapter);
-}
-
-/** The adapters in memory, by path. */
-export function keptAdapters(model: NativeModel): Map<unknown, unknown> | undefined {
-  const adapters: unknown = Reflect.get(model, "_loraAdapters");
-  return adapters instanceof Map ? adapters : undefined;
-}
-
 /** One attempt for all who ask meanwhile; what failed is tried again next time. */
 async function remembered<T>(
   known: Map<string, Promise<Result<T>>>,
@@ -311,6 +244,6 @@ async function remembered<T>(
     known.set(key, made);
   }
   const result = await made;
-  if (!result.ok) known.delete(key);
+  if (!result.ok && known.get(key) === made) known.delete(key);
   return result;
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
+import { Socket } from "node:net";
 import { pathToFileURL } from "node:url";
 import type { Refusal } from "../core/result.ts";
 import type { FromLlama, LlamaSetup, ToLlama } from "./llamaProtocol.ts";
@@ -111,13 +112,10 @@ export class LlamaProcess {
 
   /** An idle child keeps nobody's process alive. */
   #hold(isBusy: boolean): void {
-    if (isBusy) {
-      this.#child.ref();
-      this.#child.channel?.ref();
-    } else {
-      this.#child.unref();
-      this.#child.channel?.unref();
-    }
+    const { stderr, channel } = this.#child;
+    for (const handle of [this.#child, channel, stderr instanceof Socket ? stderr : undefined])
+      if (isBusy) handle?.ref();
+      else handle?.unref();
   }
 }
 

@@ -64,7 +64,7 @@ export function dataInf(damping = 0.1): InfluenceMethod {
   return { id: "datainf", version: 1, begin: (curvature) => fitRows(curvature, scorerOf) };
 }
 
-/** TRAK (Park et al. 2023) on loss gradients: random signs project a row to `dimensions`, and the kernel is the projected rows' own ΦᵀΦ + λ. */
+/** TRAK (Park et al. 2023) on loss gradients: signs drawn once project a row to `dimensions`, and the kernel is the projected rows' own ΦᵀΦ + λ. */
 export function trak(dimensions: number, seed: number, damping = 0.1): InfluenceMethod {
   const scorerOf = (rows: readonly Float32Array[], { width }: RowLayout) => {
     const project = projection(width, dimensions, seed);
@@ -88,19 +88,20 @@ export function trak(dimensions: number, seed: number, damping = 0.1): Influence
   return { id: "trak", version: 1, begin: (curvature) => fitRows(curvature, scorerOf) };
 }
 
-/** Each output is a sum of the inputs with signs drawn once, 32 to a word. */
+/** A sparse projection (Kane & Nelson 2014): each input is added to {@link SPREAD} outputs with random signs. */
 function projection(width: number, dimensions: number, seed: number): (row: Float32Array) => Float64Array {
   const random = randomOf(seed);
-  const words = Math.ceil(width / 32);
-  const signs = Uint32Array.from({ length: words * dimensions }, random.bits);
-  const scale = 1 / Math.sqrt(dimensions);
-  return (row) =>
-    Float64Array.from({ length: dimensions }, (_unused, k) => {
-      let sum = 0;
-      for (let i = 0; i < width; i++) {
-        const sign = (signs[k * words + (i >>> 5)]! >>> (i & 31)) & 1;
-        sum += sign === 1 ? row[i]! : -row[i]!;
-      }
-      return sum * scale;
-    });
+  const targets = Uint32Array.from({ length: width * SPREAD }, () => random.bits() % dimensions);
+  const signs = Float64Array.from(
+    { length: width * SPREAD },
+    () => (random.bits() % 2 === 0 ? 1 : -1) / Math.sqrt(SPREAD),
+  );
+  return (row) => {
+    const projected = new Float64Array(dimensions);
+    for (let i = 0, at = 0; i < width; i++)
+      for (let k = 0; k < SPREAD; k++, at++) projected[targets[at]!] = projected[targets[at]!]! + signs[at]! * row[i]!;
+    return projected;
+  };
 }
+
+const SPREAD = 8;

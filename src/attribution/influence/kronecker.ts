@@ -191,7 +191,7 @@ function dampingOf(values: Float64Array, damping: number): number {
   return mean > 0 ? damping * mean : 1;
 }
 
-function prepare(module: ModuleFactors, gradient: Float32Array): Float64Array {
+function prepare(module: ModuleFactors, gradient: Float32Array): Float32Array {
   const turned = rotate(module, gradient);
   for (let i = 0; i < turned.length; i++) turned[i] = turned[i]! * module.queryScales[i]!;
   return turned;
@@ -201,7 +201,7 @@ function prepare(module: ModuleFactors, gradient: Float32Array): Float64Array {
 function rotate(
   { rank, out, inputBasis, outputBasis }: Omit<ModuleFactors, "queryScales">,
   gradient: Float32Array,
-): Float64Array {
+): Float32Array {
   const turned = multiplyTransposed(outputBasis, transpose(gradient, out, rank), out, rank);
   return multiplyTransposed(turned, inputBasis, out, rank);
 }

@@ -31,8 +31,8 @@ describe("symmetricEigen", () => {
 
   it("keeps its precision on a matrix of some size whose eigenvalues lie far apart", () => {
     const n = 130;
-    const x = Float64Array.from({ length: n * n }, (_unused, i) => Math.sin(i * i) * 10 ** (-(i % n) / 20));
-    const a = multiplyTransposed(x, x, n, n);
+    const x = Float32Array.from({ length: n * n }, (_unused, i) => Math.sin(i * i) * 10 ** (-(i % n) / 20));
+    const a = Float64Array.from(multiplyTransposed(x, x, n, n));
     const { values, vectors } = symmetricEigen(a, n);
     const scale = values[n - 1]!;
     for (const k of [0, 1, 64, 128, 129]) {
@@ -59,10 +59,11 @@ describe("cholesky", () => {
   });
 });
 
-it("multiplies by a transpose as by hand", () => {
-  const product = multiplyTransposed([1, 2, 3, 4, 5, 6], [1, 0, 1, 2, 1, 0], 2, 2);
+it("multiplies by a transpose as by hand, rows of odd and even length", () => {
+  const product = multiplyTransposed(Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(1, 0, 1, 2, 1, 0), 2, 2);
   expect([...product]).toEqual([4, 4, 10, 13]);
-  expect([...transpose([1, 2, 3, 4, 5, 6], 2, 3)]).toEqual([1, 4, 2, 5, 3, 6]);
+  expect([...multiplyTransposed(Float32Array.of(1, 2), Float32Array.of(3, 4), 1, 1)]).toEqual([11]);
+  expect([...transpose(Float32Array.of(1, 2, 3, 4, 5, 6), 2, 3)]).toEqual([1, 4, 2, 5, 3, 6]);
 });
 
 function trace(a: Float64Array, n: number): number {

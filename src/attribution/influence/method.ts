@@ -1,3 +1,4 @@
+import { assert } from "../../core/result.ts";
 import type { Curvature } from "../../models/training/evaluation.ts";
 import type { Method } from "../evidence.ts";
 
@@ -28,8 +29,11 @@ export interface Influence {
 
 /** The mean score over adapters that were trained alike with different seeds; `queries[i]` is the query's gradients under the i-th. */
 export function ensembleScores(members: readonly Influence[], queries: readonly Gradients[]): Float64Array {
-  const sum = new Float64Array(members[0]?.records.length ?? 0);
+  const records = members[0]?.records ?? [];
+  const sum = new Float64Array(records.length);
   for (const [i, member] of members.entries()) {
+    const isAlike = member.records.length === records.length && member.records.every((one, n) => one === records[n]);
+    assert(isAlike, "members know the same examples in the same order");
     const scores = member.scores(queries[i]!);
     for (let n = 0; n < sum.length; n++) sum[n] = sum[n]! + scores[n]! / members.length;
   }

@@ -10,9 +10,10 @@ import {
   toyTrain,
 } from "../testing/toyAdapter.ts";
 import { dataInf, gradientNorm, randomScores, tracIn, trak } from "./controls.ts";
+import { symmetricEigen } from "./eigen.ts";
 import { ekfac, kfac } from "./kronecker.ts";
 import { cholesky, choleskySolve, dot } from "./matrix.ts";
-import { ensembleScores, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
+import { ensembleScores, type Gradients, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
 
 const EXAMPLES = 40;
 
@@ -98,7 +99,7 @@ it("kfac is the damped inverse of the Kronecker product", () => {
   const examples = toyExamples(EXAMPLES, 21);
   const b = toyTrain(examples);
   const { tokens, modules } = toyCurvature(b, examples);
-  const [{ inputs, outputs, rank, out } = modules[0]!] = modules;
+  const { inputs, outputs, rank, out } = modules[0]!;
   const size = rank * out;
   const dense = new Float64Array(size * size);
   for (let i = 0; i < size; i++)
@@ -115,6 +116,35 @@ it("kfac is the damped inverse of the Kronecker product", () => {
     const solved = choleskySolve(lower, query.get(toy.name)!);
     const exact = examples.map((one) => dot(toyGradients(b, one).get(toy.name)!, solved));
     expectClose(influence.scores(query), Float64Array.from(exact), 0.02);
+  }
+});
+
+it("ekfac divides by the examples' own second moments in the eigenbasis", () => {
+  const examples = toyExamples(EXAMPLES, 23);
+  const b = toyTrain(examples);
+  const { inputs, outputs, rank, out } = toyCurvature(b, examples).modules[0]!;
+  const [a, g] = [symmetricEigen(inputs, rank).vectors, symmetricEigen(outputs, out).vectors];
+  const turn = (gradients: Gradients): Float64Array => {
+    const gradient = gradients.get(toy.name)!;
+    return Float64Array.from({ length: out * rank }, (_unused, at) => {
+      let sum = 0;
+      for (let i = 0; i < out; i++)
+        for (let j = 0; j < rank; j++)
+          sum += g[Math.floor(at / rank) * out + i]! * gradient[i * rank + j]! * a[(at % rank) * rank + j]!;
+      return sum;
+    });
+  };
+  const turned = examples.map((one) => turn(toyGradients(b, one)));
+  const moments = turned[0]!.map((_one, i) => mean(turned.map((row) => row[i]! ** 2)));
+  const lambda = 0.1 * mean([...moments]);
+  const influence = fitted(ekfac({ damping: 0.1 }), b, examples);
+  for (const query of toyExamples(5, 24).map((one) => toyGradients(b, one))) {
+    const solved = turn(query).map((one, i) => one / (moments[i]! + lambda));
+    expectClose(
+      influence.scores(query),
+      Float64Array.from(turned, (row) => dot(row, solved)),
+      0.02,
+    );
   }
 });
 

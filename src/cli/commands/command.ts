@@ -42,6 +42,8 @@ export interface NodeOptions {
   readonly data: string;
   readonly port: number;
   readonly host?: string;
+  /** Names other than loopback ones that callers may use for it; in lower case. */
+  readonly hostNames?: readonly string[];
   readonly databaseUrl?: string;
   readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
   /** A new ledger keeps its books without a chain. */

@@ -89,12 +89,13 @@ const show = command({
     if (!found.ok) return found;
     const versions = await client.value.get(`${pathOf(name)}/versions`, versionListSchema);
     if (!versions.ok) return versions;
-    const { summary, licence, tags, records, contributors } = found.value;
+    const { id, summary, licence, tags, records, contributors } = found.value;
     output.heading(found.value.name);
     output.line(summary);
     output.line(
       `${records} records by ${contributors} contributors, ${licence}${tags.map((tag) => ` #${tag}`).join("")}`,
     );
+    output.line(`id ${id}`);
     output.heading("Versions");
     output.table(
       versions.value.data.map(({ version, records, contributions, createdMs, contentRoot }) => ({

@@ -17,6 +17,14 @@ export const wholeNumber = (min: number, max: number) => {
 };
 export const count = wholeNumber(1, 1_000);
 export const port = wholeNumber(0, 65_535);
+/** A name as `Host` carries it, without its port: DNS labels, or an IPv6 address in brackets. */
+export const hostName = z
+  .string()
+  .regex(
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])$/,
+    "must be a host name without a port",
+  )
+  .transform((text) => text.toLowerCase());
 export const flag = z.boolean().default(false);
 
 /** An amount of OPEN as text; nano. */

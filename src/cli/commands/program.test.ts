@@ -187,10 +187,20 @@ test("up and demo hand their options on", async () => {
   const world = { environment: { isDebug: false, databaseUrl: "postgres://x" } };
   const up = await runLine(["up", "--port", "0", "--data", folder, "--json"], world, calls);
   expect(JSON.parse(up.out)).toMatchObject({ url: "http://127.0.0.1:1" });
+  await runLine(
+    ["up", "--port", "0", "--allow-host", "A.example", "--allow-host", "[::2]", "--data", folder],
+    world,
+    calls,
+  );
+  const wrong = await runLine(["up", "--allow-host", "a.example:80", "--data", folder, "--json"], world, calls);
+  expect(JSON.parse(wrong.out)).toMatchObject({ error: { code: "invalid_request" } });
   const once = await runLine(["demo", "--once", "--repo", folder, "--data", folder], world, calls);
   expect(JSON.parse(once.out.trimEnd().split("\n").at(-1)!)).toEqual({ credits: "1000000000000000000" });
   expect(calls).toEqual({
-    started: [{ data: folder, port: 0, databaseUrl: "postgres://x" }],
+    started: [
+      { data: folder, port: 0, databaseUrl: "postgres://x" },
+      { data: folder, port: 0, databaseUrl: "postgres://x", hostNames: ["a.example", "[::2]"] },
+    ],
     shown: [{ data: folder, port: expect.any(Number), once: true, repo: folder }],
   });
 });

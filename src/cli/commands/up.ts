@@ -4,7 +4,7 @@ import { toHex } from "../../core/bytes.ts";
 import { ok, type Result } from "../../core/result.ts";
 import { Children } from "../children.ts";
 import { command, type Shell } from "./command.ts";
-import { flag, port, wholeNumber, wholeText } from "./inputs.ts";
+import { flag, hostName, port, wholeNumber, wholeText } from "./inputs.ts";
 
 /** The port of a node that was given none. */
 const PORT = 4242;
@@ -16,6 +16,7 @@ export const upCommand = command({
   options: [
     ["--port <port>", `port to listen on (default ${PORT}; 0 takes a free one)`],
     ["--host <address>", "address to listen on (default 127.0.0.1)"],
+    ["--allow-host <name...>", "answer to this host name too, besides localhost and 127.0.0.1; may be repeated"],
     ["--credit", "a new ledger on credit: no chain, no token; the same journal, epochs and verifier"],
     ["--epoch <minutes>", "how long an epoch stays open (default 60; 0 closes none by itself)"],
   ],
@@ -23,16 +24,18 @@ export const upCommand = command({
   input: z.object({
     port: port.default(PORT),
     host: wholeText.optional(),
+    allowHost: z.array(hostName).optional(),
     credit: flag,
     epoch: wholeNumber(0, MINUTES_A_WEEK).optional(),
   }),
-  run: ({ port, host, credit, epoch }, shell) =>
+  run: ({ port, host, allowHost, credit, epoch }, shell) =>
     supervised(shell, async (children) => {
       const { databaseUrl, chain } = shell.world.environment;
       const started = await shell.world.startNode(
         {
           ...{ data: shell.data, port, say: shell.output.progress },
           ...(host === undefined ? {} : { host }),
+          ...(allowHost === undefined ? {} : { hostNames: allowHost }),
           ...(credit ? { isCredit: true } : {}),
           ...(epoch === undefined ? {} : { epochMs: epoch * 60_000 }),
           ...(databaseUrl === undefined ? {} : { databaseUrl }),

@@ -127,10 +127,11 @@ function directoryOf(store: MemoryDatanetStore): DatanetDirectory {
     return version === undefined ? [] : await store.versionRecords(name, version.number);
   };
   const viewOf = async (name: string): Promise<DatanetView> => {
-    const { summary, description, tags, licence } = (await store.datanet(name))!;
+    const { id, summary, description, tags, licence } = (await store.datanet(name))!;
     const records = await latest(name);
     const counts = { records: records.length, contributors: contributorsOf(records).length };
     return {
+      id,
       name,
       summary,
       description,

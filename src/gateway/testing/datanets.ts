@@ -6,6 +6,7 @@ import type { DatanetDirectory } from "../ports.ts";
 export function testDatanets(): DatanetDirectory {
   const datanet: DatanetView = {
     ...{
+      id: `0x${"da".repeat(32)}`,
       name: "npm-docs",
       summary: "Docs of dependencies",
       tags: ["docs"],

@@ -1,0 +1,73 @@
+import type { Random } from "../../src/models/training/random.ts";
+
+/** Losses of the queries after training on some of the records only. */
+export interface SubsetRun {
+  /** Numbers of the records that were kept. */
+  readonly members: readonly number[];
+  /** [seeds][queries]. */
+  readonly losses: readonly (readonly number[])[];
+}
+
+/**
+ * The linear datamodeling score (Ilyas et al. 2022, Park et al. 2023) of each query: Spearman's correlation, over subsets, between the sum of the
+ * scores of the records that were kept and minus the loss of the query after training on them, averaged over seeds.
+ */
+export function linearDatamodelingScores(scores: readonly ArrayLike<number>[], runs: readonly SubsetRun[]): number[] {
+  return scores.map((own, query) => {
+    const foretold = runs.map(({ members }) => members.reduce((sum, record) => sum + own[record]!, 0));
+    const measured = runs.map(({ losses }) => -mean(losses.map((some) => some[query]!)));
+    return spearman(foretold, measured);
+  });
+}
+
+/**
+ * What a perfect method would score: r is how well one seed's losses foretell another's; the mean of two seeds has reliability 2r / (1 + r) (Spearman 1910,
+ * Brown 1910), and nothing correlates with it more than its root.
+ */
+export function reliabilityCeiling(runs: readonly SubsetRun[]): {
+  readonly betweenSeeds: number;
+  readonly ceiling: number;
+} {
+  const queries = runs[0]!.losses[0]!.map((_loss, query) => query);
+  const of = (seed: number, query: number): number[] => runs.map(({ losses }) => losses[seed]![query]!);
+  const betweenSeeds = mean(queries.map((query) => spearman(of(0, query), of(1, query))));
+  return { betweenSeeds, ceiling: Math.sqrt((2 * betweenSeeds) / (1 + betweenSeeds)) };
+}
+
+/** 95 % of the means of resamples with replacement (Efron 1979). */
+export function bootstrapInterval(values: readonly number[], random: Random): readonly [low: number, high: number] {
+  const means = Array.from({ length: 2_000 }, () =>
+    mean(values.map(() => values[Math.floor(random.uniform() * values.length)]!)),
+  ).sort((a, b) => a - b);
+  return [means[50]!, means[1_949]!];
+}
+
+export function spearman(a: readonly number[], b: readonly number[]): number {
+  const [x, y] = [ranksOf(a), ranksOf(b)];
+  const centre = (a.length - 1) / 2;
+  let [xy, xx, yy] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [u, v] = [x[i]! - centre, y[i]! - centre];
+    xy += u * v;
+    xx += u * u;
+    yy += v * v;
+  }
+  return xx === 0 || yy === 0 ? 0 : xy / Math.sqrt(xx * yy);
+}
+
+/** From 0; equals share the mean of their places. */
+function ranksOf(values: readonly number[]): Float64Array {
+  const order = values.map((_value, i) => i).sort((i, j) => values[i]! - values[j]!);
+  const ranks = new Float64Array(values.length);
+  for (let from = 0; from < order.length; ) {
+    let last = from;
+    while (last + 1 < order.length && values[order[last + 1]!] === values[order[from]!]) last++;
+    for (let at = from; at <= last; at++) ranks[order[at]!] = (from + last) / 2;
+    from = last + 1;
+  }
+  return ranks;
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+}

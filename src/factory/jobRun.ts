@@ -1,0 +1,183 @@
+import { type Hex, parseHex, toHex } from "../core/bytes.ts";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import type { TrainingEvent } from "../models/training/task.ts";
+import { speedKey } from "./estimate.ts";
+import { HELD_OUT_MEASURED_MAX } from "./examples.ts";
+import type { Checkpoint, Job, JobResult } from "./job.ts";
+import type { JobBook } from "./jobBook.ts";
+import type { Base, FactoryPorts } from "./ports.ts";
+import { heldOutOf, loadSource } from "./source.ts";
+
+export type RunEnd =
+  | { readonly kind: "trained"; readonly job: Job }
+  | { readonly kind: "stopped" }
+  | { readonly kind: "failed"; readonly refusal: Refusal };
+
+/** Of all steps of a job, so many are told. */
+const STEP_EVENTS_MAX = 200;
+/** Weights of so many checkpoints are kept: the best and the latest ones. */
+const CHECKPOINTS_KEPT_MAX = 4;
+
+/** One job from its examples to its result. What the trainer tells becomes progress, events and checkpoints. */
+export class JobRun {
+  readonly #ports: FactoryPorts;
+  readonly #book: JobBook;
+  readonly #job: Job;
+  readonly #speeds: number[] = [];
+  readonly #pending: Promise<unknown>[] = [];
+  #steps = 0;
+  #trainedTokens = 0;
+  #loss: number | undefined;
+  #heldOut: { readonly step: number; readonly loss: number } | undefined;
+  #result: JobResult | undefined;
+
+  constructor(ports: FactoryPorts, book: JobBook, job: Job) {
+    this.#ports = ports;
+    this.#book = book;
+    this.#job = job;
+  }
+
+  async train(signal: AbortSignal): Promise<RunEnd> {
+    const { trainer, folders, store } = this.#ports;
+    const job = this.#job;
+    const base = await this.#base();
+    if (!base.ok) return failed(base.error);
+    const loaded = await loadSource(this.#ports, job.source, job.heldOutShare);
+    if (!loaded.ok) return failed(loaded.error);
+    if (signal.aborted) return { kind: "stopped" };
+    const heldOut = heldOutOf(loaded.value, HELD_OUT_MEASURED_MAX);
+    const task = {
+      ...{ folder: folders.training(job.id), base: base.value.folder, examples: loaded.value.train, heldOut },
+      options: job.options,
+    };
+    const trained = await trainer.train(task, (event) => this.#take(event, base.value), signal);
+    await Promise.all(this.#pending);
+    if (!trained.ok) return failed(trained.error);
+    const result = this.#result;
+    if (result === undefined) return { kind: "stopped" };
+    const speed = middle(this.#speeds);
+    if (speed !== undefined) await store.saveSpeed(speedKey(base.value.shape, job.options), speed);
+    const updated = await this.#book.update(job.id, (now) => ok({ ...now, result }));
+    return updated.ok ? { kind: "trained", job: updated.value } : failed(updated.error);
+  }
+
+  async #base(): Promise<Result<Base>> {
+    const base = await this.#ports.bases.find(this.#job.base.name);
+    if (!base.ok || base.value.hash === this.#job.base.hash) return base;
+    return refuse("conflict", `the base ${base.value.name} is not the one that the job was ordered for`, {
+      hint: "order the job again",
+    });
+  }
+
+  #take(event: TrainingEvent, base: Base): void {
+    const { id } = this.#job;
+    switch (event.type) {
+      case "started":
+        this.#steps = event.steps;
+        this.#trainedTokens = event.tokens;
+        this.#book.progress(id, { step: event.resumedAt, steps: event.steps });
+        this.#book.event(
+          id,
+          "info",
+          event.resumedAt === 0 ? "Training began." : `Training goes on at step ${event.resumedAt}.`,
+        );
+        return;
+      case "step":
+        return this.#step(event);
+      case "evaluated":
+        this.#heldOut = { step: event.step, loss: event.heldOutLoss };
+        this.#book.event(
+          id,
+          "info",
+          `Step ${event.step}/${this.#steps}: held-out loss=${event.heldOutLoss.toFixed(4)}`,
+          {
+            ...{ step: event.step, total_steps: this.#steps, valid_loss: event.heldOutLoss },
+          },
+        );
+        return;
+      case "checkpoint":
+        this.#pending.push(this.#checkpoint(event.step, base));
+        return;
+      case "finished":
+        this.#result = this.#resultOf(event);
+        return;
+      case "cancelled":
+        return;
+    }
+  }
+
+  #step({ step, loss, tokensPerSecond, learningRate }: Extract<TrainingEvent, { type: "step" }>): void {
+    const { id } = this.#job;
+    this.#loss = loss;
+    this.#speeds.push(tokensPerSecond);
+    this.#book.progress(id, { step, steps: this.#steps, loss, tokensPerSecond: Math.round(tokensPerSecond) });
+    if (step % Math.ceil(this.#steps / STEP_EVENTS_MAX) !== 0 && step !== this.#steps) return;
+    this.#book.event(id, "info", `Step ${step}/${this.#steps}: training loss=${loss.toFixed(4)}`, {
+      ...{ step, total_steps: this.#steps, train_loss: loss, learning_rate: learningRate },
+      tokens_per_second: Math.round(tokensPerSecond),
+    });
+  }
+
+  /** Begins at once, since the trainer's next checkpoint takes this one's place. */
+  async #checkpoint(step: number, base: Base): Promise<void> {
+    const { folders, nowMs } = this.#ports;
+    const heldOut = this.#heldOut?.step === step ? this.#heldOut.loss : undefined;
+    const isAdapter = this.#job.options.adapter !== undefined;
+    const checkpoint: Checkpoint = {
+      ...{ step, timeMs: nowMs() },
+      ...(this.#loss === undefined ? {} : { trainLoss: this.#loss }),
+      ...(heldOut === undefined ? {} : { heldOutLoss: heldOut }),
+      isKept: isAdapter && (await folders.keepCheckpoint(this.#job, base, step)).ok,
+    };
+    const dropped: number[] = [];
+    await this.#book.update(this.#job.id, (now) => {
+      const { checkpoints, dropped: old } = withCheckpoint(now, checkpoint);
+      dropped.push(...old);
+      return ok({ ...now, checkpoints });
+    });
+    for (const old of dropped) await folders.dropCheckpoint(this.#job.id, old);
+  }
+
+  #resultOf({ hash, steps, reason, heldOutLoss }: Extract<TrainingEvent, { type: "finished" }>): JobResult {
+    return {
+      ...{ hash: hexOf(hash), kind: this.#job.options.adapter === undefined ? "model" : "adapter", steps, reason },
+      ...{
+        trainedTokens: Math.round((this.#trainedTokens * steps) / Math.max(1, this.#steps)),
+        build: this.#ports.build,
+      },
+      ...(heldOutLoss === undefined ? {} : { heldOutLoss }),
+    };
+  }
+}
+
+/** Keeps the best and the latest; what is served stays in any case. */
+function withCheckpoint(
+  job: Job,
+  latest: Checkpoint,
+): { readonly checkpoints: readonly Checkpoint[]; readonly dropped: readonly number[] } {
+  const all = [...job.checkpoints.filter(({ step }) => step !== latest.step), latest].sort((a, b) => a.step - b.step);
+  const kept = all.filter(({ isKept }) => isKept);
+  const best = kept.reduce<Checkpoint | undefined>(
+    (before, one) => ((one.heldOutLoss ?? Infinity) < (before?.heldOutLoss ?? Infinity) ? one : before),
+    undefined,
+  );
+  const isNeeded = (one: Checkpoint) => one === best || job.deployments.some(({ step }) => step === one.step);
+  const dropped = kept
+    .slice(0, -1)
+    .filter((one) => !isNeeded(one))
+    .slice(0, Math.max(0, kept.length - CHECKPOINTS_KEPT_MAX))
+    .map(({ step }) => step);
+  return { checkpoints: all.map((one) => (dropped.includes(one.step) ? { ...one, isKept: false } : one)), dropped };
+}
+
+function middle(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+function hexOf(text: string): Hex {
+  return toHex(parseHex(text) ?? new Uint8Array(32));
+}
+
+function failed(refusal: Refusal): RunEnd {
+  return { kind: "failed", refusal };
+}

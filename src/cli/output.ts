@@ -15,6 +15,7 @@ export interface Output {
   table(rows: readonly Readonly<Record<string, unknown>>[], columns?: readonly string[]): void;
   /** The command's result: printed whole under `--json`, else left to the lines above. */
   result(value: unknown): void;
+  /** What is being done now, and how far it is; in a log, only the first of each kind. */
   progress(text: string): void;
   refusal(refusal: Refusal): void;
 }
@@ -33,6 +34,7 @@ export function openOutput(terminal: Terminal, options: { readonly json: boolean
   const { json } = options;
   const colour = options.colour && terminal.isTerminal && !json;
   let progressShown = false;
+  let lastWork: string | undefined;
   const clearProgress = () => {
     if (progressShown) terminal.writeError("\r\x1b[2K");
     progressShown = false;
@@ -58,7 +60,10 @@ export function openOutput(terminal: Terminal, options: { readonly json: boolean
       if (json) return;
       clearProgress();
       progressShown = terminal.isTerminal;
-      terminal.writeError(terminal.isTerminal ? paint(colour, "dim", text.slice(0, terminal.width - 1)) : `${text}\n`);
+      if (terminal.isTerminal) terminal.writeError(paint(colour, "dim", text.slice(0, terminal.width - 1)));
+      // A log has a line for each kind of work, not one for every step of it.
+      else if (workOf(text) !== lastWork) terminal.writeError(`${text}\n`);
+      lastWork = workOf(text);
     },
     refusal: (refusal) => {
       clearProgress();
@@ -66,6 +71,11 @@ export function openOutput(terminal: Terminal, options: { readonly json: boolean
       else terminal.writeError(formatRefusal(refusal, colour));
     },
   };
+}
+
+/** What is being done, without how far it is: the text up to its first number. */
+function workOf(text: string): string {
+  return text.replace(/\s*\d.*$/s, "");
 }
 
 export function paint(colour: boolean, style: Style, text: string): string {

@@ -237,7 +237,7 @@ class Demonstration {
     for (const [i, question] of questions.entries()) {
       const done = await ask(this.#node, payer, library.model, question);
       if (!done.ok) return done;
-      if (i % 10 === 9) output.progress(`${i + 1} of ${questions.length} questions`);
+      if (i % 10 === 9) output.progress(`asked ${i + 1} of ${questions.length} questions`);
     }
     const perSecond = Math.round((questions.length * 1_000) / (Date.now() - started));
     const closed = await settlement.close();

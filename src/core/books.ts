@@ -23,6 +23,7 @@ export class KnownParties {
   readonly #payees: PayeeRecord[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #policies = new Map<string, RoutePolicy>();
+  #currentPolicy: RoutePolicy | undefined;
   readonly #assets = new Map<string, { readonly record: AssetRecord; readonly vector: readonly VectorShare[] }>();
   /** Owners who follow at the close of the open epoch, by asset. */
   readonly #heirs = new Map<string, number>();
@@ -43,6 +44,11 @@ export class KnownParties {
 
   number(id: Uint8Array): number | undefined {
     return this.#numbers.get(toHex(id));
+  }
+
+  /** The policy that was journalled last. */
+  get currentPolicy(): RoutePolicy | undefined {
+    return this.#currentPolicy;
   }
 
   policy(hash: Uint8Array): RoutePolicy | undefined {
@@ -106,7 +112,8 @@ export class KnownParties {
     if (treasury === undefined || reserve === undefined || datanetReserve === undefined) {
       return wrong("a policy names a standing payee that was not introduced");
     }
-    this.#policies.set(toHex(policyHash(policy)), { ...policy, treasury, reserve, datanetReserve });
+    this.#currentPolicy = { ...policy, treasury, reserve, datanetReserve };
+    this.#policies.set(toHex(policyHash(policy)), this.#currentPolicy);
     return ok(policy);
   }
 

@@ -10,7 +10,7 @@ import { Postings } from "./postings.ts";
 import { amountOf, ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
 import { ok, type Result, refuse } from "./result.ts";
-import type { Leg } from "./route.ts";
+import { fillAmounts, type Leg } from "./route.ts";
 
 /**
  * The strict reading of a journal: entry by entry, from the first, believing nothing that can be recomputed.
@@ -249,6 +249,8 @@ export class Replay {
     const sum = correction.legs.reduce((total, leg) => total + leg.amount, 0);
     if (sum !== -correction.refund - correction.earned)
       return wrong(`its legs sum to ${sum}, what it gives back is ${correction.refund} + ${correction.earned}`);
+    const overcharged = correction.refund < 0 ? this.#wrongCharge(seq, correction, named.receipt) : undefined;
+    if (overcharged !== undefined) return wrong(overcharged);
     if (correction.payerPayee !== (correction.earned > 0 ? payerPayee : 0))
       return wrong("it gives back earnings that are not those its receipt spent");
     const before = this.#refunded.get(toHex(correction.receipt)) ?? { refund: 0, earned: 0 };
@@ -260,6 +262,18 @@ export class Replay {
     if (correction.earned > 0) this.#credit(payerPayee, seq, earnedLeg(correction), correction.earned);
     this.#charges.push({ payer, amount: -correction.refund, seq });
     return ok(correction);
+  }
+
+  /** What a late meter charges is divided like the receipt that it amends, by the policy of that moment. */
+  #wrongCharge(seq: number, { legs, earned, refund }: Correction, receipt: Receipt): string | undefined {
+    const policy = this.parties.currentPolicy;
+    if (policy === undefined || earned !== 0) return "it charges what it cannot";
+    const cost = legs.find((leg) => leg.role === "operator")?.amount ?? 0;
+    if (cost < 0 || cost > -refund) return "its operator's part is not a part of what it charges";
+    const due = fillAmounts(this.#checks.ledger, seq, cost, -refund - cost, policy, receipt.legs);
+    const exact = due.filter((leg) => leg.amount !== 0);
+    const isSame = legs.length === exact.length && legs.every((leg, i) => isSameLeg(leg, exact[i]!));
+    return isSame ? undefined : "its legs are not those that the receipt's weights make of what it charges";
   }
 
   #post(seq: number, legs: readonly Leg[]): void {
@@ -310,6 +324,10 @@ export function differenceOf(said: EpochRecord, recomputed: EpochRecord): string
     if (a !== b) return `its ${field} is ${a}, the journal makes it ${b}`;
   }
   return undefined;
+}
+
+function isSameLeg(a: Leg, b: Leg): boolean {
+  return a.role === b.role && a.payee === b.payee && a.weight === b.weight && a.amount === b.amount;
 }
 
 function text(value: unknown): string {

@@ -1,6 +1,6 @@
 import type { Passage, StopSignal } from "../core/engine.ts";
 import type { Result } from "../core/result.ts";
-import type { PayeeShare } from "../ledger/ledger.ts";
+import type { PayeeShare } from "../ledger/execution.ts";
 import type {
   ContributionView,
   ContributorView,

@@ -42,9 +42,11 @@ export class AccountBook implements Accounts {
     readonly name: string;
     readonly payer?: Uint8Array;
     readonly payee?: Uint8Array;
+    readonly external?: string;
   }): Promise<Result<Account>> {
     const name = input.name.trim();
     if (name === "" || name.length > 120) return refused("an account's name has 1 to 120 characters", "name");
+    const { external } = input;
     const { world, secret, node } = this.#options;
     const id = `acct_${toHex(world.randomBytes(12)).slice(2)}`;
     const pseudonym = hmacSha256(secret, utf8("account"), utf8(id)).slice(0, 16);
@@ -55,8 +57,11 @@ export class AccountBook implements Accounts {
       pseudonym,
       createdMs: world.nowMs(),
       ...(input.payee === undefined ? {} : { payee: input.payee }),
+      ...(external === undefined ? {} : { external }),
     };
     return this.#writer.run((batch) => {
+      const known = external === undefined ? undefined : this.#purses.external(external);
+      if (known !== undefined) return ok(() => known);
       batch.accounts.push(account);
       this.#purses.add(account);
       return ok(() => account);
@@ -77,6 +82,10 @@ export class AccountBook implements Accounts {
 
   get(id: string): Account | undefined {
     return this.#purses.account(id);
+  }
+
+  findExternal(name: string): Account | undefined {
+    return this.#purses.external(name);
   }
 
   list(): readonly Account[] {

@@ -1,9 +1,12 @@
 import { flowsToOwnerAlone, royaltyShares, royaltyVector, vectorRoot } from "../core/asset.ts";
 import { compareBytes, equalBytes } from "../core/bytes.ts";
+import { declaredSubject } from "../core/pool.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
 import type { BookState } from "./bookState.ts";
+import type { PayeeShare } from "./execution.ts";
 import type { AssetInput, AssetState, Assets } from "./ledger.ts";
-import { numberOf, publishPool } from "./payees.ts";
+import { mergeShares, numberOf, publishPool } from "./payees.ts";
 import type { KnownAsset } from "./stateImage.ts";
 import type { Batch, Writer } from "./writer.ts";
 
@@ -46,6 +49,25 @@ export class AssetBook implements Assets {
 
   list(): readonly AssetState[] {
     return this.#state.assets().map((asset) => this.#view(asset));
+  }
+
+  declare(model: Uint8Array, shares: readonly PayeeShare[]): Promise<Result<Uint8Array>> {
+    return this.#writer.run((batch) => {
+      if (this.#state.asset(model) === undefined)
+        return refuse("model_not_found", "the model is not registered on this ledger");
+      const total = shares.reduce((sum, { weight }) => sum + weight, 0);
+      const isWhole = shares.every(
+        ({ payee, weight }) => payee.length === 32 && Number.isSafeInteger(weight) && weight > 0,
+      );
+      if (!isWhole || total <= 0 || total > WEIGHT_TOTAL_MAX)
+        return refuse("invalid_request", "declared weights are whole, above 0, and sum to at most 2^32");
+      const members = shares.map(({ payee, type, weight }) => ({
+        payee: numberOf(this.#state, batch, payee, type),
+        weight,
+      }));
+      const pool = publishPool(this.#state, batch, declaredSubject(model), mergeShares(members));
+      return ok(() => this.#state.payee(pool)!.id);
+    });
   }
 
   transfer(id: Uint8Array, owner: Uint8Array): Promise<Result<AssetState>> {

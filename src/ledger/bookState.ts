@@ -310,8 +310,10 @@ export class BookState {
     }
     const datanet = this.asset(receipt.model)?.measures;
     if (datanet === undefined) return;
+    // A pool of declared contributors is no measurement: only evidence of one's own is.
     for (let i = 0; i < legs.count; i++)
-      if (legs.roles[i] === roleCode.contributor) this.accruals.measure(datanet, legs.payees[i]!, legs.amounts[i]!);
+      if (legs.roles[i] === roleCode.contributor && !this.accruals.isPool(legs.payees[i]!))
+        this.accruals.measure(datanet, legs.payees[i]!, legs.amounts[i]!);
   }
 
   #applyPoolSplit(split: PoolSplit): void {

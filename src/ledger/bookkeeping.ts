@@ -5,13 +5,15 @@ import { hashReader, inclusionProof, leafHash } from "../core/merkle.ts";
 import { checkPolicy, type FeePolicy, policyHash } from "../core/policy.ts";
 import { amountOf, type Receipt } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
-import { givenBack, refundLegs } from "./correcting.ts";
+import { asCorrected, correctionsOf, givenBack, refundLegs } from "./correcting.ts";
 import type { HoldTable } from "./holds.ts";
 import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
 import type { LedgerStore } from "./ports.ts";
 import { Posting } from "./posting.ts";
 import type { Purses } from "./purses.ts";
+import { Reporting } from "./reporting.ts";
+import { Routing } from "./routing.ts";
 import type { Writer } from "./writer.ts";
 
 type CorrectionInput = Parameters<Books["correct"]>[0];
@@ -23,15 +25,19 @@ export class BookKeeping implements Books {
   readonly #purses: Purses;
   readonly #store: LedgerStore;
   readonly #posting: Posting;
+  readonly #reporting: Reporting;
   readonly #running = new Set<string>();
   readonly #correcting = new Map<string, Promise<unknown>>();
 
-  constructor(writer: Writer, holds: HoldTable, purses: Purses, store: LedgerStore) {
+  /** `secret`: 32 bytes that never leave the node. */
+  constructor(writer: Writer, holds: HoldTable, purses: Purses, store: LedgerStore, secret: Uint8Array) {
     this.#writer = writer;
     this.#holds = holds;
     this.#purses = purses;
     this.#store = store;
-    this.#posting = new Posting(writer.state, holds, purses);
+    const routing = new Routing(writer.state);
+    this.#posting = new Posting(writer.state, holds, purses, routing);
+    this.#reporting = new Reporting({ writer, purses, store, routing, secret });
   }
 
   get #state() {
@@ -40,6 +46,10 @@ export class BookKeeping implements Books {
 
   post(draft: ReceiptDraft): Promise<Result<Posted>> {
     return this.#writer.run(this.#posting.post(draft));
+  }
+
+  report(...[drafts, credit]: Parameters<Books["report"]>): ReturnType<Books["report"]> {
+    return this.#reporting.report(drafts, credit);
   }
 
   /** One correction of a key at a time: whoever comes second is answered with what the first has journalled. */
@@ -70,12 +80,13 @@ export class BookKeeping implements Books {
     const known = await this.idempotency(account, key, bodyHash);
     if (!known.ok) return known;
     if (known.value.state === "done") return ok(await this.#entry(Number(known.value.response)));
+    const standing = asCorrected(receipt, await correctionsOf(this.#store, this.#state.ledger, receipt.id));
     return this.#writer.run((batch) => {
       const given = givenBack(this.#state, receipt, amount);
       if (!given.ok) return given;
       const unsettled = (payee: number): number =>
         this.#state.accruals.open(payee) - this.#purses.reservedEarnings(payee);
-      const legs = refundLegs(receipt, amount, unsettled);
+      const legs = refundLegs(standing, amount, unsettled);
       if (!legs.ok) return legs;
       const { seq, bytes } = batch.add({
         kind: "correction",

@@ -1,7 +1,11 @@
+import type { Correction } from "../core/correction.ts";
+import { decodeEntry } from "../core/entry.ts";
+import type { Fee } from "../core/quote.ts";
 import { ownOf, type Receipt } from "../core/receipt.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
-import { type Leg, roleCode } from "../core/route.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { fillAmounts, type Leg, roleCode } from "../core/route.ts";
 import type { BookState } from "./bookState.ts";
+import type { LedgerStore } from "./ports.ts";
 
 /** Where a refund goes: to the payer's debit, and to the earnings that the receipt spent. */
 export interface GivenBack {
@@ -58,9 +62,52 @@ export function refundLegs(receipt: Receipt, refund: number, unsettled: (payee: 
   return ok(legs.sort((a, b) => roleCode[a.role] - roleCode[b.role] || a.payee - b.payee));
 }
 
+/**
+ * The legs of a late meter that found more: like a receipt of its own over the first one's weights, with its own offsets. The policy is that of the
+ * moment, so whoever reads the journal up to here knows it.
+ */
+export function chargeLegs(state: BookState, seq: number, receipt: Receipt, more: Fee): Leg[] {
+  const { policy } = state;
+  assert(policy !== undefined, "a ledger with receipts has a policy");
+  const legs = fillAmounts(state.ledger, seq, more.cost, more.royalty, policy.route, receipt.legs);
+  return legs.filter((leg) => leg.amount !== 0);
+}
+
+export async function correctionsOf(
+  store: LedgerStore,
+  ledger: Uint8Array,
+  receipt: Uint8Array,
+): Promise<Correction[]> {
+  return (await store.corrections(ledger, receipt)).map(({ bytes }) => {
+    const entry = decodeEntry(bytes);
+    assert(entry.ok && entry.value.kind === "correction", "a row of kind correction holds one");
+    return entry.value.correction;
+  });
+}
+
+/** The receipt with the legs that corrections have left of it: later ones go by what stands, not by what stood. */
+export function asCorrected(receipt: Receipt, corrections: readonly Correction[]): Receipt {
+  if (corrections.length === 0) return receipt;
+  const moved = new Map<string, number>();
+  for (const { role, payee, amount } of corrections.flatMap(({ legs }) => legs))
+    moved.set(`${role} ${payee}`, (moved.get(`${role} ${payee}`) ?? 0) + amount);
+  const legs = receipt.legs.map((leg) => {
+    const amount = leg.amount + (moved.get(`${leg.role} ${leg.payee}`) ?? 0);
+    return { ...leg, amount: Math.max(0, amount) };
+  });
+  return { ...receipt, legs };
+}
+
+/** How much more a second fee is than the first, line by line, as far as lines that shrank do not pay for lines that grew. */
+export function moreOf(before: Fee, after: Fee, more: number): Fee {
+  const royalty = Math.min(more, Math.max(0, after.royalty - before.royalty));
+  return { cost: more - royalty, royalty };
+}
+
 /** `refund` in proportion to the legs' amounts: prefix sums rounded down, so that the parts sum to it. */
 function proportional(refund: number, legs: readonly Leg[]): number[] {
   const total = legs.reduce((sum, leg) => sum + BigInt(leg.amount), 0n);
+  if (total === 0n) return legs.map(() => 0);
   let prefix = 0n;
   let before = 0n;
   return legs.map((leg) => {

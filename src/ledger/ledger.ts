@@ -4,9 +4,9 @@ import type { BindingRecord, Entry, PayeeType } from "../core/entry.ts";
 import type { EpochRecord } from "../core/epoch.ts";
 import type { Nano } from "../core/money.ts";
 import type { FeePolicy } from "../core/policy.ts";
-import type { Quote, Rate, Usage } from "../core/quote.ts";
-import type { Nesting, Receipt, ReceiptFlags } from "../core/receipt.ts";
+import type { Nesting, Receipt } from "../core/receipt.ts";
 import type { Result } from "../core/result.ts";
+import type { ExecutionDraft, PayeeShare, ReportedCredit, ReportedDraft, ReportedOutcome } from "./execution.ts";
 import type { PeriodBook } from "./period.ts";
 
 /**
@@ -35,6 +35,8 @@ export interface Account {
   readonly pseudonym: Uint8Array;
   /** 32-byte payee id whose unsettled earnings this account may spend; set once an identity or address is bound to it. */
   readonly payee?: Uint8Array;
+  /** What other gateways call it, where it stands for one of their payers. */
+  readonly external?: string;
   readonly createdMs: number;
 }
 
@@ -69,7 +71,10 @@ export interface ApiKey {
 }
 
 export interface Accounts {
-  open(input: { name: string; payer?: Uint8Array; payee?: Uint8Array }): Promise<Result<Account>>;
+  /** An account with the `external` name of one that is there is that one. */
+  open(input: { name: string; payer?: Uint8Array; payee?: Uint8Array; external?: string }): Promise<Result<Account>>;
+  /** The account that stands for whom other gateways call by this name. */
+  findExternal(name: string): Account | undefined;
   get(id: string): Account | undefined;
   list(): readonly Account[];
   balance(id: string): Balance | undefined;
@@ -151,34 +156,14 @@ export interface Holds {
   totalHeld(): bigint;
 }
 
-/** All of a receipt but what the writer assigns: seq, payee numbers, route amounts. Payees are 32-byte ids here. */
-export interface ReceiptDraft {
+/** An execution that we served. */
+export interface ReceiptDraft extends ExecutionDraft {
   readonly hold: Uint8Array;
-  readonly flags: ReceiptFlags;
   /** Omitted for a root. */
   readonly nesting?: Nesting;
-  readonly operator: Uint8Array;
-  /** 32-byte asset id of the model. */
-  readonly model: Uint8Array;
-  readonly quote: Quote;
-  readonly rate: Rate;
-  readonly usage: Usage;
-  readonly promptHash: Uint8Array;
-  readonly answerHash: Uint8Array;
-  readonly evidenceRoot: Uint8Array;
-  readonly indexId: Uint8Array;
-  readonly methodsHash: Uint8Array;
-  /** Undefined for a model without a datanet. With `unattributed` the weights sum to 1,000,000. */
-  readonly contributors?: { readonly shares: readonly PayeeShare[]; readonly unattributed: number };
   /** Opaque to the ledger; kept beside the receipt so that it can be opened later (salts, texts, evidence). JSON. */
   readonly opening?: string;
   readonly idempotency?: { readonly key: string; readonly bodyHash: Uint8Array; readonly response?: string };
-}
-
-export interface PayeeShare {
-  readonly payee: Uint8Array;
-  readonly type: PayeeType;
-  readonly weight: number;
 }
 
 /** A durable receipt and the promise that it will be in the published journal. */
@@ -206,6 +191,11 @@ export interface ReceiptPromise {
 export interface Books {
   /** Turns a hold into a receipt. The fee must fit the hold. */
   post(draft: ReceiptDraft): Promise<Result<Posted>>;
+  /**
+   * Books executions that were served elsewhere, each on its own: one that is refused holds up no other, and one that was booked before changes nothing.
+   * An outcome for each draft, in their order. Refuses as a whole only where nothing can be written at all.
+   */
+  report(drafts: readonly ReportedDraft[], credit: ReportedCredit): Promise<Result<readonly ReportedOutcome[]>>;
   /** Idempotent by `key`, for each account: the same again is the same correction, another under its key is refused. */
   correct(input: {
     receipt: Uint8Array;
@@ -282,6 +272,11 @@ export interface Assets {
   register(input: AssetInput): Promise<Result<AssetState>>;
   get(id: Uint8Array): AssetState | undefined;
   list(): readonly AssetState[];
+  /**
+   * Publishes whom a model's owner declares as its contributors, by what weights, as a pool; the 32-byte payee id of that pool. The same again is the same
+   * pool, and others are a new one: receipts before it keep the pool that they name.
+   */
+  declare(model: Uint8Array, shares: readonly PayeeShare[]): Promise<Result<Uint8Array>>;
   /** An owner seen in the registry. Counts from the entry that closes the open epoch: income until then stays the seller's. */
   transfer(id: Uint8Array, owner: Uint8Array): Promise<Result<AssetState>>;
 }

@@ -62,7 +62,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
     () => world.nowMs(),
     () => world.randomBytes(16),
   );
-  const books = new BookKeeping(writer, holds, purses, store);
+  const books = new BookKeeping(writer, holds, purses, store, options.secret);
   if (!books.hasPolicy(options.policy)) {
     const set = await books.setPolicy(options.policy);
     if (!set.ok) return set;

@@ -36,6 +36,8 @@ export interface LedgerStore {
     query: { readonly beforeSeq: number; readonly limit: number; readonly pseudonym?: Uint8Array },
   ): Promise<readonly StoredEntry[]>;
   idempotency(ledger: Uint8Array, account: string, key: string): Promise<IdempotencyRow | undefined>;
+  /** Those of an account's keys that are there, in any order. */
+  idempotencies(ledger: Uint8Array, account: string, keys: readonly string[]): Promise<readonly IdempotencyRow[]>;
   /** The movement that was booked under this reference, so that the same reference with another amount can be refused. */
   movement(ledger: Uint8Array, reference: string): Promise<MovementRow | undefined>;
   /** Nano that corrections have refunded of a receipt so far, in the order of their entries. */

@@ -39,6 +39,7 @@ export class Purses {
   readonly #state: BookState;
   readonly #requireDeposit: boolean;
   readonly #accounts = new Map<string, Purse>();
+  readonly #externals = new Map<string, string>();
   /** By hex id. */
   readonly #payers = new Map<string, PayerPurse>();
   readonly #reservedEarnings = new Map<number, number>();
@@ -53,6 +54,7 @@ export class Purses {
   }
 
   add(account: Account): void {
+    if (account.external !== undefined) this.#externals.set(account.external, account.id);
     const present = this.#accounts.get(account.id);
     if (present !== undefined) {
       present.account = account;
@@ -62,6 +64,12 @@ export class Purses {
     const isNodes = equalBytes(account.payer, this.#node);
     const spent = this.#state.spent.of(account.pseudonym);
     this.#accounts.set(account.id, { account, granted: 0n, held: 0n, spent, payer, isNodes });
+  }
+
+  /** The account of an external name. */
+  external(name: string): Account | undefined {
+    const id = this.#externals.get(name);
+    return id === undefined ? undefined : this.account(id);
   }
 
   account(id: string): Account | undefined {
@@ -122,6 +130,23 @@ export class Purses {
     const left = this.reservedEarnings(part.payee) - part.earnings;
     if (left > 0) this.#reservedEarnings.set(part.payee, left);
     else this.#reservedEarnings.delete(part.payee);
+  }
+
+  /** Sets an amount aside without earnings. In arrears the account's own credit is no limit, and only its payer's deposit on chain is one. */
+  setAside(id: string, amount: Nano, inArrears: boolean): Result<void> {
+    const purse = this.#accounts.get(id);
+    if (purse === undefined) return refuse("not_found", `there is no account ${id}`);
+    const available = availableIn(purse);
+    const left = this.#requireDeposit ? depositLeft(purse.payer) : available;
+    const funds = inArrears ? left : smaller(available, left);
+    if ((this.#requireDeposit || !inArrears) && funds < BigInt(amount)) return this.#short(amount, available, funds, 0);
+    setAside(purse, amount);
+    return ok(undefined);
+  }
+
+  /** What was {@link setAside} is free again. */
+  giveBack(id: string, amount: Nano): void {
+    setAside(this.#accounts.get(id)!, -amount);
   }
 
   /** While an epoch is being cut no earnings are reserved; true once none are. */

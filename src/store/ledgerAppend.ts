@@ -137,6 +137,7 @@ export interface AccountJson {
   readonly payer: string;
   readonly pseudonym: string;
   readonly payee?: string;
+  readonly external?: string;
   readonly createdMs: number;
 }
 

@@ -156,19 +156,23 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async idempotency(ledger: Uint8Array, account: string, key: string): ReturnType<LedgerStore["idempotency"]> {
-    const { rows } = await this.#pool.query<{ body_hash: Buffer; receipt: Buffer; response: string | null }>(
-      "SELECT body_hash, receipt, response FROM ledger.idempotency WHERE ledger = $1 AND account = $2 AND key = $3",
-      [ledger, account, key],
+    const [row] = await this.idempotencies(ledger, account, [key]);
+    return row;
+  }
+
+  async idempotencies(
+    ledger: Uint8Array,
+    account: string,
+    keys: readonly string[],
+  ): ReturnType<LedgerStore["idempotencies"]> {
+    const { rows } = await this.#pool.query<IdempotencyColumns>(
+      "SELECT key, body_hash, receipt, response FROM ledger.idempotency WHERE ledger = $1 AND account = $2 AND key = ANY ($3)",
+      [ledger, account, keys],
     );
-    const [row] = rows;
-    if (row === undefined) return undefined;
-    return {
-      account,
-      key,
-      bodyHash: new Uint8Array(row.body_hash),
-      receipt: new Uint8Array(row.receipt),
-      response: row.response ?? undefined,
-    };
+    return rows.map(({ key, body_hash, receipt, response }) => ({
+      ...{ account, key, bodyHash: new Uint8Array(body_hash), receipt: new Uint8Array(receipt) },
+      response: response ?? undefined,
+    }));
   }
 
   async movement(ledger: Uint8Array, reference: string): ReturnType<LedgerStore["movement"]> {
@@ -249,6 +253,13 @@ class PostgresLedgerStore implements OpenLedgerStore {
 interface EntryColumns {
   readonly seq: string;
   readonly bytes: Buffer;
+}
+
+interface IdempotencyColumns {
+  readonly key: string;
+  readonly body_hash: Buffer;
+  readonly receipt: Buffer;
+  readonly response: string | null;
 }
 
 interface MovementColumns {

@@ -148,6 +148,7 @@ function memoryAccounts(state: MemoryState, nowMs: () => number): Accounts {
       return ok(account);
     },
     get: (id) => state.accounts.get(id),
+    findExternal: () => undefined,
     list: () => [...state.accounts.values()],
     balance: (id) => (state.accounts.has(id) ? state.balance(id) : undefined),
     credit: async ({ account, amount, key }) => {
@@ -227,6 +228,7 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
       if (state.refusePost !== undefined) return state.refusePost;
       return post(state, ledger, draft, nowMs());
     },
+    report: absent,
     correct: absent,
     idempotency: async (account, key, bodyHash): Promise<Result<IdempotencyState>> => {
       const known = state.idempotent.get(keyOf(account, key));
@@ -398,6 +400,7 @@ const noAssets: Assets = {
   register: async (input): Promise<Result<AssetState>> => ok({ ...input, seq: 0, royaltyPayee: input.owner }),
   get: () => undefined,
   list: () => [],
+  declare: async () => refuse("not_found", "the memory ledger keeps no assets"),
   transfer: async () => refuse("not_found", "the memory ledger keeps no assets"),
 };
 

@@ -52,6 +52,12 @@ export function memoryStore(): LedgerStore {
         .slice(0, limit),
     idempotency: async (_ledger, account, key) =>
       batches.flatMap((batch) => batch.idempotency).find((row) => row.account === account && row.key === key),
+    idempotencies: async (_ledger, account, keys) => {
+      const wanted = new Set(keys);
+      return batches
+        .flatMap((batch) => batch.idempotency)
+        .filter((row) => row.account === account && wanted.has(row.key));
+    },
     movement: async (_ledger, reference) =>
       batches.flatMap((batch) => batch.movements).find((row) => row.reference === reference),
     corrections: async (_ledger, receipt) =>

@@ -261,6 +261,8 @@ function besideTests(withStore: WithStore): void {
       expect(await store.idempotency(testLedger, "acct_a", "k")).toEqual(idempotency[0]);
       expect(await store.idempotency(testLedger, "acct_b", "k")).toEqual(idempotency[1]);
       expect(await store.idempotency(testLedger, "acct_c", "k")).toBeUndefined();
+      expect(await store.idempotencies(testLedger, "acct_a", ["k", "none", "k"])).toEqual([idempotency[0]]);
+      expect(await store.idempotencies(testLedger, "acct_a", [])).toEqual([]);
     }));
 
   it("an epoch has its leaves and its latest mark", () =>

@@ -31,6 +31,8 @@ const world: World = {
   // Loaded when they are needed: most commands only talk to a node that runs.
   startNode: async (options, children) => (await import("./node.ts")).startNode(options, children),
   runDemo: async (options, children) => (await import("./demo/demo.ts")).runDemo(options, children),
+  backUp: async (options, children) => (await import("./backupPlace.ts")).backUpNode(options, children),
+  restore: async (options, children) => (await import("./backupPlace.ts")).restoreNode(options, children),
 };
 
 // A reader that has seen enough, such as `head`, is no error.

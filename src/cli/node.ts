@@ -32,7 +32,7 @@ import { DatanetDesk } from "./datanetDesk.ts";
 import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
-import { adminKeyPath, keepSecrets, type Secrets } from "./secrets.ts";
+import { adminKeyPath, databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
 import { WorkshopPart } from "./workshopPart.ts";
 
@@ -100,6 +100,7 @@ async function openStores(
     if (!started.ok) return started;
     url = children.add({ name: "PostgreSQL", ...started.value }).url;
   }
+  await writeAtomically(databaseUrlPath(data), `${url}\n`, { mode: 0o600 });
   const ledger = await openLedgerStore({ url });
   if (!ledger.ok) return ledger;
   children.add({ name: "ledger store", stop: () => ledger.value.close() });

@@ -21,3 +21,8 @@ export async function keepSecrets(data: string, randomBytes: (size: number) => U
 export function adminKeyPath(data: string): string {
   return join(data, "secrets", "admin-key");
 }
+
+/** The address of the database that the running node uses, password included. */
+export function databaseUrlPath(data: string): string {
+  return join(data, "secrets", "database");
+}

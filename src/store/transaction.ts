@@ -1,11 +1,11 @@
-import type { Pool, PoolClient, QueryResult, QueryResultRow } from "pg";
+import type { Client, Pool, PoolClient, QueryResult, QueryResultRow } from "pg";
 import { RefusalError, type Result } from "../core/result.ts";
 import { isUniqueViolation, storeRefusal } from "./storeErrors.ts";
 
 /** One statement. Throws a {@link RefusalError} where the database fails; anything else that is thrown around it is a bug and stays one. */
 export type Ask = <T extends QueryResultRow>(text: string, values: readonly unknown[]) => Promise<QueryResult<T>>;
 
-export function asking(on: Pool | PoolClient): Ask {
+export function asking(on: Pool | PoolClient | Client): Ask {
   return async <T extends QueryResultRow>(text: string, values: readonly unknown[]) => {
     try {
       return await on.query<T>(text, [...values]);

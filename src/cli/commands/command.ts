@@ -1,6 +1,8 @@
 import type { z } from "zod";
 import type { Refusal, RefusalCode, Result } from "../../core/result.ts";
 import { parseInput } from "../../protocol/parse.ts";
+import type { BackupDone, RestoreDone } from "../backup.ts";
+import type { BackupOptions } from "../backupPlace.ts";
 import type { Children, ProcessHooks } from "../children.ts";
 import type { Client } from "../client.ts";
 import type { Output, Terminal } from "../output.ts";
@@ -27,6 +29,8 @@ export interface World {
   randomId(): string;
   startNode(options: NodeOptions, children: Children): Promise<Result<RunningNode>>;
   runDemo(options: DemoOptions, children: Children): Promise<Result<Record<string, unknown>>>;
+  backUp(options: BackupOptions, children: Children): Promise<Result<BackupDone>>;
+  restore(options: BackupOptions, children: Children): Promise<Result<RestoreDone>>;
 }
 
 export interface Environment {

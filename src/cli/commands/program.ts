@@ -8,6 +8,7 @@ import { openOutput } from "../output.ts";
 import { accountCommands } from "./account.ts";
 import { askCommand } from "./ask.ts";
 import { attributeCommand } from "./attribute.ts";
+import { backupCommands } from "./backup.ts";
 import { bindingCommands } from "./binding.ts";
 import { claimCommand } from "./claim.ts";
 import type { CliCommand, Shell, World } from "./command.ts";
@@ -32,6 +33,7 @@ export const commands: readonly CliCommand[] = [
   upCommand,
   demoCommand,
   statusCommand,
+  ...backupCommands,
   ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands],
   ...modelCommands,
   askCommand,

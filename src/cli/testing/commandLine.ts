@@ -1,4 +1,5 @@
 import { ok } from "../../core/result.ts";
+import { backUpNode, restoreNode } from "../backupPlace.ts";
 import type { Environment, World } from "../commands/command.ts";
 import { runCli } from "../commands/program.ts";
 
@@ -46,6 +47,8 @@ export async function runLine(
       calls.shown.push(options);
       return ok({ credits: 10n ** 18n });
     },
+    backUp: backUpNode,
+    restore: restoreNode,
     ...changes,
   };
   const code = await runCli(args, world);

@@ -1,0 +1,61 @@
+import { randomBytes } from "node:crypto";
+import { ok, type Result } from "../core/result.ts";
+import { readIfThere } from "../host/files.ts";
+import { openDatanetStore } from "../store/datanetStore.ts";
+import { startEmbeddedPostgres } from "../store/embedded.ts";
+import { openLedgerStore } from "../store/ledgerStore.ts";
+import { openPayoutStore } from "../store/payoutStore.ts";
+import { type BackupDone, backUp, type RestoreDone, restore } from "./backup.ts";
+import type { Children } from "./children.ts";
+import { openDataFolder } from "./dataFolder.ts";
+import { databaseUrlPath } from "./secrets.ts";
+
+export interface BackupOptions {
+  readonly data: string;
+  readonly file: string;
+  readonly databaseUrl?: string;
+  readonly nowMs: () => number;
+  readonly say: (text: string) => void;
+}
+
+/** Backs up a node that runs, through its own database; for one that does not, starts the database alone. */
+export async function backUpNode(options: BackupOptions, children: Children): Promise<Result<BackupDone>> {
+  const folder = await openDataFolder({ path: options.data, freeBytesMin: 0 });
+  if (folder.ok) {
+    children.add({ name: "data folder", stop: () => folder.value.release() });
+    const url = await databaseOf(options, folder.value.path, children);
+    return url.ok ? backUp({ ...options, data: folder.value.path, url: url.value }) : url;
+  }
+  const url = (await readIfThere(databaseUrlPath(options.data)))?.trim();
+  if (folder.error.code !== "data_folder_in_use" || !url) return folder;
+  return backUp({ ...options, url });
+}
+
+/** Restores into a new data folder, and leaves it ready for `openledger up`. */
+export async function restoreNode(options: BackupOptions, children: Children): Promise<Result<RestoreDone>> {
+  const folder = await openDataFolder({ path: options.data });
+  if (!folder.ok) return folder;
+  children.add({ name: "data folder", stop: () => folder.value.release() });
+  const url = await databaseOf(options, folder.value.path, children);
+  if (!url.ok) return url;
+  // Opening a store makes its tables.
+  for (const open of [openLedgerStore, openDatanetStore, openPayoutStore]) {
+    const store = await open({ url: url.value });
+    if (!store.ok) return store;
+    await store.value.close();
+  }
+  return restore({ ...options, data: folder.value.path, url: url.value });
+}
+
+async function databaseOf(
+  { databaseUrl, say }: BackupOptions,
+  data: string,
+  children: Children,
+): Promise<Result<string>> {
+  if (databaseUrl !== undefined) return ok(databaseUrl);
+  say("starting PostgreSQL");
+  const random = (size: number) => new Uint8Array(randomBytes(size));
+  const onEvent = () => undefined;
+  const started = await startEmbeddedPostgres({ data, randomBytes: random, onEvent });
+  return started.ok ? ok(children.add({ name: "PostgreSQL", ...started.value }).url) : started;
+}

@@ -12,14 +12,7 @@ import { parseInput, parseJson } from "../protocol/parse.ts";
 import { ledgerTrustSchema } from "../protocol/workshop.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
 import { dumpTables, loadTables, type SnapshotFacts, type TableRows } from "../store/tables.ts";
-import {
-  type BackupBegin,
-  type BackupEnd,
-  type BackupPart,
-  BackupWriter,
-  checkBackup,
-  withBackup,
-} from "./backupFile.ts";
+import { type BackupBegin, type BackupEnd, type BackupPart, BackupWriter, withBackup } from "./backupFile.ts";
 import { fileSink } from "./fileSink.ts";
 
 /** A whole node as one file: every table at one instant, then the data folder's own files. Taken while the node runs, or while it does not. */
@@ -83,6 +76,8 @@ export interface RestoreOrder {
   /** Of an empty database whose tables are made. */
   readonly url: string;
   readonly file: string;
+  readonly begin: BackupBegin;
+  readonly end: BackupEnd;
   readonly say: (text: string) => void;
 }
 
@@ -92,11 +87,8 @@ export interface RestoreDone extends BackupEnd {
   readonly verdict: Verdict;
 }
 
-/** Reads the file to its end before it writes anything; then puts back rows and files, publishes the journal anew and verifies it from its first byte. */
-export async function restore({ data, url, file, say }: RestoreOrder): Promise<Result<RestoreDone>> {
-  const checked = await checkBackup(file);
-  if (!checked.ok) return checked;
-  const { begin, end } = checked.value;
+/** Of a file that {@link checkBackup} has read to its end: puts back rows and files, publishes the journal anew and verifies it from its first byte. */
+export async function restore({ data, url, file, begin, end, say }: RestoreOrder): Promise<Result<RestoreDone>> {
   if ((await readIfThere(join(data, "ledger.json"))) !== undefined)
     return refuse("already_exists", `${data} holds a ledger already`, {
       hint: "name a new folder: --data DIR",
@@ -215,7 +207,8 @@ async function viewOf(data: string) {
   return json.ok ? parseInput(ledgerTrustSchema, json.value) : json;
 }
 
-async function ledgerOf(data: string): Promise<Result<string>> {
+/** The id of the ledger that a data folder holds. */
+export async function ledgerOf(data: string): Promise<Result<string>> {
   const view = await viewOf(data);
   return view.ok ? ok(view.value.ledger) : view;
 }

@@ -5,7 +5,8 @@ import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
 import { openPayoutStore } from "../store/payoutStore.ts";
-import { type BackupDone, backUp, type RestoreDone, restore } from "./backup.ts";
+import { type BackupDone, backUp, ledgerOf, type RestoreDone, restore } from "./backup.ts";
+import { checkBackup } from "./backupFile.ts";
 import type { Children } from "./children.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { databaseUrlPath } from "./secrets.ts";
@@ -20,6 +21,8 @@ export interface BackupOptions {
 
 /** Backs up a node that runs, through its own database; for one that does not, starts the database alone. */
 export async function backUpNode(options: BackupOptions, children: Children): Promise<Result<BackupDone>> {
+  const ledger = await ledgerOf(options.data);
+  if (!ledger.ok) return ledger;
   const folder = await openDataFolder({ path: options.data, freeBytesMin: 0 });
   if (folder.ok) {
     children.add({ name: "data folder", stop: () => folder.value.release() });
@@ -33,6 +36,8 @@ export async function backUpNode(options: BackupOptions, children: Children): Pr
 
 /** Restores into a new data folder, and leaves it ready for `openledger up`. */
 export async function restoreNode(options: BackupOptions, children: Children): Promise<Result<RestoreDone>> {
+  const checked = await checkBackup(options.file);
+  if (!checked.ok) return checked;
   const folder = await openDataFolder({ path: options.data });
   if (!folder.ok) return folder;
   children.add({ name: "data folder", stop: () => folder.value.release() });
@@ -44,7 +49,7 @@ export async function restoreNode(options: BackupOptions, children: Children): P
     if (!store.ok) return store;
     await store.value.close();
   }
-  return restore({ ...options, data: folder.value.path, url: url.value });
+  return restore({ ...options, ...checked.value, data: folder.value.path, url: url.value });
 }
 
 async function databaseOf(

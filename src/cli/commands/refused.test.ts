@@ -37,6 +37,12 @@ demo                | --repo                                            | 64 inv
 status              | --url ftp://x                                     | 64 invalid_request | is not an http URL
 status              | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
 status              | now                                               | 64 invalid_request | too many arguments
+backup              |                                                   | 64 invalid_request | missing required argument
+backup              | @/node.backup                                     | 66 not_found       | holds no ledger
+backup              | here there                                        | 64 invalid_request | too many arguments
+restore             |                                                   | 64 invalid_request | missing required argument
+restore             | @/none.backup                                     | 66 not_found       | there is no file
+restore             | @/text.txt                                        | 64 invalid_request | not a whole backup
 datanet create      |                                                   | 64 invalid_request | missing required argument
 datanet create      | d --licence MIT                                   | 64 invalid_request | --summary is missing
 datanet create      | D! --summary s --licence MIT                      | 64 invalid_request | 1 to 64 of a-z

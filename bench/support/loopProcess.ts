@@ -14,18 +14,16 @@ const [path] = process.argv.slice(2);
 assert(path !== undefined, "the datanet's file is the first argument");
 const records = readRecords(path);
 const index = buildIndex(houseTokenizer(), records);
-const people = new People(
-  {
-    ...{ chainId: 31_337, registry: benchWorld.randomBytes(20) },
-    ...{ datanet: benchWorld.randomBytes(32), secret: benchWorld.randomBytes(32) },
-  },
-  records,
-);
+const scope = {
+  ...{ chainId: 31_337, registry: benchWorld.randomBytes(20) },
+  ...{ datanet: benchWorld.randomBytes(32), secret: benchWorld.randomBytes(32) },
+};
+const people = new People({ scope, records });
 const bench = await openBenchLedger();
 const { ledger } = bench;
 const admission = { waitingMax: 256, waitingPerAccountMax: 64, queueTimeoutMs: 2_000 };
 const gateway = new Gateway({ world: benchWorld, ledger }, { admission });
-const model = await benchModel(ledger, groundModel({ datanet: "tldr", records, index, people }));
+const model = await benchModel(ledger, groundModel({ datanets: ["tldr"], records, index, people }));
 const engine = embeddedInfinigram(new Map([[model.name, index]]));
 assert(await engine.start(), "the embedded engine starts");
 gateway.catalog.put(model);

@@ -27,7 +27,8 @@ const LAYOUT = 1;
 /** initdb, its first write-ahead segments and the demonstration's indexes take about 120 MB. */
 const FREE_BYTES_MIN = 192 * 1024 * 1024;
 /** What an interrupted first start may have left; anything else without a layout file belongs to someone else. */
-const OURS = /^(lock|layout\.json|postgres|anvil|journal|datanets|models|indexes|keys|secrets|config|node|\.gitignore)/;
+const OURS =
+  /^(lock|layout\.json|postgres|anvil|journal|datanets|models|bases|factory|indexes|keys|secrets|config|node|\.gitignore)/;
 
 /**
  * Opens the folder, makes it if there is none, completes a half-made one, and locks it.

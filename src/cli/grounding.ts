@@ -11,12 +11,14 @@ import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 
-/** What a grounded model stands on: one version's records with their index, and who is paid for each. */
+/** What a grounded model stands on: the records of one version, or of several, with their index, and who is paid for each. */
 export interface Ground {
-  readonly datanet: string;
+  readonly datanets: readonly string[];
   readonly records: readonly DatanetRecord[];
   readonly index: CorpusIndex;
   readonly people: People;
+  /** Tokens of records that the model's context has room for; 0 retrieves nothing. */
+  readonly contextTokensMax?: number;
 }
 
 const PASSAGES_MAX = 6;
@@ -25,21 +27,22 @@ const PAYEES_MAX = 40;
 const CONTEXT_TOKENS_MAX = 8_192;
 
 /** Retrieval before, and attribution after: both over the same records, so that what was read can be credited. */
-export function groundModel({ datanet, records, index, people }: Ground): Grounding {
-  const search = new Bm25Index(records);
+export function groundModel(ground: Ground): Grounding {
+  const { datanets, records, index, people, contextTokensMax = CONTEXT_TOKENS_MAX } = ground;
+  const search = contextTokensMax === 0 ? undefined : new Bm25Index(records);
   const passages = (hits: readonly { readonly record: number; readonly score: number }[]): Passage[] =>
     hits.map(({ record: number, score }) => {
       const { id, title, headingPath: headings, text, source } = records[number]!;
       return { record: id, number, title, headings, text, source, score };
     });
   return {
-    datanets: [datanet],
+    datanets,
     indexId: index.id,
     methodsHash: indexMethodsHash,
-    contextTokensMax: CONTEXT_TOKENS_MAX,
+    contextTokensMax,
     retrieve: (question) => {
-      const found = search.search(question, PASSAGES_MAX);
-      return Promise.resolve(found.isAnswerable ? passages(found.hits) : []);
+      const found = search?.search(question, PASSAGES_MAX);
+      return Promise.resolve(found?.isAnswerable === true ? passages(found.hits) : []);
     },
     attribute: (input) => Promise.resolve(attribute(records, index, people, input)),
   };
@@ -83,25 +86,41 @@ interface Person {
   readonly identity: string;
 }
 
+/** Records of one datanet; `scope` keys the payee ids of their authors. */
+export interface Origin {
+  readonly scope: IdentityScope;
+  readonly records: readonly DatanetRecord[];
+}
+
 /**
  * Who is paid for the records: their authors, in equal parts. People are numbered by ascending payee id, so that whoever knows the records and the
- * ids computes the same weights.
+ * ids computes the same weights. A record that several datanets hold counts for the first of them.
  */
 export class People {
+  /** By payee id. */
   readonly #numbers = new Map<string, number>();
   readonly #people: readonly Person[];
   readonly #byPayee: ReadonlyMap<string, Person>;
+  /** Payee ids of a record's authors, by record id. */
+  readonly #payees = new Map<string, readonly string[]>();
 
-  constructor(scope: IdentityScope, records: readonly DatanetRecord[]) {
+  constructor(...origins: readonly Origin[]) {
     const people = new Map<string, Person>();
-    for (const { identity, name } of records.flatMap((record) => record.authors)) {
-      if (people.has(identity)) continue;
-      const type = isAddressIdentity(identity) ? "party" : "identity";
-      people.set(identity, { payee: identityPayeeId(scope, identity), type, name, identity });
+    for (const { scope, records } of origins) {
+      const known = new Map<string, string>();
+      for (const { id, authors } of records) {
+        if (this.#payees.has(id)) continue;
+        const payees = authors.map(({ identity, name }) => {
+          const payee = known.get(identity) ?? toHex(addPerson(people, scope, identity, name));
+          known.set(identity, payee);
+          return payee;
+        });
+        this.#payees.set(id, [...new Set(payees)]);
+      }
     }
     this.#people = [...people.values()].sort((a, b) => compareBytes(a.payee, b.payee));
-    for (const [i, { identity }] of this.#people.entries()) this.#numbers.set(identity, i + 1);
-    this.#byPayee = new Map(this.#people.map((person) => [toHex(person.payee), person]));
+    this.#byPayee = people;
+    for (const [i, { payee }] of this.#people.entries()) this.#numbers.set(toHex(payee), i + 1);
   }
 
   payee(number: number): { readonly payee: Uint8Array; readonly type: PayeeType } {
@@ -110,8 +129,8 @@ export class People {
   }
 
   sharesOf(record: DatanetRecord): Share[] {
-    const numbers = new Set(record.authors.map((author) => this.#numbers.get(author.identity)!));
-    return [...numbers].sort((a, b) => a - b).map((payee) => ({ payee, weight: 1 }));
+    const numbers = this.#payees.get(record.id)!.map((payee) => this.#numbers.get(payee)!);
+    return numbers.sort((a, b) => a - b).map((payee) => ({ payee, weight: 1 }));
   }
 
   namesOf(record: DatanetRecord): string {
@@ -122,4 +141,13 @@ export class People {
   labelOf(payee: Uint8Array): string | undefined {
     return this.#byPayee.get(toHex(payee))?.name;
   }
+}
+
+/** The payee id of an identity, which is among `people` from then on. */
+function addPerson(people: Map<string, Person>, scope: IdentityScope, identity: string, name: string): Uint8Array {
+  const payee = identityPayeeId(scope, identity);
+  const type = isAddressIdentity(identity) ? "party" : "identity";
+  const key = toHex(payee);
+  if (!people.has(key)) people.set(key, { payee, type, name, identity });
+  return payee;
 }

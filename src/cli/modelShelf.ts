@@ -161,12 +161,12 @@ export class ModelShelf {
     const { store, gateway, provenance } = this.#parts;
     const datanet = (await store.datanet(manifest.datanet))!;
     const scope = await scopeOf(store, provenance, manifest.datanet);
-    const people = new People(scope, records);
+    const people = new People({ scope, records });
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },
       ...{ contextTokens: CONTEXT_TOKENS, unit: "nano", royalty: manifest.royalty },
-      grounding: groundModel({ datanet: manifest.datanet, records, index, people }),
+      grounding: groundModel({ datanets: [manifest.datanet], records, index, people }),
       countTokens: (text) => encode(index.tokenizer, text).length,
     };
     gateway.catalog.put(served);

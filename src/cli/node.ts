@@ -29,8 +29,10 @@ import type { NodeOptions, RunningNode } from "./commands/command.ts";
 import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
+import { FactoryPart } from "./factoryPart.ts";
 import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { adminKeyPath, databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
@@ -158,8 +160,11 @@ async function assemble(
   const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
-  const restored = await house.shelf.restore(say);
-  if (!restored.ok) return restored;
+  children.add({ name: "neural engines", stop: () => house.factory.close() });
+  for (const shelf of [house.shelf, house.factory.shelf]) {
+    const restored = await shelf.restore(say);
+    if (!restored.ok) return restored;
+  }
   const adminKey = await keepAdminKey(data, ledger);
   if (!adminKey.ok) return adminKey;
   const listening = await house.gateway.listen(options.port, options.host);
@@ -199,17 +204,18 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
   const rate = { nanoPerUsd: 1_000_000_000, source: "play" };
-  const made: { shelf?: ModelShelf; workshop?: WorkshopPart } = {};
+  const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart } = {};
+  const label = (payee: Uint8Array) => labelOf(payee, operator, part, made.shelf) ?? made.factory?.shelf.labelOf(payee);
   const business = openBusiness({
     ...{ ledger, store: stores.payouts, isCredit: part.rpcUrl === undefined, nowMs: now, randomBytes: random, say },
     nanoPerUsd: () => rate.nanoPerUsd,
-    labelOf: (payee) => labelOf(fromHex(payee), operator, part, made.shelf),
+    labelOf: (payee) => label(fromHex(payee)),
     callsInside: !isPublic,
   });
   const parts: GatewayParts = {
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
     rate,
-    labels: (payee) => labelOf(payee, operator, part, made.shelf),
+    labels: label,
     chain: {
       chainId: chain.chainId,
       settlement: toHex(chain.settlement),
@@ -227,6 +233,11 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
             settle: (epoch, reference) => settlement.settle(epoch, reference),
           }
         : {}),
+    },
+    models: (gateway) => {
+      const shared = { gateway, provenance, datanets: stores.datanets };
+      made.factory = new FactoryPart({ ...shared, data, nowMs: now, operator, cost: embeddedCost });
+      return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });
     },
     workshop: (self) => {
       const shelf = new ModelShelf({
@@ -257,7 +268,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
     },
   };
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
-  return { gateway, shelf: made.shelf!, workshop: made.workshop!, business };
+  return { gateway, shelf: made.shelf!, workshop: made.workshop!, factory: made.factory!, business };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

@@ -5,6 +5,8 @@ import { accountRoutes } from "./accountRoutes.ts";
 import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
+import type { ModelLibrary } from "./modelLibrary.ts";
+import { modelRoutes } from "./modelRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Floor } from "./order.ts";
 import { payoutRoutes } from "./payoutRoutes.ts";
@@ -27,6 +29,7 @@ export interface ApiParts {
   readonly statements: StatementDesk | undefined;
   readonly webhooks: WebhookParts | undefined;
   readonly workshop: Workshop | undefined;
+  readonly models: ModelLibrary | undefined;
   readonly version: string;
   readonly rhythm: Rhythm;
   state(): { readonly isDraining: boolean; readonly uptimeMs: number };
@@ -45,6 +48,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
+    ...(parts.models === undefined ? [] : modelRoutes(parts.models)),
   ];
   let document: object | undefined;
   const describe = route({

@@ -12,6 +12,7 @@ import type { Timeouts } from "./deadline.ts";
 import { Leases } from "./leases.ts";
 import { KeyMeters } from "./limits.ts";
 import { GatewayMetrics } from "./metrics.ts";
+import type { ModelLibrary } from "./modelLibrary.ts";
 import { OperatorTable } from "./operators.ts";
 import type { Floor } from "./order.ts";
 import type { ChainView, DatanetDirectory, EpochControl, JournalFiles, PayeeLabel, World } from "./ports.ts";
@@ -39,6 +40,8 @@ export interface GatewayParts {
   readonly webhooks?: WebhookParts;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
   readonly workshop?: (gateway: Gateway) => Workshop;
+  /** What is written about models, and their bases; made before the workshop. */
+  readonly models?: (gateway: Gateway) => ModelLibrary;
   readonly version?: string;
 }
 
@@ -84,6 +87,7 @@ export class Gateway {
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
     const openAi = completionRoutes(this.floor, live);
     const { datanets, journal, chain, epochs, payouts, statements, webhooks, version = "0.1.0" } = parts;
+    const models = parts.models?.(this);
     const workshop = parts.workshop?.(this);
     const api = apiRoutes(this.floor, openAi, {
       datanets,
@@ -94,6 +98,7 @@ export class Gateway {
       statements,
       webhooks,
       workshop,
+      models,
       version,
       rhythm: this.floor.rhythm,
       state,

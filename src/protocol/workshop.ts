@@ -78,13 +78,14 @@ export const restoredSchema = z.object({
 export type Restored = z.infer<typeof restoredSchema>;
 
 const price = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
+/** Nano OPEN. */
+export const modelPrices = z.object({ inPerMillion: price, outPerMillion: price, perCall: price });
 export const createModelSchema = z.object({
   name,
   datanet: name,
   /** The latest where it is left out. */
   version: z.number().int().min(1).optional(),
-  /** Nano OPEN. */
-  royalty: z.object({ inPerMillion: price, outPerMillion: price, perCall: price }).optional(),
+  royalty: modelPrices.optional(),
   parentsBps: z.number().int().min(0).max(10_000).optional(),
 });
 export type CreateModel = z.infer<typeof createModelSchema>;

@@ -34,11 +34,9 @@ export async function tryRecords(
   question: string,
 ): Promise<Trial> {
   const index = buildIndex(houseTokenizer(), records);
-  const people = new People(
-    await scopeOf(node.datanets, { chain: node.chain.chain, ledger: node.ledger }, datanet),
-    records,
-  );
-  const grounding = groundModel({ datanet, records, index, people });
+  const scope = await scopeOf(node.datanets, { chain: node.chain.chain, ledger: node.ledger }, datanet);
+  const people = new People({ scope, records });
+  const grounding = groundModel({ datanets: [datanet], records, index, people });
   const text = await write(grounding, index, question);
   const passages = await grounding.retrieve(question, new AbortController().signal);
   const attribution = await grounding.attribute({

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ok, type Refusal, type Result, refuse } from "../../core/result.ts";
 import { checkTensors } from "../formats/huggingFace.ts";
@@ -55,6 +56,26 @@ export async function readCheckpoint(
     ...(best === undefined ? {} : { best }),
     ...(typeof heldOutLoss === "number" ? { heldOutLoss } : {}),
   });
+}
+
+/**
+ * What was learnt by `step`, whoever's checkpoint it is. Refuses `conflict` where the folder has another step's by now: a training that goes on replaces its
+ * checkpoint.
+ */
+export async function readCheckpointValues(folder: string, step: number): Promise<Result<Tensors>> {
+  const path = join(folder, FILE);
+  const file = await readSafetensorsFile(path, (name) => name.startsWith("values/"));
+  if (!file.ok) return file;
+  const counters = parseJson(file.value.metadata["training"] ?? "");
+  if (field(counters, "version") !== VERSION) return damaged(path);
+  if (field(counters, "step") !== step)
+    return refuse("conflict", `The checkpoint of step ${step} has been replaced already.`);
+  return ok(unnamed("values", file.value.tensors));
+}
+
+/** Leaves a folder without its checkpoint: the training in it cannot go on, its result stays. */
+export function dropCheckpoint(folder: string): Promise<void> {
+  return rm(join(folder, FILE), { force: true });
 }
 
 function bestOf(counters: unknown, values: Tensors): TrainingState["best"] {

@@ -1,0 +1,211 @@
+import { formatOpen } from "../core/money.ts";
+import type { Prices } from "../core/quote.ts";
+import { weightsOf } from "./estimate.ts";
+import type { Evaluation, Measured } from "./evaluation.ts";
+import type { BaseFacts, DatanetFacts, ModelFacts, TrainingFacts } from "./modelFacts.ts";
+
+/** Of a datanet's contributors, so many stand in a card; the bill of materials has all. */
+const CONTRIBUTORS_SHOWN = 50;
+
+/**
+ * A model card: Markdown under the front matter that Hugging Face reads (https://huggingface.co/docs/hub/model-cards). Texts that others wrote are
+ * escaped: a name cannot become a heading, a link or a row of its own.
+ */
+export function modelCard(facts: ModelFacts): string {
+  const parts = [
+    frontMatter(facts),
+    `# ${plain(facts.name)}`,
+    introduction(facts),
+    ...(facts.base === undefined ? [] : [baseSection(facts.base)]),
+    ...(facts.datanets.length === 0 ? [] : [datanetSection(facts.datanets)]),
+    ...(facts.training === undefined ? [] : [trainingSection(facts.training)]),
+    ...facts.evaluations.map(evaluationSection),
+    ...(facts.terms === undefined ? [] : [termsSection(facts.licence, facts.terms)]),
+    limitsSection(facts),
+    identitySection(facts),
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
+function frontMatter({ kind, licence, base, datanets, name }: ModelFacts): string {
+  const spdx = hubLicences.get(licence);
+  const lines = [
+    ...(spdx === undefined ? ["license: other", `license_name: ${quoted(licence)}`] : [`license: ${spdx}`]),
+    "pipeline_tag: text-generation",
+    ...(kind === "index" ? [] : [`library_name: ${kind === "adapter" ? "peft" : "transformers"}`]),
+    ...(kind === "adapter" || kind === "model"
+      ? [`base_model: ${quoted(base?.name ?? "unknown")}`, `base_model_relation: ${relations[kind]}`]
+      : []),
+    ...(datanets.length === 0 ? [] : ["datasets:", ...datanets.map((datanet) => `- ${quoted(datanet.name)}`)]),
+    "tags:",
+    ...["openledger", ...(kind === "adapter" ? ["lora"] : [])].map((tag) => `- ${tag}`),
+    `model_name: ${quoted(name)}`,
+  ];
+  return ["---", ...lines, "---"].join("\n");
+}
+
+function introduction({ kind, name, base, datanets, file }: ModelFacts): string {
+  const learnt =
+    datanets.length > 0
+      ? `the ${datanets.length === 1 ? "datanet" : "datanets"} ${listed(datanets.map((one) => plain(one.name)))}`
+      : `an uploaded file${file === undefined ? "" : ` (${plain(file)})`}`;
+  const what = {
+    adapter: `A LoRA adapter for the base ${plain(base?.name ?? "")}, trained on ${learnt}.`,
+    model: `The base ${plain(base?.name ?? "")} with all of its weights trained on ${learnt}.`,
+    base: "A base model, as it is.",
+    index: `An ∞-gram model: an index over ${learnt}, without weights. What it says is taken from there.`,
+  }[kind];
+  return `${what}\n\n\`\`\`sh\nopenledger ask ${shellWord(name)} "…"\n\`\`\``;
+}
+
+function baseSection({ name, licence, shape, source, madeFrom, figures }: BaseFacts): string {
+  const million = (weightsOf(shape) / 1e6).toFixed(1);
+  const rows = madeFrom.map((one) => [
+    ...[plain(one.name), plain(one.licence), whole(one.records), whole(one.contributors), plain(one.source)],
+  ]);
+  const lines = [
+    "## Base",
+    `${plain(name)}, ${million} million weights: ${shape.layers} layers of ${shape.hidden}, ${shape.heads} heads, reads ${whole(shape.contextTokens)} tokens. Licence ${plain(licence)}.`,
+    ...(source === undefined ? [] : [plain(source)]),
+    ...(rows.length === 0 ? [] : [table(["made from", "licence", "records", "contributors", "source"], rows)]),
+    ...(Object.keys(figures).length === 0
+      ? []
+      : [
+          table(
+            ["measured", "value"],
+            Object.entries(figures).map(([what, value]) => [plain(what), String(value)]),
+          ),
+        ]),
+  ];
+  return lines.join("\n\n");
+}
+
+function datanetSection(datanets: readonly DatanetFacts[]): string {
+  const rows = datanets.map(({ name, version, licence, records, contributors, summary }) => [
+    ...[plain(name), String(version), plain(licence), whole(records), whole(contributors.length), plain(summary)],
+  ]);
+  const people = datanets.map(({ name, contributors }) => {
+    const shown = contributors.slice(0, CONTRIBUTORS_SHOWN);
+    const more = contributors.length - shown.length;
+    const names = shown.map((one) => `${plain(one.name)} (${whole(one.records)})`).join(", ");
+    return `Who contributed to ${plain(name)}, with records: ${names}${more > 0 ? `, and ${whole(more)} more` : ""}.`;
+  });
+  const head = ["datanet", "version", "licence", "records", "contributors", "what it is"];
+  return ["## Datanets", table(head, rows), ...people].join("\n\n");
+}
+
+function trainingSection({ job, step, options, examples, heldOut, result }: TrainingFacts): string {
+  const { adapter: lora } = options;
+  const rows: [string, string][] = [
+    ["job", job],
+    ...(step === undefined ? [] : [["checkpoint at step", whole(step)] as [string, string]]),
+    [
+      "method",
+      lora === undefined ? "all weights" : `LoRA, rank ${lora.rank}, alpha ${lora.alpha}, dropout ${lora.dropout}`,
+    ],
+    ...(lora === undefined ? [] : [["targets", lora.targets.join(", ")] as [string, string]]),
+    ["examples, and held out", `${whole(examples)}, ${whole(heldOut)}`],
+    [
+      "epochs, sequences a step, tokens a sequence",
+      `${options.epochs}, ${options.batchSize}, ${options.sequenceTokens}`,
+    ],
+    ["learning rate, weight decay, seed", `${options.learningRate}, ${options.weightDecay}, ${options.seed}`],
+  ];
+  if (result !== undefined) {
+    const { steps, trainedTokens, heldOutLoss, reason, build } = result;
+    if (reason === "imported") rows.push(["trained", "elsewhere, from this job's export, and imported"]);
+    else rows.push(["steps, tokens", `${whole(steps)}, ${whole(trainedTokens)}`]);
+    if (heldOutLoss !== undefined) rows.push(["held-out loss, nats a token", heldOutLoss.toFixed(4)]);
+    rows.push(["build", plain(build)]);
+  }
+  return ["## Training", table(["what", "value"], rows)].join("\n\n");
+}
+
+function evaluationSection({ step, parts }: Evaluation): string {
+  const share = (value: number | undefined) => (value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
+  const row = (name: string, who: string, { loss, answers, exactMatch, grounding }: Measured) => [
+    ...[plain(name), who, loss.toFixed(4), whole(answers), share(exactMatch), share(grounding)],
+  ];
+  const rows = parts.flatMap(({ name, base, model }) => [row(name, "base", base), row(name, "model", model)]);
+  const of = step === undefined ? "" : ` of the checkpoint at step ${step}`;
+  return [
+    `## Evaluation${of}`,
+    "On records that were held out of training. Grounded: the share of the answers' bits that spans of the datanet explain.",
+    table(["on", "which", "loss, nats a token", "answers", "exact", "grounded"], rows),
+  ].join("\n\n");
+}
+
+function termsSection(licence: string, { royalty, parentsBps }: NonNullable<ModelFacts["terms"]>): string {
+  const price = (name: keyof Prices) => formatOpen(royalty[name]);
+  return [
+    "## Terms",
+    `Licence ${plain(licence)}. Royalty in OPEN: ${price("inPerMillion")} per million tokens in, ${price("outPerMillion")} per million out, ${price("perCall")} a call. Of the model's own share, ${(parentsBps / 100).toFixed(2)} % flows to what it was made from. What an answer costs beside that is the operator's quote.`,
+  ].join("\n\n");
+}
+
+function limitsSection({ kind, datanets, training }: ModelFacts): string {
+  const lines = [
+    kind === "index"
+      ? "It repeats and joins what its records say, and knows nothing else."
+      : "It can say what is not true, also in the words of its records. Its answers are not checked.",
+    datanets.length === 0
+      ? "No datanet is declared: nobody is credited for what it learnt from, and the contributors' part of its royalty is reserved."
+      : "Credit follows evidence: what an answer repeats of its datanets' records, and what of them was in the context. Influence that leaves no such trace is not seen by it.",
+    ...(training?.result?.reason === "imported"
+      ? ["It was trained elsewhere: that it was trained on these records is declared, not shown."]
+      : []),
+  ];
+  return ["## Limits", lines.map((line) => `- ${line}`).join("\n")].join("\n\n");
+}
+
+function identitySection({ hash, asset, datanets }: ModelFacts): string {
+  const rows = [
+    ["sha256 of what it computes from", `\`${hash}\``],
+    ...(asset === undefined ? [] : [["asset", `\`${asset}\``]]),
+    ...datanets.map(({ name, version, id }) => [`${plain(name)}, version ${version}`, `\`${id}\``]),
+  ];
+  return ["## Identity", table(["what", "id"], rows)].join("\n\n");
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** One line of text that Markdown leaves alone. */
+function plain(text: string): string {
+  return text
+    .replace(/\s+/g, " ")
+    .trim()
+    .replace(/[\\`*_{}[\]<>#|~]/g, (mark) => `\\${mark}`);
+}
+
+/** A YAML scalar: JSON is YAML. */
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}
+
+function shellWord(text: string): string {
+  return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function listed(items: readonly string[]): string {
+  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+}
+
+function whole(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+const relations = { adapter: "adapter", model: "finetune" } as const;
+/** As the hub spells them (https://huggingface.co/docs/hub/repositories-licenses). */
+const hubLicences = new Map([
+  ["Apache-2.0", "apache-2.0"],
+  ["MIT", "mit"],
+  ["CC-BY-4.0", "cc-by-4.0"],
+  ["CC0-1.0", "cc0-1.0"],
+  ["BSD-2-Clause", "bsd-2-clause"],
+  ["BSD-3-Clause", "bsd-3-clause"],
+  ["ISC", "isc"],
+  ["Unlicense", "unlicense"],
+]);

@@ -1,0 +1,19 @@
+import type { Result } from "../core/result.ts";
+import type { BaseView, RegisterBase, ServeBase } from "../protocol/models.ts";
+import type { ServedModelView } from "../protocol/service.ts";
+
+/** Bases to train on, and what is written about models. The composition root implements it. */
+export interface ModelLibrary {
+  bases(): Promise<readonly BaseView[]>;
+  /** Takes up a Hugging Face folder of the node's machine. Refuses `already_exists`, and what cannot be trained. */
+  registerBase(base: RegisterBase): Promise<Result<BaseView>>;
+  /** Registers a base as an asset with its parents, and serves it. */
+  serveBase(name: string, order: ServeBase): Promise<Result<ServedModelView>>;
+  /** A served model's card, in Markdown. Refuses `model_not_found`. */
+  card(model: string): Promise<Result<string>>;
+  /** A served model's bill of materials: CycloneDX 1.7. */
+  bom(model: string): Promise<Result<object>>;
+  /** The same of a job's result, served or not. Refuse `not_found`. */
+  jobCard(job: string): Promise<Result<string>>;
+  jobBom(job: string): Promise<Result<object>>;
+}

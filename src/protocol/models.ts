@@ -1,0 +1,39 @@
+import { z } from "zod";
+import { hex, name } from "./scalars.ts";
+import { modelPrices } from "./workshop.ts";
+
+/** Bases, and what is written about models. */
+export const baseViewSchema = z.object({
+  name: z.string(),
+  /** sha256 over configuration, tokenizer and weights. */
+  hash: hex,
+  licence: z.string(),
+  weights: z.number().int(),
+  layers: z.number().int(),
+  hidden: z.number().int(),
+  contextTokens: z.number().int(),
+  vocabulary: z.number().int(),
+  madeFrom: z.array(z.object({ name: z.string(), licence: z.string(), records: z.number(), contributors: z.number() })),
+});
+export type BaseView = z.infer<typeof baseViewSchema>;
+export const baseListSchema = z.object({ data: z.array(baseViewSchema) });
+
+export const registerBaseSchema = z.object({
+  name,
+  /** On the node's machine, by its whole path. */
+  folder: z.string().min(1).max(4_096),
+  /** SPDX; read from the folder's `openledger.json` or README where it is left out. */
+  licence: z.string().min(1).max(200).optional(),
+});
+export type RegisterBase = z.infer<typeof registerBaseSchema>;
+
+export const baseParam = z.object({ name });
+export const serveBaseSchema = z.object({
+  /** What callers will name; the base's own name where it is left out. */
+  as: name.optional(),
+  royalty: modelPrices.optional(),
+});
+export type ServeBase = z.infer<typeof serveBaseSchema>;
+
+/** A CycloneDX 1.7 document: see https://cyclonedx.org/docs/1.7/json/. */
+export const bomSchema = z.looseObject({ bomFormat: z.literal("CycloneDX"), specVersion: z.literal("1.7") });

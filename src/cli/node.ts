@@ -241,13 +241,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
     },
     workshop: (self) => {
       const shelf = new ModelShelf({
-        data,
-        store: stores.datanets,
-        provenance,
-        gateway: self,
-        nowMs: now,
-        operator,
-        cost: embeddedCost,
+        ...{ data, store: stores.datanets, provenance, gateway: self, nowMs: now, operator, cost: embeddedCost },
       });
       const workshop = new WorkshopPart({
         ...{

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ok, refuse } from "../core/result.ts";
+import type { ModelLibrary } from "./modelLibrary.ts";
+import { startNode, type TestNode } from "./testing/node.ts";
+
+const base = {
+  ...{ name: "small", hash: `0x${"ab".repeat(32)}`, licence: "MIT", weights: 10, layers: 1, hidden: 4 },
+  ...{ contextTokens: 64, vocabulary: 300, madeFrom: [] },
+} as const;
+const none = async () => refuse("model_not_found", "no such model");
+let node: TestNode;
+const library: ModelLibrary = {
+  bases: async () => [base],
+  registerBase: async ({ name }) => ok({ ...base, name }),
+  serveBase: async (name) => node.gateway.modelView(name),
+  card: async (name) => (name === "npm-docs" ? ok("---\nlicense: mit\n---\n# é\n") : none()),
+  bom: async (name) => (name === "npm-docs" ? ok({ bomFormat: "CycloneDX", specVersion: "1.7" }) : none()),
+  ...{ jobCard: none, jobBom: none },
+};
+beforeAll(async () => {
+  node = await startNode({ engines: {}, parts: { models: () => library } });
+});
+afterAll(() => node.stop());
+
+test.each([
+  // method, path                        key        body                                   status, type
+  ["GET", "/api/bases", "none", undefined, 200, "application/json"],
+  ["POST", "/api/bases", "admin", { name: "x", folder: "/x" }, 201, "application/json"],
+  ["POST", "/api/bases", "ordinary", { name: "x", folder: "/x" }, 403, "application/problem+json"],
+  ["POST", "/api/bases", "admin", { name: "x" }, 400, "application/problem+json"],
+  ["POST", "/api/bases/npm-docs/serve", "admin", {}, 201, "application/json"],
+  ["POST", "/api/bases/npm-docs/serve", "admin", { royalty: { perCall: -1 } }, 400, "application/problem+json"],
+  ["POST", "/api/bases/none/serve", "admin", {}, 404, "application/problem+json"],
+  ["GET", "/api/models/npm-docs/card", "none", undefined, 200, "text/markdown; charset=utf-8"],
+  ["GET", "/api/models/none/card", "none", undefined, 404, "application/problem+json"],
+  ["GET", "/api/models/npm-docs/bom", "none", undefined, 200, "application/vnd.cyclonedx+json; version=1.7"],
+  ["GET", "/api/jobs/ftjob-1/card", "ordinary", undefined, 403, "application/problem+json"],
+  ["GET", "/api/jobs/ftjob-1/bom", "admin", undefined, 404, "application/problem+json"],
+] as const)("%s %s with key %s: %j", async (method, path, who, body, status, type) => {
+  const key = { none: undefined, ordinary: node.secret, admin: node.adminSecret }[who];
+  const response = await fetch(`${node.url}${path}`, {
+    ...{ method, headers: { ...(key && { authorization: `Bearer ${key}` }), "content-type": "application/json" } },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  expect([response.status, response.headers.get("content-type")]).toEqual([status, type]);
+  if (path.endsWith("npm-docs/card")) expect(await response.text()).toContain("é");
+});

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { indexAttributors } from "../src/attribution/attribute.ts";
 import { runAttributors } from "../src/attribution/attributor.ts";
+import { memoryCorpus } from "../src/attribution/corpus.ts";
 import { findMaximalSpans } from "../src/attribution/maximalSpans.ts";
 import { unwrap } from "../src/core/result.ts";
 import { encode } from "../src/models/bpe.ts";
@@ -48,7 +49,12 @@ export async function run(): Promise<void> {
       if (spans.some((span) => span.from <= from && span.until >= until)) found++;
     }
     at = performance.now();
-    const input = { index, output: output.tokens, canonicalOf: (record: number) => record, context: [] };
+    const input = {
+      corpus: memoryCorpus(index),
+      output: output.tokens,
+      canonicalOf: (record: number) => record,
+      context: [],
+    };
     runAttributors(indexAttributors, input);
     attributionTimes.push(performance.now() - at);
   }

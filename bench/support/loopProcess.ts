@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import { groundModel, People } from "../../src/cli/grounding.ts";
+import { groundModel } from "../../src/cli/grounding.ts";
+import { People } from "../../src/cli/people.ts";
 import { assert, unwrap } from "../../src/core/result.ts";
 import { type DatanetRecord, sealRecord } from "../../src/datanets/record.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";

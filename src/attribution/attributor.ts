@@ -1,13 +1,12 @@
 import { assert } from "../core/result.ts";
-import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { Corpus } from "./corpus.ts";
-import type { Evidence, Method } from "./evidence.ts";
-import { tokenUnits } from "./rarity.ts";
+import type { MethodDescription } from "./description.ts";
+import type { Evidence } from "./evidence.ts";
 
 /** What attribution is computed from; two parties with the same input get the same evidence, bit for bit. */
-export interface AttributionInput {
-  readonly index: CorpusIndex;
-  /** The output, encoded as a whole with the index's tokenizer. */
+export interface CorpusInput {
+  readonly corpus: Corpus;
+  /** The output, encoded as a whole with the corpus's tokenizer. */
   readonly output: Uint16Array;
   /** The first registered record of the near-duplicate cluster that a record is in; the record itself where it is alone. */
   readonly canonicalOf: (record: number) => number;
@@ -22,9 +21,10 @@ export interface Finding {
   readonly explained: Uint8Array;
 }
 
-/** One way to find evidence. `explained` marks tokens that an earlier method has explained: they are not paid twice. */
-export interface Attributor extends Method {
-  attribute(input: AttributionInput, explained: Uint8Array): Finding;
+/** A method that says which words of an output are whose. `explained` marks tokens that an earlier method has explained: they are not paid twice. */
+export interface Attributor {
+  readonly method: MethodDescription;
+  attribute(input: CorpusInput, explained: Uint8Array): Finding;
 }
 
 /** Evidence for an output, and how much there was to explain. The weights sum to `explainedUnits` ≤ `totalUnits`. */
@@ -35,29 +35,14 @@ export interface Attribution {
   readonly explainedUnits: number;
 }
 
-/** The same, of a corpus that need not be in memory. */
-export interface CorpusInput extends Omit<AttributionInput, "index"> {
-  readonly corpus: Corpus;
-}
-
 /** Runs methods in order: each may only explain what those before it have left. */
-export function runAttributors(attributors: readonly Attributor[], input: AttributionInput): Attribution {
-  const steps = attributors.map((one) => (explained: Uint8Array) => one.attribute(input, explained));
-  return runSteps(steps, input.output, tokenUnits(input.index));
-}
-
-/** Like {@link runAttributors}, for methods that have their input already. */
-export function runSteps(
-  steps: readonly ((explained: Uint8Array) => Finding)[],
-  output: Uint16Array,
-  units: Uint16Array,
-): Attribution {
+export function runAttributors(attributors: readonly Attributor[], input: CorpusInput): Attribution {
   let totalUnits = 0;
-  for (const token of output) totalUnits += units[token]!;
-  let explained: Uint8Array = new Uint8Array(output.length);
+  for (const token of input.output) totalUnits += input.corpus.units[token]!;
+  let explained: Uint8Array = new Uint8Array(input.output.length);
   const evidence: Evidence[] = [];
-  for (const step of steps) {
-    const finding = step(explained);
+  for (const { attribute } of attributors) {
+    const finding = attribute(input, explained);
     evidence.push(...finding.evidence);
     explained = finding.explained;
   }

@@ -1,4 +1,4 @@
-import { compareBytes, concat, utf8 } from "../core/bytes.ts";
+import { compareBytes, concat } from "../core/bytes.ts";
 import { keccak256 } from "../core/hash.ts";
 import { PackedReader, PackedWriter } from "../core/packed.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
@@ -72,13 +72,8 @@ export function evidenceRoot(evidence: readonly Evidence[], totalUnits: number):
   return keccak256(packEvidence(evidence, totalUnits));
 }
 
-/** keccak256 of "id@version" lines in ascending order: which methods a receipt's evidence was found with. */
-export function methodsHash(methods: readonly Method[]): Uint8Array {
-  const lines = methods.map(({ id, version }) => `${id}@${version}\n`).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  return keccak256(utf8(lines.join("")));
-}
-
-function packItem(item: Evidence): Uint8Array {
+/** One item of {@link packEvidence}: 53 bytes. */
+export function packItem(item: Evidence): Uint8Array {
   return new PackedWriter(EVIDENCE_ITEM_BYTES)
     .u8(evidenceKinds.indexOf(item.kind))
     .raw(item.record, 32)

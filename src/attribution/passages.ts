@@ -1,6 +1,6 @@
 import { charRange } from "../models/bpe.ts";
 import type { Attributor, CorpusInput, Finding } from "./attributor.ts";
-import { memoryCorpus } from "./corpus.ts";
+import { passageMethod } from "./description.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** Fewer tokens in a row are no use of a passage. */
@@ -12,13 +12,11 @@ const TOKENS_MIN = 4;
  * tokens; of equals, the record that was ranked higher. A retrieved record that the output does not use gets nothing.
  */
 export const passageAttributor: Attributor = {
-  id: "passage",
-  version: 1,
-  attribute: (input, explained) => creditPassages({ ...input, corpus: memoryCorpus(input.index) }, explained),
+  method: passageMethod,
+  attribute: creditPassages,
 };
 
-/** What {@link passageAttributor} does, for any corpus. */
-export function creditPassages(input: CorpusInput, before: Uint8Array): Finding {
+function creditPassages(input: CorpusInput, before: Uint8Array): Finding {
   const { corpus, output } = input;
   const { tokenizer, units } = corpus;
   const explained = before.slice();

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { toHex } from "../core/bytes.ts";
 import { EVIDENCE_TOTAL, type Share } from "../core/route.ts";
 import type { Attribution } from "./attributor.ts";
-import { type Evidence, evidenceRoot, methodsHash, packEvidence, parseEvidence } from "./evidence.ts";
+import { type Evidence, evidenceRoot, packEvidence, parseEvidence } from "./evidence.ts";
 import { thinShares, weighPayees } from "./payeeWeights.ts";
 
 const weight = fc.integer({ min: 0, max: 50 });
@@ -107,15 +107,6 @@ test("packed evidence is canonical, comes back whole, and is refused when damage
   ];
   for (const bytes of refused) expect(parseEvidence(bytes, () => 0).ok).toBe(false);
   expect(parseEvidence(packEvidence(evidence, totalUnits), () => undefined).ok).toBe(false);
-});
-
-test("the methods' hash depends on versions and not on order", () => {
-  const [a, b] = [
-    { id: "span", version: 1 },
-    { id: "passage", version: 1 },
-  ];
-  expect(methodsHash([a!, b!])).toEqual(methodsHash([b!, a!]));
-  expect(methodsHash([a!, { ...b!, version: 2 }])).not.toEqual(methodsHash([a!, b!]));
 });
 
 function toAttribution(list: readonly { recordNumber: number; weight: number }[], rest: number): Attribution {

@@ -12,6 +12,9 @@ export interface PayeeWeights {
   readonly unattributed: number;
 }
 
+/** Of a receipt's 64 legs, so many may be contributors with evidence of their own. */
+export const PAYEES_MAX = 40;
+
 export interface PayeeOptions {
   /** Who is paid for a record, with whole weights (≤ 2^32 in sum); empty where nobody is: then it counts as unattributed. */
   readonly payeesOf: (recordNumber: number) => readonly Share[];

@@ -9,10 +9,10 @@ import type { Shard } from "../models/shard.ts";
 import { PageCache } from "../models/shardPages.ts";
 import { buried, ShardSet } from "../models/shardSet.ts";
 import { memoryShard } from "../models/testing/memoryShard.ts";
-import { attributeText } from "./attribute.ts";
+import { attributeCorpus, attributeText } from "./attribute.ts";
 import { packEvidence } from "./evidence.ts";
 import { findMaximalSpans } from "./maximalSpans.ts";
-import { attributeCorpus, countOccurrences, findShardSpans, shardCorpus } from "./spanShards.ts";
+import { countOccurrences, findShardSpans, shardCorpus } from "./spanShards.ts";
 
 // Few tokens make small tops, so that thousands of shards cost little; a small cache must forget pages all the time.
 const tokenizer = trainTokenizer(["abab"]);

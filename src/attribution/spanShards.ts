@@ -1,13 +1,8 @@
-import { encode } from "../models/bpe.ts";
 import type { Shard, ShardMatch } from "../models/shard.ts";
 import type { ShardSet } from "../models/shardSet.ts";
-import type { AttributeOptions } from "./attribute.ts";
-import { type Attribution, type CorpusInput, runSteps } from "./attributor.ts";
 import type { Corpus, CorpusSpan } from "./corpus.ts";
 import { type SpanSearch, walkMaximalSpans } from "./maximalSpans.ts";
-import { creditPassages } from "./passages.ts";
 import { unitsOf } from "./rarity.ts";
-import { creditSpans } from "./spans.ts";
 
 /** A maximal span of an output against a corpus in shards. */
 export interface ShardSpan {
@@ -30,22 +25,6 @@ export function findShardSpans(shards: readonly Shard[], output: ArrayLike<numbe
     spans.push({ from, until, matches: search.longestMatches() }),
   );
   return spans;
-}
-
-/**
- * Evidence for a text against a corpus in shards ({@link shardCorpus}): that of `attributeText` against one index of the same records, by the same methods. Where some are buried, it is
- * that of an index of the living, whose numbers are then lower.
- */
-export function attributeCorpus(corpus: Corpus, text: string, options: AttributeOptions = {}): Attribution {
-  const { clusters } = options;
-  const input: CorpusInput = {
-    corpus,
-    output: encode(corpus.tokenizer, text),
-    canonicalOf: (record) => clusters?.get(record) ?? record,
-    context: options.context ?? [],
-  };
-  const steps = [creditSpans, creditPassages].map((credit) => (explained: Uint8Array) => credit(input, explained));
-  return runSteps(steps, input.output, corpus.units);
 }
 
 /** Shards as attribution asks them: to be made again when the set changes. */

@@ -1,11 +1,12 @@
 import { charRange } from "../models/bpe.ts";
 import type { Attributor, CorpusInput, Finding } from "./attributor.ts";
-import { type CorpusSpan, memoryCorpus, sourceRange } from "./corpus.ts";
+import { type CorpusSpan, sourceRange } from "./corpus.ts";
+import { spanMethod } from "./description.ts";
 import type { Evidence } from "./evidence.ts";
 import { UNITS_PER_BIT } from "./rarity.ts";
 
-/** Which spans count. Changing a default changes the version of {@link spanAttributor}. */
-export interface SpanOptions {
+/** Which spans count. Changing a default changes the version of {@link spanMethod}. */
+interface SpanOptions {
   /** Shorter spans are nobody's. */
   readonly tokensMin: number;
   /** So are spans that say less than this: 1/256 bit. */
@@ -41,9 +42,8 @@ interface RatedSpan {
  * credited to its first registration and a short one to all records that share it, in equal parts.
  */
 export const spanAttributor: Attributor = {
-  id: "span",
-  version: 1,
-  attribute: (input, explained) => creditSpans({ ...input, corpus: memoryCorpus(input.index) }, explained),
+  method: spanMethod,
+  attribute: (input, explained) => creditSpans(input, explained),
 };
 
 /** The maximal spans of an output that are long and rare enough, rarest first; of equals the earlier one. */
@@ -59,8 +59,7 @@ function selectSpans({ corpus, output }: CorpusInput, options: SpanOptions): Rat
     .slice(0, options.spansMax);
 }
 
-/** What {@link spanAttributor} does, for any corpus. */
-export function creditSpans(input: CorpusInput, before: Uint8Array, options: SpanOptions = spanDefaults): Finding {
+function creditSpans(input: CorpusInput, before: Uint8Array, options: SpanOptions = spanDefaults): Finding {
   const { corpus, output } = input;
   const { tokenizer, units } = corpus;
   const inContext = new Set(input.context.map(input.canonicalOf));

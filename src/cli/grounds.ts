@@ -9,8 +9,9 @@ import type { DatanetRef } from "../factory/job.ts";
 import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
-import { type Ground, type Origin, People } from "./grounding.ts";
+import type { Ground } from "./grounding.ts";
 import { scopeOf } from "./modelShelf.ts";
+import { type Origin, People } from "./people.ts";
 import type { Provenance } from "./provenance.ts";
 
 /**

@@ -1,6 +1,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { infinigramCombination } from "../attribution/attribute.ts";
 import { fromHex, toHex } from "../core/bytes.ts";
 import type { Prices } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
@@ -16,7 +17,9 @@ import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { EmbeddedEngine } from "../upstream/embedded.ts";
 import { embeddedInfinigram } from "../upstream/infinigramHost.ts";
-import { groundModel, People } from "./grounding.ts";
+import type { CombinationShelf } from "./combinationShelf.ts";
+import { groundModel } from "./grounding.ts";
+import { People } from "./people.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
 
 /** What is kept of a model beside its index; `<name>.json` in the data folder's `models`. */
@@ -36,6 +39,7 @@ export interface ShelfParts {
   readonly store: DatanetStore;
   readonly provenance: Provenance;
   readonly gateway: Gateway;
+  readonly combinations: CombinationShelf;
   readonly nowMs: () => number;
   /** 32 bytes: who is paid for running embedded models. */
   readonly operator: Uint8Array;
@@ -158,15 +162,17 @@ export class ModelShelf {
   }
 
   async #place(manifest: ModelManifest, records: readonly DatanetRecord[], index: CorpusIndex): Promise<void> {
-    const { store, gateway, provenance } = this.#parts;
+    const { store, gateway, provenance, combinations } = this.#parts;
     const datanet = (await store.datanet(manifest.datanet))!;
     const scope = await scopeOf(store, provenance, manifest.datanet);
     const people = new People({ scope, records });
+    const combination = infinigramCombination(combinations.policy);
+    await combinations.keep(combination);
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },
       ...{ contextTokens: CONTEXT_TOKENS, unit: "nano", royalty: manifest.royalty },
-      grounding: groundModel({ datanets: [manifest.datanet], records, index, people }),
+      grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination }),
       countTokens: (text) => encode(index.tokenizer, text).length,
     };
     gateway.catalog.put(served);

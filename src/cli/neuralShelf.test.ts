@@ -100,7 +100,7 @@ test("payees of several datanets are numbered by id, whatever the order of the d
   const records = await world.store.versionRecords("recipes", 1);
   const scope = await scopeOf(world.store, world.provenance, "recipes");
   const elsewhere = { ...scope, datanet: parties.ann };
-  const { People } = await import("./grounding.ts");
+  const { People } = await import("./people.ts");
   const other = records.map((record) => ({ ...record, id: toHex(fromHex(record.id).reverse()) }));
   const forth = new People({ scope, records }, { scope: elsewhere, records: other });
   const back = new People({ scope: elsewhere, records: other }, { scope, records });

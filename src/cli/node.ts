@@ -2,8 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromHex, padAddress, toHex } from "../core/bytes.ts";
-import { addressOf, type Domain } from "../core/eip712.ts";
-import { ed25519PublicKey } from "../core/note.ts";
+import type { Domain } from "../core/eip712.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
@@ -11,7 +10,7 @@ import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
 import type { World } from "../gateway/ports.ts";
-import { readIfThere, writeAtomically } from "../host/files.ts";
+import { writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
 import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
@@ -25,6 +24,7 @@ import { type OpenPayoutStore, openPayoutStore } from "../store/payoutStore.ts";
 import { openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
+import { CombinationShelf } from "./combinationShelf.ts";
 import type { NodeOptions, RunningNode } from "./commands/command.ts";
 import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
@@ -34,7 +34,8 @@ import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
-import { adminKeyPath, databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
+import { keepAdminKey, trustOf } from "./nodeKeys.ts";
+import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
 import { WorkshopPart } from "./workshopPart.ts";
 
@@ -56,7 +57,6 @@ const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
 const now = (): number => Date.now();
 /** What the node deposits for its API-key accounts on the development chain. */
 const DEVELOPMENT_DEPOSIT_NANO = 1_000_000_000_000n;
-const OWNER_CREDIT_NANO = 100_000_000_000;
 /** How long an epoch stays open. */
 const EPOCH_MS = 3_600_000;
 const smallRandom = pooledRandom(random);
@@ -84,6 +84,7 @@ export async function startNode(options: NodeOptions, children: Children): Promi
 }
 
 interface Stores {
+  readonly combinations: CombinationShelf;
   readonly ledger: LedgerStore;
   readonly datanets: DatanetStore;
   readonly payouts: OpenPayoutStore;
@@ -112,7 +113,10 @@ async function openStores(
   const payouts = await openPayoutStore({ url });
   if (!payouts.ok) return payouts;
   children.add({ name: "payout store", stop: () => payouts.value.close() });
-  return ok({ ledger: ledger.value, datanets: datanets.value, payouts: payouts.value });
+  const combinations = await CombinationShelf.open(data);
+  if (!combinations.ok) return combinations;
+  const stores = { ledger: ledger.value, datanets: datanets.value, payouts: payouts.value };
+  return ok({ ...stores, combinations: combinations.value });
 }
 
 async function assemble(
@@ -216,6 +220,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
     rate,
     labels: label,
+    combinations: (hash) => stores.combinations.text(hash),
     chain: {
       chainId: chain.chainId,
       settlement: toHex(chain.settlement),
@@ -242,6 +247,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
     workshop: (self) => {
       const shelf = new ModelShelf({
         ...{ data, store: stores.datanets, provenance, gateway: self, nowMs: now, operator, cost: embeddedCost },
+        combinations: stores.combinations,
       });
       const workshop = new WorkshopPart({
         ...{
@@ -289,34 +295,6 @@ async function fund({ chain, actor }: ChainPart, ledger: OpenLedger, settlement:
   if (!seen.ok || actor === undefined || ledger.books.totals().deposited > 0n) return seen;
   const deposited = await chain.deposit(ledger.id, DEVELOPMENT_DEPOSIT_NANO);
   return deposited.ok ? settlement.watchDeposits() : deposited;
-}
-
-function trustOf(ledger: OpenLedger, { chain, rpcUrl, actor }: ChainPart, secrets: Secrets): LedgerTrustView {
-  const contracts = Object.fromEntries(
-    Object.entries(chain.contracts).map(([name, address]) => [name, toHex(address)]),
-  );
-  return {
-    ...{ ledger: toHex(ledger.id), chainId: chain.chainId, settlement: toHex(chain.settlement), contracts },
-    ...{ signer: toHex(addressOf(secrets.signer)), logKey: toHex(ed25519PublicKey(secrets.log)) },
-    ...(actor === undefined ? {} : { rpcUrl }),
-  };
-}
-
-/** The key that the command line uses: made once, and made again when the ledger does not know it. */
-async function keepAdminKey(data: string, ledger: OpenLedger): Promise<Result<string>> {
-  const kept = (await readIfThere(adminKeyPath(data)))?.trim();
-  const known = kept === undefined ? undefined : ledger.accounts.findKey(kept);
-  if (kept !== undefined && known !== undefined && known.revokedMs === undefined) return ok(kept);
-  const account = await ledger.accounts.open({ name: "node owner" });
-  if (!account.ok) return account;
-  // Spends the node's own deposit, so that the command line can ask at once.
-  const credit = { account: account.value.id, amount: OWNER_CREDIT_NANO, key: "first", note: "the node's own" };
-  const credited = await ledger.accounts.credit(credit);
-  if (!credited.ok) return credited;
-  const key = await ledger.accounts.createKey({ account: account.value.id, name: "command line", admin: true });
-  if (!key.ok) return key;
-  await writeAtomically(adminKeyPath(data), `${key.value.secret}\n`, { mode: 0o600 });
-  return ok(key.value.secret);
 }
 
 function worldOf(say: (text: string) => void): World {

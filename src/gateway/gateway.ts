@@ -15,7 +15,15 @@ import { GatewayMetrics } from "./metrics.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
 import { OperatorTable } from "./operators.ts";
 import type { Floor } from "./order.ts";
-import type { ChainView, DatanetDirectory, EpochControl, JournalFiles, PayeeLabel, World } from "./ports.ts";
+import type {
+  ChainView,
+  CombinationTexts,
+  DatanetDirectory,
+  EpochControl,
+  JournalFiles,
+  PayeeLabel,
+  World,
+} from "./ports.ts";
 import { Rhythm } from "./rhythm.ts";
 import { Router } from "./routes.ts";
 import { HttpDoor, type ServerOptions } from "./server.ts";
@@ -30,6 +38,7 @@ export interface GatewayParts {
   /** Nano OPEN for one USD at the start. */
   readonly rate?: Rate;
   readonly labels?: PayeeLabel;
+  readonly combinations?: CombinationTexts;
   readonly datanets?: DatanetDirectory;
   readonly journal?: JournalFiles;
   readonly chain?: ChainView;
@@ -79,6 +88,7 @@ export class Gateway {
       ...{ world, ledger, admission, leases },
       ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters: new KeyMeters() },
       labels: parts.labels ?? (() => undefined),
+      combinations: parts.combinations ?? (async () => undefined),
       rhythm: new Rhythm(),
       timeouts: { ...defaultOptions.timeouts, ...options.timeouts },
     };

@@ -28,6 +28,7 @@ export function writeOpening(
   prompt: string,
   answer: string,
   evidence: Opening["evidence"],
+  grounds: Pick<Opening, "context" | "derivations" | "stated"> = {},
 ): string {
   const opening: Opening = {
     v: 1,
@@ -36,6 +37,7 @@ export function writeOpening(
     prompt,
     answer,
     evidence,
+    ...grounds,
   };
   return JSON.stringify(opening);
 }

@@ -10,7 +10,7 @@ import type { Leases } from "./leases.ts";
 import type { Allowance, KeyMeters } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { OperatorTable } from "./operators.ts";
-import type { PayeeLabel, World } from "./ports.ts";
+import type { CombinationTexts, PayeeLabel, World } from "./ports.ts";
 import type { Rhythm } from "./rhythm.ts";
 
 /** Everything that an execution touches. */
@@ -25,6 +25,7 @@ export interface Floor {
   readonly metrics: GatewayMetrics;
   readonly rhythm: Rhythm;
   readonly labels: PayeeLabel;
+  readonly combinations: CombinationTexts;
   readonly timeouts: Timeouts;
 }
 

@@ -51,7 +51,12 @@ export interface Attribution {
   /** 32 bytes. */
   readonly evidenceRoot: Uint8Array;
   readonly evidence: Opening["evidence"];
+  /** What else it takes to attribute again. */
+  readonly grounds?: Pick<Opening, "context" | "derivations" | "stated">;
 }
+
+/** Texts that methods' hashes are of (32 bytes), as long as the node has served a model with them. */
+export type CombinationTexts = (methodsHash: Uint8Array) => Promise<string | undefined>;
 
 /** Names for payees, where the node knows one and may show it. */
 export type PayeeLabel = (payee: Uint8Array) => string | undefined;

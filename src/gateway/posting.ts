@@ -69,7 +69,9 @@ export async function post(
     ...(attribution === undefined
       ? {}
       : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),
-    ...(order.isUnaudited ? {} : { opening: writeOpening(salts, prompt, answer, attribution?.evidence ?? []) }),
+    ...(order.isUnaudited
+      ? {}
+      : { opening: writeOpening(salts, prompt, answer, attribution?.evidence ?? [], attribution?.grounds) }),
     ...(order.idempotency === undefined
       ? {}
       : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),

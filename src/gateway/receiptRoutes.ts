@@ -1,8 +1,9 @@
 import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
-import { type Result, refuse } from "../core/result.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
 import { promiseSchema } from "../protocol/completions.ts";
 import {
+  combinationParam,
   type Opening,
   receiptDetailSchema,
   receiptListSchema,
@@ -29,7 +30,11 @@ export function receiptRoutes(floor: Floor): Route[] {
         const stored = await ledger.books.receipt(fromHex(params.id));
         if (stored === undefined) return unknown(params.id);
         const opening = mayOpen(floor, key, stored.receipt.account) ? openingOf(stored.opening) : undefined;
-        const detail = { ...view(stored), entry: toHex(stored.entry) };
+        const combination = await floor.combinations(stored.receipt.methodsHash);
+        const detail = {
+          ...{ ...view(stored), entry: toHex(stored.entry) },
+          ...(combination === undefined ? {} : { combination }),
+        };
         return json(opening === undefined ? detail : { ...detail, opening });
       },
     });
@@ -49,6 +54,17 @@ export function receiptRoutes(floor: Floor): Route[] {
     promise("/v1/receipts/{id}/promise", "openai"),
     one("/api/receipts/{id}", "receipts"),
     promise("/api/receipts/{id}/promise", "receipts"),
+    route({
+      ...plain,
+      ...{ method: "GET", path: "/api/attribution/{hash}", tag: "receipts", access: "open", response: "text" },
+      summary: "The text that a receipt's methods hash is of: methods, what they count for, and rules",
+      params: combinationParam,
+      handle: async ({ params }) => {
+        const text = await floor.combinations(fromHex(params.hash));
+        if (text === undefined) return refuse("not_found", `no model here used ${params.hash}`, { field: "hash" });
+        return ok({ kind: "bytes", body: text, headers: { "content-type": "text/plain; charset=utf-8" } });
+      },
+    }),
     route({
       ...plain,
       ...{ method: "GET", path: "/api/receipts", tag: "receipts", access: "optional", response: receiptListSchema },

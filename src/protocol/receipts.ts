@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hex, hex16, limit, nano, timeMs } from "./scalars.ts";
+import { hex, hex16, hex32, limit, nano, timeMs } from "./scalars.ts";
 
 /** Receipts of the own API: one execution, its route with labels where they are known, and its opening for the payer. */
 const prices = z.object({ inPerMillion: z.number(), outPerMillion: z.number(), perCall: z.number() });
@@ -35,6 +35,8 @@ export const receiptSchema = z.object({
 });
 export type ReceiptView = z.infer<typeof receiptSchema>;
 
+const evidenceKind = z.enum(["span", "passage", "influence", "lineage", "prior"]);
+
 /** Salts, texts and evidence. Given to the key of the account that paid, and to admin keys. */
 export const openingSchema = z.object({
   v: z.literal(1),
@@ -44,13 +46,15 @@ export const openingSchema = z.object({
   answer: z.string(),
   evidence: z.array(
     z.object({
-      kind: z.enum(["span", "passage", "influence", "lineage", "prior"]),
+      kind: evidenceKind,
       payee: hex,
       weight: z.number(),
       record: z.string().optional(),
       title: z.string().optional(),
       source: z.string().optional(),
       author: z.string().optional(),
+      /** All who are paid for the record, with their whole weights. */
+      payees: z.array(z.object({ payee: hex, weight: z.number().int() })).optional(),
       /** Byte or character range in the answer, [from, until). */
       output: z.tuple([z.number(), z.number()]).optional(),
       /** Range in the record, [from, until). */
@@ -58,12 +62,26 @@ export const openingSchema = z.object({
       text: z.string().optional(),
     }),
   ),
+  /** Ids of the records that were retrieved into the context, best first. */
+  context: z.array(z.string()).optional(),
+  /** Which records repeat which earlier answers. Parts are millionths. */
+  derivations: z
+    .array(z.object({ record: hex, receipt: hex16, partPpm: z.number().int(), attributedPpm: z.number().int() }))
+    .optional(),
+  /** What methods found that cannot be run again without the engine: their evidence before anything was passed on. */
+  stated: z.array(z.object({ kind: evidenceKind, record: hex, weight: z.number().int() })).optional(),
 });
 export type Opening = z.infer<typeof openingSchema>;
 
-export const receiptDetailSchema = receiptSchema.extend({ entry: hex, opening: openingSchema.optional() });
+export const receiptDetailSchema = receiptSchema.extend({
+  entry: hex,
+  /** The text that `hashes.methods` is the keccak256 of: methods, what they count for on this model, and rules. */
+  combination: z.string().optional(),
+  opening: openingSchema.optional(),
+});
 export const receiptListSchema = z.object({ data: z.array(receiptSchema), nextBeforeSeq: z.number().optional() });
 export const receiptParam = z.object({ id: hex16 });
+export const combinationParam = z.object({ hash: hex32 });
 export const receiptQuery = z.object({
   limit,
   beforeSeq: z.coerce.number().int().min(0).optional(),

@@ -1,8 +1,17 @@
 import { z } from "zod";
-import { attributeText, indexMethodsHash } from "../../attribution/attribute.ts";
-import { evidenceRoot } from "../../attribution/evidence.ts";
-import { equalBytes, parseHex, toHex } from "../../core/bytes.ts";
+import { attributeAnswer } from "../../attribution/answer.ts";
+import { indexCombination } from "../../attribution/attribute.ts";
+import type { Attribution } from "../../attribution/attributor.ts";
+import type { WholeMethod } from "../../attribution/combine.ts";
+import { memoryCorpus } from "../../attribution/corpus.ts";
+import { type Evidence, evidenceRoot } from "../../attribution/evidence.ts";
+import type { Derivation } from "../../attribution/lineage.ts";
+import { PAYEES_MAX, weighPayees } from "../../attribution/payeeWeights.ts";
+import { type Combination, combinationText, parseCombination } from "../../attribution/policy.ts";
+import { equalBytes, fromHex, parseHex, toHex, utf8 } from "../../core/bytes.ts";
 import { decodeEntry } from "../../core/entry.ts";
+import { keccak256 } from "../../core/hash.ts";
+import type { Receipt } from "../../core/receipt.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { decodeBundle, TILE_WIDTH, tileAt, tilePath } from "../../core/tile.ts";
 import { checkOpening } from "../../gateway/opening.ts";
@@ -17,10 +26,9 @@ import { openingSchema } from "../../protocol/receipts.ts";
 /** An opened receipt as `receipt show --json` prints it: the entry, and what opens it. */
 const openedSchema = z.looseObject({
   entry: z.string(),
-  opening: openingSchema.extend({
-    /** Ids of the records that were retrieved into the context, best first. */
-    context: z.array(z.string()).optional(),
-  }),
+  /** The text of the methods that the receipt names; the default's where it is left out. */
+  combination: z.string().optional(),
+  opening: openingSchema,
 });
 type Opening = z.infer<typeof openedSchema>["opening"];
 
@@ -30,6 +38,10 @@ export interface VerifiedAttribution {
   /** Pieces of evidence, and the records that they credit. */
   readonly evidence: number;
   readonly records: number;
+  /** Pieces that only the engine could find again: they are taken as stated. */
+  readonly stated: number;
+  /** Whether the weights of the receipt follow from its evidence; undefined where the opening does not say who is paid for a record. */
+  readonly hasWeights: boolean | undefined;
 }
 
 /** Attributes an opened receipt's answer again: its texts, its index and its methods must be what the entry names, and so must the evidence. */
@@ -63,23 +75,37 @@ export async function verifyOpened(input: {
   if (!index.ok) return index;
   if (!equalBytes(index.value.id, receipt.indexId))
     return failed(`the receipt names index ${toHex(receipt.indexId)}, this is ${toHex(index.value.id)}`);
-  if (!equalBytes(receipt.methodsHash, indexMethodsHash))
-    return failed("the receipt was attributed with methods that this program does not have");
-  const again = attributeAgain(index.value, opening, receipt.evidenceRoot);
-  return again === undefined
-    ? failed(`the evidence of receipt ${toHex(receipt.id)} does not come out again from its answer and its index`)
-    : ok({ receipt: toHex(receipt.id), seq, ...again });
+  const combination = combinationNamed(receipt.methodsHash, opened.value.combination);
+  if (!combination.ok) return combination;
+  const again = await attributeAgain(index.value, combination.value, opening, receipt.evidenceRoot);
+  if (again === undefined)
+    return failed(`the evidence of receipt ${toHex(receipt.id)} does not come out again from its answer and its index`);
+  const hasWeights = weightsFollow(again, opening, receipt);
+  if (hasWeights === false)
+    return failed(`the weights of receipt ${toHex(receipt.id)} do not follow from its evidence`);
+  const { evidence } = again;
+  const records = new Set(evidence.map(({ recordNumber }) => recordNumber)).size;
+  const stated = opening.stated?.length ?? 0;
+  return ok({ receipt: toHex(receipt.id), seq, evidence: evidence.length, records, stated, hasWeights });
+}
+
+function combinationNamed(hash: Uint8Array, text: string = combinationText(indexCombination)): Result<Combination> {
+  if (!equalBytes(keccak256(utf8(text)), hash))
+    return failed("the receipt was attributed by another combination of methods than the one that is given");
+  const parsed = parseCombination(text);
+  return parsed.ok ? parsed : failed("the receipt was attributed with methods that this program does not have");
 }
 
 /**
  * The evidence root decides. Where an opening does not list its context, the contexts that its evidence allows are tried: none, the records that were
  * credited as passages, and all that were credited.
  */
-export function attributeAgain(
+async function attributeAgain(
   index: CorpusIndex,
-  opening: Pick<Opening, "answer" | "context" | "evidence">,
+  combination: Combination,
+  opening: Opening,
   root: Uint8Array,
-): Pick<VerifiedAttribution, "evidence" | "records"> | undefined {
+): Promise<Attribution | undefined> {
   const numbers = new Map<string, number>();
   for (let i = 0; i < recordCount(index); i++) numbers.set(toHex(recordId(index, i)), i);
   const recordsOf = (ids: readonly (string | undefined)[]): number[] => [
@@ -90,12 +116,65 @@ export function attributeAgain(
     opening.context === undefined
       ? [[], recordsOf(passages), recordsOf(opening.evidence.map(({ record }) => record))]
       : [recordsOf(opening.context)];
+  const derivations = derivationsOf(opening, numbers);
+  const methods = { corpus: memoryCorpus(index), combination, clusters: new Map<number, number>(), derivations };
   for (const context of contexts) {
-    const { evidence, totalUnits } = attributeText(index, opening.answer, { context });
-    if (equalBytes(evidenceRoot(evidence, totalUnits), root))
-      return { evidence: evidence.length, records: new Set(evidence.map(({ recordNumber }) => recordNumber)).size };
+    const found = await attributeAnswer(methods, opening.answer, context, statedMethods(opening, numbers));
+    if (equalBytes(evidenceRoot(found.evidence, found.totalUnits), root)) return found;
   }
   return undefined;
+}
+
+/** What only the engine could find again, as the opening states it. */
+function statedMethods({ stated = [], answer }: Opening, numbers: ReadonlyMap<string, number>): WholeMethod[] {
+  const items = stated.flatMap(({ kind, record, weight }): Evidence[] => {
+    const recordNumber = numbers.get(normal(record));
+    if (recordNumber === undefined) return [];
+    const place = { output: { from: 0, until: answer.length }, source: { from: 0, until: 0 } };
+    return [{ kind, record: fromHex(normal(record)), recordNumber, ...place, weight }];
+  });
+  const kinds = [...new Set(items.map(({ kind }) => kind))];
+  return kinds.map((kind) => ({ kind, explain: () => items.filter((item) => item.kind === kind) }));
+}
+
+function derivationsOf(
+  { derivations = [] }: Opening,
+  numbers: ReadonlyMap<string, number>,
+): ReadonlyMap<number, readonly Derivation[]> {
+  const byRecord = new Map<number, Derivation[]>();
+  for (const { record, receipt, partPpm, attributedPpm } of derivations) {
+    const number = numbers.get(normal(record));
+    if (number === undefined) continue;
+    const own = { receipt: fromHex(normal(receipt)), partPpm, attributedPpm };
+    byRecord.set(number, [...(byRecord.get(number) ?? []), own]);
+  }
+  return byRecord;
+}
+
+/** Whether the contributors' weights in the receipt are those that its evidence gives; undefined where the opening does not tell whose the records are. */
+function weightsFollow(found: Attribution, { evidence }: Opening, receipt: Receipt): boolean | undefined {
+  const payees = new Map<string, NonNullable<(typeof evidence)[number]["payees"]>>();
+  for (const { record, payees: whose } of evidence) {
+    if (record === undefined || whose === undefined) return undefined;
+    payees.set(normal(record), whose);
+  }
+  const ids = [...new Set([...payees.values()].flat().map(({ payee }) => payee))].sort();
+  const numbers = new Map(ids.map((id, i) => [id, i + 1]));
+  const records = new Map(
+    found.evidence.map(({ kind, record, recordNumber }) => [
+      recordNumber,
+      toHex(kind === "lineage" ? record.subarray(0, 16) : record),
+    ]),
+  );
+  const { shares, unattributed } = weighPayees(found, {
+    ...{ receiptId: receipt.id, payeesMax: PAYEES_MAX },
+    payeesOf: (record) =>
+      (payees.get(records.get(record)!) ?? []).map(({ payee, weight }) => ({ payee: numbers.get(payee)!, weight })),
+  });
+  const inReceipt = receipt.legs.filter(({ role }) => role === "contributor").map(({ weight }) => weight);
+  const again = shares.map(({ weight }) => weight);
+  const same = inReceipt.toSorted((a, b) => a - b).join() === again.toSorted((a, b) => a - b).join();
+  return same && unattributed === receipt.unattributed;
 }
 
 async function entryAt(

@@ -65,9 +65,14 @@ export const verifyCommand = command({
     if (opened === undefined || index === undefined) return ok(result);
     const attribution = await verifyOpened({ opened, index, read: journal.value.read, verdict: verdict.value });
     if (!attribution.ok) return attribution;
-    const { receipt, evidence, records } = attribution.value;
+    const { receipt, evidence, records, stated, hasWeights } = attribution.value;
     output.line(`✓ receipt ${receipt}: texts, index and methods are its own, and its ${evidence} pieces of evidence`);
-    output.line(`  over ${records} records come out again, bit for bit`);
+    output.line(
+      stated === 0
+        ? `  over ${records} records come out again, bit for bit`
+        : `  over ${records} records come out again; ${stated} of them only its engine can find, and are taken as stated`,
+    );
+    if (hasWeights === true) output.line("✓ its contributors' weights follow from them");
     return ok({ ...result, attribution: attribution.value });
   },
 });

@@ -130,6 +130,13 @@ const bodies: Record<EntryBody["kind"], fc.Arbitrary<EntryBody>> = {
       ...{ refund: fc.maxSafeInteger(), payerPayee: u32, earned: nano, noteHash: bytes(32), legs },
     }),
   }),
+  transfer: fc.record({
+    kind: fc.constant("transfer" as const),
+    transfer: fc.record({
+      ...{ source: bytes(32), index: u32, payer: bytes(32), account: bytes(16) },
+      lines: fc.array(fc.record({ payee: u32, amount: nano }), { maxLength: 20 }),
+    }),
+  }),
   reversal: fc.record({
     kind: fc.constant("reversal" as const),
     reversal: fc.record({ firstVoidEpoch: nano, lastVoidEpoch: nano, faultySeq: nano, lastFinalPayoutRoot: bytes(32) }),

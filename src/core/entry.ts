@@ -32,6 +32,7 @@ import {
 } from "./receipt.ts";
 import { ok, type Result, refuse } from "./result.ts";
 import type { LegColumns } from "./route.ts";
+import { readTransfer, type Transfer, transferBytes, writeTransfer } from "./transfer.ts";
 
 /**
  * An entry of the journal: one versioned packed record. Every entry starts with the same 50 bytes,
@@ -59,7 +60,8 @@ export type EntryBody =
   | { readonly kind: "poolSplit"; readonly split: PoolSplit }
   | { readonly kind: "correction"; readonly correction: Correction }
   | { readonly kind: "reversal"; readonly reversal: Reversal }
-  | { readonly kind: "epoch"; readonly epoch: EpochRecord };
+  | { readonly kind: "epoch"; readonly epoch: EpochRecord }
+  | { readonly kind: "transfer"; readonly transfer: Transfer };
 
 export type Entry = EntryHead & EntryBody;
 export type EntryKind = Entry["kind"];
@@ -118,6 +120,7 @@ export const entryKinds = [
   "correction",
   "reversal",
   "epoch",
+  "transfer",
 ] as const satisfies readonly EntryKind[];
 
 /** Gives memory of a size for an entry: a batch writes its entries one behind the other. */
@@ -192,6 +195,8 @@ function bodyBytes(entry: EntryBody): number {
       return REVERSAL_BYTES;
     case "epoch":
       return EPOCH_BYTES;
+    case "transfer":
+      return transferBytes(entry.transfer);
   }
 }
 
@@ -220,6 +225,8 @@ function writeBody(to: PackedWriter, entry: EntryBody): void {
       return writeReversal(to, entry.reversal);
     case "epoch":
       return writeEpoch(to, entry.epoch);
+    case "transfer":
+      return writeTransfer(to, entry.transfer);
   }
 }
 
@@ -247,6 +254,8 @@ function readBody(from: PackedReader, kind: EntryKind): EntryBody {
       return { kind, reversal: readReversal(from) };
     case "epoch":
       return { kind, epoch: readEpoch(from) };
+    case "transfer":
+      return { kind, transfer: readTransfer(from) };
   }
 }
 

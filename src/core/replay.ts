@@ -11,6 +11,7 @@ import { amountOf, ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
 import { ok, type Result, refuse } from "./result.ts";
 import { fillAmounts, type Leg } from "./route.ts";
+import { type Transfer, transferAmount, transferFault, transferId } from "./transfer.ts";
 
 /**
  * The strict reading of a journal: entry by entry, from the first, believing nothing that can be recomputed.
@@ -47,6 +48,7 @@ export class Replay {
   readonly #receipts = new Map<string, { readonly seq: number; readonly receipt: Receipt }>();
   readonly #families = new Map<string, Family>();
   readonly #refunded = new Map<string, Pick<Correction, "refund" | "earned">>();
+  readonly #transferred = new Set<string>();
   readonly #poolOpen = new Map<number, number>();
   /** What every payee was credited, less what it spent, since the end of the last closed epoch. */
   #open = new Map<number, number>();
@@ -129,6 +131,8 @@ export class Replay {
         return this.#applyCorrection(entry.seq, entry.correction);
       case "epoch":
         return this.#applyEpoch(entry.epoch);
+      case "transfer":
+        return this.#applyTransfer(entry.seq, entry.transfer);
       case "reversal":
         return wrong("a reversal follows a proven fault on chain, and none is known");
     }
@@ -262,6 +266,22 @@ export class Replay {
     if (correction.earned > 0) this.#credit(payerPayee, seq, earnedLeg(correction), correction.earned);
     this.#charges.push({ payer, amount: -correction.refund, seq });
     return ok(correction);
+  }
+
+  #applyTransfer(seq: number, transfer: Transfer): Result<unknown> {
+    const id = toHex(transferId(transfer));
+    if (this.#transferred.has(id)) return wrong("the same part of the same statement is transferred twice");
+    const fault = transferFault(transfer);
+    if (fault !== undefined) return wrong(fault);
+    for (const { payee } of transfer.lines) {
+      const known = this.parties.payee(payee);
+      if (known === undefined) return wrong(`payee ${payee} was not introduced`);
+      if (known.type === "pool") return wrong(`it moves money to pool ${payee}, whose members are not named`);
+    }
+    this.#transferred.add(id);
+    for (const [leg, { payee, amount }] of transfer.lines.entries()) this.#credit(payee, seq, leg, amount);
+    this.#charges.push({ payer: transfer.payer, amount: transferAmount(transfer), seq });
+    return ok(transfer);
   }
 
   /** What a late meter charges is divided like the receipt that it amends, by the policy of that moment. */

@@ -9,6 +9,7 @@ import { priorSubject, splitPool } from "../core/pool.ts";
 import { amountOf, ownOf, type ReceiptFacts } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
 import { LegColumns, type RoutePolicy, roleCode, type Share } from "../core/route.ts";
+import { type Transfer, transferAmount } from "../core/transfer.ts";
 import { Accruals } from "./accruals.ts";
 import { bytesOfKey, keyOf } from "./keyOf.ts";
 import { PayeeNumbers } from "./payeeNumbers.ts";
@@ -147,6 +148,8 @@ export class BookState {
         return this.#applyPoolSplit(entry.split);
       case "correction":
         return this.#applyCorrection(entry.correction);
+      case "transfer":
+        return this.#applyTransfer(entry.transfer);
       case "epoch":
         this.#epochs.push({ record: entry.epoch, seq: entry.seq, timeMs: entry.timeMs });
         this.accruals.settle();
@@ -327,6 +330,12 @@ export class BookState {
     );
     this.accruals.credit(split.pool, -split.amount);
     for (const [i, part] of parts.entries()) this.accruals.credit(members[i]!.payee, part);
+  }
+
+  #applyTransfer(transfer: Transfer): void {
+    for (const { payee, amount } of transfer.lines) this.accruals.credit(payee, amount);
+    this.spent.add(transfer.account, transferAmount(transfer));
+    this.debited.add(transfer.payer, transferAmount(transfer));
   }
 
   #applyCorrection(correction: Correction): void {

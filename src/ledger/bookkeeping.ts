@@ -14,6 +14,7 @@ import { Posting } from "./posting.ts";
 import type { Purses } from "./purses.ts";
 import { Reporting } from "./reporting.ts";
 import { Routing } from "./routing.ts";
+import { transferBalances } from "./transferring.ts";
 import type { Writer } from "./writer.ts";
 
 type CorrectionInput = Parameters<Books["correct"]>[0];
@@ -50,6 +51,11 @@ export class BookKeeping implements Books {
 
   report(...[drafts, credit]: Parameters<Books["report"]>): ReturnType<Books["report"]> {
     return this.#reporting.report(drafts, credit);
+  }
+
+  transfer(draft: Parameters<Books["transfer"]>[0]): ReturnType<Books["transfer"]> {
+    const [writer, purses, store] = [this.#writer, this.#purses, this.#store];
+    return transferBalances({ writer, purses, store }, draft);
   }
 
   /** One correction of a key at a time: whoever comes second is answered with what the first has journalled. */

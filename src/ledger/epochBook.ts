@@ -7,6 +7,7 @@ import { ownOf } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { decodeTotal, POSTING_LEAF_BYTES, TOTAL_LEAF_BYTES } from "../core/settlement.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
+import { transferAmount } from "../core/transfer.ts";
 import { publishRoyalty } from "./assetBook.ts";
 import type { BookState } from "./bookState.ts";
 import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "./ledger.ts";
@@ -251,6 +252,10 @@ async function gather(
       for (const [index, leg] of correction.legs.entries()) post(leg.payee, seq, index, leg.amount);
       if (correction.earned > 0) post(correction.payerPayee, seq, correction.legs.length, correction.earned);
       addCharge(charges, correction.payer, -correction.refund);
+    } else if (entry.value.kind === "transfer") {
+      const { transfer } = entry.value;
+      for (const [index, line] of transfer.lines.entries()) post(line.payee, seq, index, line.amount);
+      addCharge(charges, transfer.payer, transferAmount(transfer));
     } else if (entry.value.kind === "poolSplit") {
       const { split } = entry.value;
       const pool = { payee: split.pool, members: state.pool(split.pool)! };

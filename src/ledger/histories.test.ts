@@ -16,7 +16,7 @@ import { assets, draft, id32, open, parties, type SmallLedger, smallLedger, veri
 const steps = [
   ...["open", "credit", "deposit", "withdraw", "hold", "hold", "hold", "carve", "carve", "release"],
   ...["post", "post", "post", "post", "post", "post", "carve", "carve", "hold", "credit", "hold", "spend", "spend"],
-  ...["correct", "correct", "transfer", "bind", "epoch", "crowd", "restart", "wait"],
+  ...["correct", "correct", "transfer", "bring", "bind", "epoch", "crowd", "restart", "wait"],
 ] as const;
 type Step = readonly [step: (typeof steps)[number], a: number, b: number, c: number];
 
@@ -101,6 +101,8 @@ class Model {
         return this.#correct(a, 1 + (b % 6), c);
       case "transfer":
         return this.#transfer(a, b);
+      case "bring":
+        return this.#bring(a, b, c);
       case "bind":
         return this.#bind(a, b);
       case "epoch":
@@ -246,6 +248,23 @@ class Model {
     const asset = pick([assets.plain, assets.model, assets.datanet, assets.context], a)!;
     const owner = pick([parties.owner, parties.buyer, parties.ben], b)!;
     seen("transfer", await this.ledger.assets.transfer(asset, owner));
+  }
+
+  /** Balances from elsewhere, sent twice: they are booked once. */
+  async #bring(a: number, b: number, c: number): Promise<void> {
+    const account = pick(this.accounts, a);
+    if (account === undefined) return;
+    const lines = [parties.ben, parties.operator, id32(900 + c)].slice(0, 1 + (b % 3)).map((payee, i) => ({
+      ...{ payee, type: "party" as const, amount: 1 + ((b + i) % 4) },
+    }));
+    const input = { account: account.id, source: id32(5_000 + a + 8 * b + 128 * c), lines };
+    const [done, again] = [await this.ledger.books.transfer(input), await this.ledger.books.transfer(input)];
+    seen("bring", done);
+    if (!done.ok) return expect(again).toEqual(done);
+    expect(again).toEqual({ ok: true, value: { ...done.value, known: 1 } });
+    const more = { ...input, lines: [...lines, { payee: id32(999), type: "party" as const, amount: 1 }] };
+    expect(await this.ledger.books.transfer(more)).toMatchObject({ error: { code: "idempotency_mismatch" } });
+    if (done.value.known === 0) account.spent += done.value.nano;
   }
 
   async #bind(a: number, b: number): Promise<void> {
@@ -406,7 +425,19 @@ function known(state: BookState) {
 afterAll(() => {
   const often = (what: string) => met.get(`${what}: ok`) ?? 0;
   const expected = [
-    ...["credit", "deposit", "withdraw", "hold", "carve", "post", "post a parent", "correct", "transfer", "bind"],
+    ...[
+      "credit",
+      "deposit",
+      "withdraw",
+      "hold",
+      "carve",
+      "post",
+      "post a parent",
+      "correct",
+      "transfer",
+      "bring",
+      "bind",
+    ],
     ...["epoch", "epoch in a crowd", "spend earnings", "give earnings back"],
   ];
   expect(expected.filter((what) => often(what) === 0)).toEqual([]);

@@ -8,6 +8,7 @@ import type { Nesting, Receipt } from "../core/receipt.ts";
 import type { Result } from "../core/result.ts";
 import type { ExecutionDraft, PayeeShare, ReportedCredit, ReportedDraft, ReportedOutcome } from "./execution.ts";
 import type { PeriodBook } from "./period.ts";
+import type { TransferDraft, Transferred } from "./transferring.ts";
 
 /**
  * A ledger: one node's books, behind one writer. What doors (HTTP, CLI, agents) can do with money goes through this interface.
@@ -129,8 +130,8 @@ export interface Statement {
 export interface StatementLine {
   readonly seq: number;
   readonly timeMs: number;
-  readonly kind: "earned" | "spent" | "pool" | "correction";
-  /** Hex receipt id, or the pool's hex payee id. */
+  readonly kind: "earned" | "spent" | "pool" | "correction" | "transfer";
+  /** Hex receipt id, the pool's hex payee id, or the transfer's hex id. */
   readonly receipt: string;
   readonly role: string;
   readonly weight: number;
@@ -196,6 +197,8 @@ export interface Books {
    * An outcome for each draft, in their order. Refuses as a whole only where nothing can be written at all.
    */
   report(drafts: readonly ReportedDraft[], credit: ReportedCredit): Promise<Result<readonly ReportedOutcome[]>>;
+  /** Books balances that another ledger owed its payees, once for each source: see {@link transferBalances}. */
+  transfer(draft: TransferDraft): Promise<Result<Transferred>>;
   /** Idempotent by `key`, for each account: the same again is the same correction, another under its key is refused. */
   correct(input: {
     receipt: Uint8Array;

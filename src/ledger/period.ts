@@ -4,13 +4,14 @@ import { splitPool } from "../core/pool.ts";
 import { ownOf, type Receipt } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
 import type { Share } from "../core/route.ts";
+import { type Transfer, transferAmount } from "../core/transfer.ts";
 
 /** Equal lines of a period as one: so many credits or debits, of one kind, by one model, at one rate. */
 export interface PeriodLine {
-  readonly kind: "earned" | "spent" | "pool" | "correction";
+  readonly kind: "earned" | "spent" | "pool" | "correction" | "transfer";
   /** The leg's role, or `payer`. */
   readonly role: string;
-  /** Hex of the model's asset id; of the pool's payee id for its parts; empty for corrections. */
+  /** Hex of the model's asset id; of the pool's payee id for its parts; empty for corrections; of its source for transfers. */
   readonly of: string;
   /** Nano for one USD when it was accrued; 0 where an entry carries no rate of its own. */
   readonly nanoPerUsd: number;
@@ -57,6 +58,7 @@ export class PeriodFold {
     if (entry.kind === "receipt") this.#receipt(entry.receipt);
     else if (entry.kind === "correction") this.#correction(entry.correction);
     else if (entry.kind === "poolSplit") this.#poolSplit(entry.split);
+    else if (entry.kind === "transfer") this.#transfer(entry.transfer);
   }
 
   parties(): PeriodParty[] {
@@ -81,6 +83,12 @@ export class PeriodFold {
     const spent = { kind: "spent", of, nanoPerUsd } as const;
     if (receipt.earned > 0) this.#credit(receipt.payerPayee, { ...spent, role: "earnings" }, -receipt.earned);
     this.#sum(`account ${toHex(receipt.account)}`, { ...spent, role: "payer" }, receipt.earned - ownOf(receipt));
+  }
+
+  #transfer(transfer: Transfer): void {
+    const line = { kind: "transfer", of: toHex(transfer.source), nanoPerUsd: 0 } as const;
+    for (const { payee, amount } of transfer.lines) this.#credit(payee, { ...line, role: "balance" }, amount);
+    this.#sum(`account ${toHex(transfer.account)}`, { ...line, role: "payer" }, -transferAmount(transfer));
   }
 
   #correction(correction: Extract<Entry, { kind: "correction" }>["correction"]): void {

@@ -3,6 +3,7 @@ import { decodeEntry, type Entry } from "../core/entry.ts";
 import { splitPool } from "../core/pool.ts";
 import { ownOf } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
+import { transferAmount, transferId } from "../core/transfer.ts";
 import type { BookState } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
 import type { Account, Statement, StatementLine, StatementQuery } from "./ledger.ts";
@@ -113,6 +114,12 @@ function* linesOf(
       yield { seq, timeMs, kind: "correction", receipt: id, role: "earnings", weight: 0, amount: correction.earned };
     if (keyOf(correction.account) === pseudonym)
       yield { seq, timeMs, kind: "correction", receipt: id, role: "payer", weight: 0, amount: correction.refund };
+  } else if (entry.kind === "transfer") {
+    const { transfer } = entry;
+    const moved = { seq, timeMs, kind: "transfer", receipt: toHex(transferId(transfer)), weight: 0 } as const;
+    for (const line of transfer.lines)
+      if (line.payee === payee) yield { ...moved, role: "balance", amount: line.amount };
+    if (keyOf(transfer.account) === pseudonym) yield { ...moved, role: "payer", amount: -transferAmount(transfer) };
   } else if (entry.kind === "poolSplit") {
     const { split } = entry;
     const members = state.pool(split.pool)!;

@@ -64,7 +64,7 @@ export const statementSchema = z.object({
     z.object({
       seq: z.number(),
       timeMs,
-      kind: z.enum(["earned", "spent", "pool", "correction"]),
+      kind: z.enum(["earned", "spent", "pool", "correction", "transfer"]),
       receipt: z.string(),
       role: z.string(),
       weight: z.number(),

@@ -229,6 +229,7 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
       return post(state, ledger, draft, nowMs());
     },
     report: absent,
+    transfer: absent,
     correct: absent,
     idempotency: async (account, key, bodyHash): Promise<Result<IdempotencyState>> => {
       const known = state.idempotent.get(keyOf(account, key));

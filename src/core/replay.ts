@@ -4,8 +4,9 @@ import { addCharge, closeEpoch, type LifetimeTotals, noTotals } from "./closing.
 import type { Correction } from "./correction.ts";
 import { type BatchRecord, decodeEntry, type Entry } from "./entry.ts";
 import type { EpochRecord } from "./epoch.ts";
+import { misledLeg } from "./misledLeg.ts";
 import type { PoolSplit } from "./pool.ts";
-import { priorSubject, splitPool } from "./pool.ts";
+import { splitPool } from "./pool.ts";
 import { Postings } from "./postings.ts";
 import { amountOf, ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
@@ -200,7 +201,7 @@ export class Replay {
       if (isPool && this.parties.pool(leg.payee) === undefined)
         return wrong(`pool ${leg.payee} was not published before it is credited`);
     }
-    const misled = this.#misledLeg(receipt);
+    const misled = misledLeg(this.parties, receipt);
     if (misled !== undefined) return wrong(misled);
     if (receipt.earned > 0) {
       const open = this.#open.get(receipt.payerPayee) ?? 0;
@@ -208,25 +209,6 @@ export class Replay {
         return wrong(`it spends ${receipt.earned} nano of earnings, payee ${receipt.payerPayee} has ${open}`);
     }
     return ok(receipt);
-  }
-
-  /** A role's legs must lead to what the assets say: the model's royalty, its contexts, its datanets' priors. */
-  #misledLeg(receipt: Receipt): string | undefined {
-    const model = this.parties.asset(receipt.model);
-    if (model === undefined) return "its model is not registered";
-    const family = this.parties.ancestors(receipt.model);
-    const contexts = family.filter((asset) => asset.assetKind === "context");
-    const priors = family.filter((asset) => asset.assetKind === "datanet").map((asset) => priorSubject(asset.id));
-    for (const leg of receipt.legs) {
-      const subject = this.parties.poolSubject(leg.payee);
-      if (leg.role === "model" && !this.parties.isRoyaltyPayee(model, leg.payee))
-        return `the model's part is paid to payee ${leg.payee}`;
-      if (leg.role === "context" && !contexts.some((asset) => this.parties.isRoyaltyPayee(asset, leg.payee)))
-        return `the context's part is paid to payee ${leg.payee}`;
-      const isPrior = subject !== undefined && priors.some((prior) => equalBytes(prior, subject));
-      if (leg.role === "prior" && !isPrior) return `a prior's part is paid to payee ${leg.payee}`;
-    }
-    return undefined;
   }
 
   #applyPoolSplit(seq: number, split: PoolSplit): Result<unknown> {

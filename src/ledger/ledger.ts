@@ -8,7 +8,7 @@ import type { Nesting, Receipt } from "../core/receipt.ts";
 import type { Result } from "../core/result.ts";
 import type { ExecutionDraft, PayeeShare, ReportedCredit, ReportedDraft, ReportedOutcome } from "./execution.ts";
 import type { PeriodBook } from "./period.ts";
-import type { TransferDraft, Transferred } from "./transferring.ts";
+import type { TransferDraft, Transferred } from "./transferDraft.ts";
 
 /**
  * A ledger: one node's books, behind one writer. What doors (HTTP, CLI, agents) can do with money goes through this interface.

@@ -3,7 +3,7 @@ import { decodeEntry, encodeEntry } from "../core/entry.ts";
 import { Replay } from "../core/replay.ts";
 import { unwrap } from "../core/result.ts";
 import { account, id32, smallLedger, verified } from "./testing/smallLedger.ts";
-import type { TransferDraft } from "./transferring.ts";
+import type { TransferDraft } from "./transferDraft.ts";
 
 const lines = (count: number, amount = 1) =>
   Array.from({ length: count }, (_, i) => ({ payee: id32(10_000 + i), type: "identity" as const, amount }));

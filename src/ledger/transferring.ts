@@ -1,37 +1,12 @@
 import { compareBytes, concat, toHex, utf8 } from "../core/bytes.ts";
-import type { PayeeType } from "../core/entry.ts";
 import { sha256 } from "../core/hash.ts";
-import type { Nano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { TRANSFER_LINES_MAX, transferId } from "../core/transfer.ts";
 import { numberOf } from "./payees.ts";
 import type { LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";
+import type { TransferDraft, TransferDraftLine, Transferred } from "./transferDraft.ts";
 import type { Writer } from "./writer.ts";
-
-/** Balances that another ledger owed, on their way into this one's books. */
-export interface TransferDraft {
-  /** Who brings them, and is charged. */
-  readonly account: string;
-  /** sha256 of the statement that says them. */
-  readonly source: Uint8Array;
-  readonly lines: readonly TransferDraftLine[];
-}
-
-export interface TransferDraftLine {
-  /** 32-byte payee id, once in a statement. */
-  readonly payee: Uint8Array;
-  readonly type: Exclude<PayeeType, "pool">;
-  readonly amount: Nano;
-}
-
-/** What a statement's transfer came to: once, however often it is sent. */
-export interface Transferred {
-  readonly entries: number;
-  readonly nano: bigint;
-  /** Entries that were journalled before. */
-  readonly known: number;
-}
 
 /**
  * Journals a statement's balances, in entries of at most {@link TRANSFER_LINES_MAX} lines. Each is booked once: what was interrupted goes on where it stopped when the same statement is sent again.

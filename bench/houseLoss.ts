@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { unwrap } from "../src/core/result.ts";
 import { type CorpusIndex, indexTokens } from "../src/models/corpusIndex.ts";
+import { writeJson } from "../src/models/formats/atomicFile.ts";
 import { readLlamaFolder } from "../src/models/formats/huggingFaceFile.ts";
 import { houseModelFolder } from "../src/models/houseModelFile.ts";
 import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
@@ -10,7 +12,7 @@ import { type EncodedExample, encodeExample } from "../src/models/training/chatT
 import { Computation } from "../src/models/training/neuralModel.ts";
 import { windowsOf } from "../src/models/training/packing.ts";
 import type { TrainingExample } from "../src/models/training/task.ts";
-import { readHouseCorpus } from "./support/houseCorpus.ts";
+import { type HouseCorpus, readHouseCorpus } from "./support/houseCorpus.ts";
 
 /** One predicted token: what each model gave it, and how much context the ∞-gram found. */
 interface Prediction {
@@ -26,7 +28,8 @@ const buckets = [0, 1, 2, 3, 4, 6, 8, 12, 16, 32];
 
 /**
  * Held-out loss of the house model, of the ∞-gram model over the records that it was trained on, and of their mixture, in nats a token. The mixture's shares, one set for each length of
- * the suffix that the ∞-gram found, are fitted by expectation maximisation on one half of the held-out records and measured on the other.
+ * the suffix that the ∞-gram found, are fitted by expectation maximisation on one half of the held-out records and measured on the other. With OPENLEDGER_WRITE_HOUSE
+ * set to a folder, writes there what the model was made from, with these figures.
  */
 export async function run(): Promise<void> {
   const corpus = readHouseCorpus();
@@ -48,11 +51,33 @@ export async function run(): Promise<void> {
     neuralNats: round(lossOf(measured, weigh(fitting, ["neural"]))),
     infinigramNats: round(lossOf(measured, weigh(fitting, ["counted", "uniform"]))),
     mixtureNats: round(lossOf(measured, weigh(fitting, ["neural", "counted", "uniform"]))),
-    unigramTokens: index.tokens.length,
+    indexTokens: index.tokens.length,
   };
   console.table(corpus.sources);
   console.table(figures);
+  const target = process.env["OPENLEDGER_WRITE_HOUSE"];
+  if (target !== undefined) unwrap(await writeJson(join(target, "openledger.json"), notesOf(corpus, figures)));
   console.log(JSON.stringify(figures));
+}
+
+interface Figures {
+  readonly neuralNats: number;
+  readonly infinigramNats: number;
+  readonly mixtureNats: number;
+}
+
+/** What the node reads beside a base's weights: licence, sources and figures. */
+function notesOf({ sources }: HouseCorpus, { neuralNats, infinigramNats, mixtureNats }: Figures): object {
+  return {
+    licence: "CC-BY-4.0",
+    source: "Trained from nothing by `npm run bench -- house`.",
+    madeFrom: sources,
+    figures: {
+      "held-out loss, nats a token": neuralNats,
+      "of the ∞-gram model over the same records": infinigramNats,
+      "of the mixture of both": mixtureNats,
+    },
+  };
 }
 
 /** The training records as the model saw them, a conversation as its template writes it. */

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
-import { utf8 } from "../../src/core/bytes.ts";
-import { keccak256 } from "../../src/core/hash.ts";
+import { toHex, utf8 } from "../../src/core/bytes.ts";
+import { keccak256, sha256 } from "../../src/core/hash.ts";
 import type { TrainingExample } from "../../src/models/training/task.ts";
 
 const recordSchema = z.object({
@@ -18,28 +18,35 @@ export interface HouseCorpus {
     readonly licence: string;
     readonly records: number;
     readonly contributors: number;
+    /** Where the records come from. */
+    readonly source: string;
+    /** sha256 over the records' ids, one a line. */
+    readonly hash: string;
   }[];
   readonly examples: readonly TrainingExample[];
   /** One record in 50, by the hash of its id: never trained on. */
   readonly heldOut: readonly TrainingExample[];
 }
 
-const sources = ["tldr", "eips", "prompts"] as const;
+const sources = { tldr: "tldr-pages/tldr", eips: "ethereum/EIPs", prompts: "f/awesome-chatgpt-prompts" } as const;
 const HELD_OUT_OF = 50;
 
 /** Undefined, with a notice, where the records are not on this machine. */
 export function readHouseCorpus(): HouseCorpus | undefined {
-  const read = sources.map((name) => ({ name, path: `../shared/data/${name}.jsonl.gz` }));
+  const read = Object.entries(sources).map(([name, repository]) => ({
+    ...{ name, source: `https://github.com/${repository}`, path: `../shared/data/${name}.jsonl.gz` },
+  }));
   const absent = read.filter(({ path }) => !existsSync(path));
   if (absent.length > 0) {
     console.log(`absent, so there is nothing to train on: ${absent.map(({ path }) => path).join(", ")}`);
     return undefined;
   }
-  const all = read.map(({ name, path }) => ({ name, records: parse(path) }));
+  const all = read.map(({ name, source, path }) => ({ name, source, records: parse(path) }));
   const examples = all.flatMap(({ name, records }) => records.map((record) => exampleOf(name, record)));
   return {
-    sources: all.map(({ name, records }) => ({
-      ...{ name, records: records.length, licence: [...new Set(records.map(({ license }) => license))].join(", ") },
+    sources: all.map(({ name, source, records }) => ({
+      ...{ name, records: records.length, licence: [...new Set(records.map(({ license }) => license))].join(" AND ") },
+      ...{ source, hash: toHex(sha256(utf8(records.map(({ id }) => `${id}\n`).join("")))) },
       contributors: new Set(records.flatMap(({ authors }) => authors)).size,
     })),
     examples: examples.filter(({ record }) => !isHeldOut(record)),

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import type { Prices } from "../core/quote.ts";
-import { unwrap } from "../core/result.ts";
+import { type Result, refuse, unwrap } from "../core/result.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { Answers } from "../factory/evaluation.ts";
 import type { Job } from "../factory/job.ts";
+import type { LoadedSource } from "../factory/source.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
@@ -13,6 +14,7 @@ import { EngineAnswers, placeOfName } from "./factoryAnswers.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
 import { Grounds } from "./grounds.ts";
+import { ModelExports } from "./modelExports.ts";
 import { NeuralShelf } from "./neuralShelf.ts";
 import type { Provenance } from "./provenance.ts";
 
@@ -24,6 +26,14 @@ export interface FactoryPartParts {
   readonly nowMs: () => number;
   readonly operator: Uint8Array;
   readonly cost: Prices;
+  /** Where jobs are kept; without it nothing that a job has made is written about or exported. */
+  readonly jobs?: JobReader;
+}
+
+export interface JobReader {
+  job(id: string): Promise<Job | undefined>;
+  /** A job's examples, as its training reads them. */
+  source(job: Job): Promise<Result<LoadedSource>>;
 }
 
 /** What trains, measures and serves neural models. Nothing native is loaded before the first training, measurement or question. */
@@ -34,8 +44,10 @@ export class FactoryPart {
   readonly evaluator = new ChildEvaluator();
   readonly answers: Answers;
   readonly shelf: NeuralShelf;
+  readonly exports: ModelExports;
   readonly #grounds: Grounds;
   readonly #engine: LlamaEngine;
+  readonly #jobs: JobReader;
 
   constructor(parts: FactoryPartParts) {
     const { data, datanets, provenance } = parts;
@@ -49,12 +61,15 @@ export class FactoryPart {
     this.#engine = engine;
     this.answers = new EngineAnswers(engine);
     const { bases, folders } = this;
+    this.#jobs = parts.jobs ?? noJobs;
+    this.exports = new ModelExports({ data, bases, source: (job) => this.#jobs.source(job) });
     this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine });
   }
 
   /** What a library of models shows. */
   get shown() {
-    return { bases: this.bases, shelf: this.shelf, job: async (): Promise<Job | undefined> => undefined };
+    const { bases, folders, shelf, exports } = this;
+    return { bases, folders, shelf, exports, job: (id: string) => this.#jobs.job(id) };
   }
 
   /** Of a datanet version's records. */
@@ -66,3 +81,8 @@ export class FactoryPart {
     await Promise.all([this.trainer.close(), this.evaluator.close(), this.#engine.close()]);
   }
 }
+
+const noJobs: JobReader = {
+  job: async () => undefined,
+  source: async () => refuse("not_found", "this node keeps no jobs"),
+};

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { unwrap } from "../core/result.ts";
+import { ok, unwrap } from "../core/result.ts";
 import type { Job } from "../factory/job.ts";
 import { deployDefaults } from "../factory/order.ts";
 import { ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
+import { ModelExports } from "./modelExports.ts";
 import { ModelLibrary } from "./modelLibrary.ts";
 import { neuralWorld, trainedJob } from "./testing/neuralWorld.ts";
 
@@ -17,10 +18,14 @@ beforeAll(async () => {
   const world = await neuralWorld(folder, new ScriptedEngine([]));
   node = await world.start();
   job = await trainedJob(world.folders, world.base, [world.datanet]);
-  const { bases, store: datanets, provenance } = world;
+  const { bases, folders, store: datanets, provenance } = world;
   const { shelf, gateway } = node;
   library = new ModelLibrary({
-    ...{ bases, shelf, gateway, datanets, provenance, indexes: () => undefined },
+    ...{ bases, folders, shelf, gateway, datanets, provenance, indexes: () => undefined },
+    exports: new ModelExports({
+      ...{ data: folder, bases },
+      source: async () => ok({ train: [{ record: "1", text: "Knead." }], heldOut: [] }),
+    }),
     job: async (id) => (id === job.id ? job : undefined),
   });
   unwrap(await shelf.deploy(job, world.base, { name: "cook", ...deployDefaults }));

@@ -9,13 +9,14 @@ import { weightsOf } from "../factory/estimate.ts";
 import type { DatanetRef, Job } from "../factory/job.ts";
 import type { BaseFacts, DatanetFacts, ModelFacts, TrainingFacts } from "../factory/modelFacts.ts";
 import { usualName } from "../factory/order.ts";
-import type { Base } from "../factory/ports.ts";
+import type { Base, JobFolders } from "../factory/ports.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { ModelLibrary as Library } from "../gateway/modelLibrary.ts";
-import type { BaseView, RegisterBase, ServeBase } from "../protocol/models.ts";
+import type { BaseView, ExportFormat, ExportView, RegisterBase, ServeBase } from "../protocol/models.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import type { BaseShelf } from "./factoryBases.ts";
 import { joinLicences } from "./licences.ts";
+import type { ModelExports } from "./modelExports.ts";
 import { type ModelManifest, type ModelShelf, scopeOf } from "./modelShelf.ts";
 import type { NeuralManifest } from "./neuralModels.ts";
 import type { NeuralShelf } from "./neuralShelf.ts";
@@ -23,6 +24,8 @@ import type { Provenance } from "./provenance.ts";
 
 export interface LibraryParts {
   readonly bases: BaseShelf;
+  readonly folders: Pick<JobFolders, "weights">;
+  readonly exports: ModelExports;
   readonly shelf: NeuralShelf;
   readonly gateway: Gateway;
   readonly datanets: DatanetStore;
@@ -82,6 +85,31 @@ export class ModelLibrary implements Library {
   async jobBom(id: string): Promise<Result<object>> {
     const facts = await this.jobFacts(id);
     return facts.ok ? ok(modelBom(facts.value)) : facts;
+  }
+
+  async exportModel(model: string, format: "hf" | "gguf"): Promise<Result<ExportView>> {
+    const facts = await this.facts(model);
+    if (!facts.ok) return facts;
+    const place = this.#parts.shelf.find(model) ?? { base: "" };
+    return this.#parts.exports.model(model, { facts: facts.value, place }, format);
+  }
+
+  async exportJob(id: string, format: ExportFormat): Promise<Result<ExportView>> {
+    const { exports, folders, bases } = this.#parts;
+    const job = await this.#parts.job(id);
+    if (job === undefined) return refuse("not_found", `there is no job ${id.slice(0, 80)}`);
+    if (format === "peft") return exports.peft(job);
+    const facts = await this.jobFacts(id);
+    if (!facts.ok) return facts;
+    const base = await bases.find(job.base.name);
+    if (!base.ok) return base;
+    const own = folders.weights(job, undefined);
+    const place = facts.value.kind === "adapter" ? { base: base.value.folder, adapter: own } : { base: own };
+    return exports.model(id, { facts: facts.value, place }, format);
+  }
+
+  exportedFile(key: string, format: ExportFormat, file: string): Promise<Result<Uint8Array>> {
+    return this.#parts.exports.file(key, format, file);
   }
 
   /** Of a served model. Refuses `model_not_found`. */

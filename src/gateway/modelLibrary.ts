@@ -1,5 +1,5 @@
 import type { Result } from "../core/result.ts";
-import type { BaseView, RegisterBase, ServeBase } from "../protocol/models.ts";
+import type { BaseView, ExportFormat, ExportView, RegisterBase, ServeBase } from "../protocol/models.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 
 /** Bases to train on, and what is written about models. The composition root implements it. */
@@ -16,4 +16,9 @@ export interface ModelLibrary {
   /** The same of a job's result, served or not. Refuse `not_found`. */
   jobCard(job: string): Promise<Result<string>>;
   jobBom(job: string): Promise<Result<object>>;
+  /** Makes a folder of a served model for other programs, anew each time. */
+  exportModel(model: string, format: "hf" | "gguf"): Promise<Result<ExportView>>;
+  exportedFile(model: string, format: ExportFormat, file: string): Promise<Result<Uint8Array>>;
+  /** The same of a job's result; `peft` makes a folder of the job itself, for a GPU machine to run. */
+  exportJob(job: string, format: ExportFormat): Promise<Result<ExportView>>;
 }

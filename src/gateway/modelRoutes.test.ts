@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { utf8 } from "../core/bytes.ts";
 import { ok, refuse } from "../core/result.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
 import { startNode, type TestNode } from "./testing/node.ts";
@@ -15,7 +16,9 @@ const library: ModelLibrary = {
   serveBase: async (name) => node.gateway.modelView(name),
   card: async (name) => (name === "npm-docs" ? ok("---\nlicense: mit\n---\n# é\n") : none()),
   bom: async (name) => (name === "npm-docs" ? ok({ bomFormat: "CycloneDX", specVersion: "1.7" }) : none()),
-  ...{ jobCard: none, jobBom: none },
+  ...{ jobCard: none, jobBom: none, exportJob: none },
+  exportModel: async (_model, format) => ok({ format, folder: "/x", files: [{ name: "a/b.json", bytes: 2 }] }),
+  exportedFile: async (model, format, file) => (file === "a/b.json" ? ok(utf8(`${model} ${format}`)) : none()),
 };
 beforeAll(async () => {
   node = await startNode({ engines: {}, parts: { models: () => library } });
@@ -34,6 +37,14 @@ test.each([
   ["GET", "/api/models/npm-docs/card", "none", undefined, 200, "text/markdown; charset=utf-8"],
   ["GET", "/api/models/none/card", "none", undefined, 404, "application/problem+json"],
   ["GET", "/api/models/npm-docs/bom", "none", undefined, 200, "application/vnd.cyclonedx+json; version=1.7"],
+  ["POST", "/api/models/npm-docs/exports/gguf", "admin", {}, 200, "application/json"],
+  ["POST", "/api/models/npm-docs/exports/gguf", "ordinary", {}, 403, "application/problem+json"],
+  ["POST", "/api/models/npm-docs/exports/exe", "admin", {}, 400, "application/problem+json"],
+  ["POST", "/api/models/npm-docs/exports/peft", "admin", {}, 400, "application/problem+json"],
+  ["GET", "/api/models/npm-docs/exports/hf/a/b.json", "admin", undefined, 200, "application/octet-stream"],
+  ["GET", "/api/models/npm-docs/exports/hf/a/b.json", "none", undefined, 401, "application/problem+json"],
+  ["GET", "/api/jobs/ftjob-1/exports/peft/..%2F..%2Fsecrets", "admin", undefined, 404, "application/problem+json"],
+  ["POST", "/api/jobs/ftjob-1/exports/peft", "admin", {}, 404, "application/problem+json"],
   ["GET", "/api/jobs/ftjob-1/card", "ordinary", undefined, 403, "application/problem+json"],
   ["GET", "/api/jobs/ftjob-1/bom", "admin", undefined, 404, "application/problem+json"],
 ] as const)("%s %s with key %s: %j", async (method, path, who, body, status, type) => {

@@ -1,23 +1,31 @@
-import { z } from "zod";
 import { ok, type Result } from "../core/result.ts";
 import {
   baseListSchema,
   baseParam,
   baseViewSchema,
   bomSchema,
+  exportViewSchema,
+  jobExportFileParam,
+  jobExportParam,
+  jobParam,
+  modelExportFileParam,
+  modelExportParam,
   registerBaseSchema,
   serveBaseSchema,
 } from "../protocol/models.ts";
 import { modelParam, servedModelSchema } from "../protocol/service.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
-import { json, plain, type Reply, type Route, route } from "./routes.ts";
-
-const jobParam = z.object({ id: z.string().min(1).max(128) });
+import { json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
 
 /** Bases, and what is written about models. Cards and bills of materials are public, as the journal is. */
 export function modelRoutes(library: ModelLibrary): Route[] {
-  const read = { ...plain, method: "GET", access: "open", tag: "models" } as const;
-  const admin = { ...plain, method: "POST", access: "admin", tag: "models" } as const;
+  return [...baseRoutes(library), ...writtenRoutes(library), ...exportRoutes(library)];
+}
+
+const read = { ...plain, method: "GET", access: "open", tag: "models" } as const;
+const admin = { ...plain, method: "POST", access: "admin", tag: "models" } as const;
+
+function baseRoutes(library: ModelLibrary): Route[] {
   return [
     route({
       ...{ ...read, path: "/api/bases", response: baseListSchema },
@@ -41,6 +49,11 @@ export function modelRoutes(library: ModelLibrary): Route[] {
         return served.ok ? json(served.value, 201) : served;
       },
     }),
+  ];
+}
+
+function writtenRoutes(library: ModelLibrary): Route[] {
+  return [
     route({
       ...{ ...read, path: "/api/models/{name}/card", params: modelParam, response: "text" },
       summary: "A served model's card: Markdown with Hugging Face's front matter",
@@ -62,6 +75,38 @@ export function modelRoutes(library: ModelLibrary): Route[] {
       handle: async ({ params }) => cycloneDx(await library.jobBom(params.id)),
     }),
   ];
+}
+
+function exportRoutes(library: ModelLibrary): Route[] {
+  const bytes = { ...read, access: "admin", response: "bytes" } as const;
+  return [
+    route({
+      ...{ ...admin, path: "/api/models/{name}/exports/{format}", params: modelExportParam },
+      response: exportViewSchema,
+      summary: "Make a folder of a served model for other programs: Hugging Face, or GGUF for llama.cpp",
+      handle: async ({ params }) => jsonOf(await library.exportModel(params.name, params.format)),
+    }),
+    route({
+      ...{ ...bytes, path: "/api/models/{name}/exports/{format}/{file*}", params: modelExportFileParam },
+      summary: "A file of a model's export",
+      handle: async ({ params }) => binary(await library.exportedFile(params.name, params.format, params.file)),
+    }),
+    route({
+      ...{ ...admin, path: "/api/jobs/{id}/exports/{format}", params: jobExportParam, response: exportViewSchema },
+      summary: "Make a folder of a job: its result, or with peft the job itself for a GPU machine to run",
+      handle: async ({ params }) => jsonOf(await library.exportJob(params.id, params.format)),
+    }),
+    route({
+      ...{ ...bytes, path: "/api/jobs/{id}/exports/{format}/{file*}", params: jobExportFileParam },
+      summary: "A file of a job's export",
+      handle: async ({ params }) => binary(await library.exportedFile(params.id, params.format, params.file)),
+    }),
+  ];
+}
+
+function binary(file: Result<Uint8Array>): Result<Reply> {
+  if (!file.ok) return file;
+  return ok({ kind: "bytes", body: file.value, headers: { "content-type": "application/octet-stream" } });
 }
 
 function markdown(card: Result<string>): Result<Reply> {

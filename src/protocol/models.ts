@@ -37,3 +37,20 @@ export type ServeBase = z.infer<typeof serveBaseSchema>;
 
 /** A CycloneDX 1.7 document: see https://cyclonedx.org/docs/1.7/json/. */
 export const bomSchema = z.looseObject({ bomFormat: z.literal("CycloneDX"), specVersion: z.literal("1.7") });
+
+export const exportFormats = ["hf", "gguf", "peft"] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+const weightFormat = z.enum(["hf", "gguf"]);
+export const modelExportParam = z.object({ name, format: weightFormat });
+export const modelExportFileParam = z.object({ name, format: weightFormat, file: z.string().min(1).max(400) });
+const jobId = z.string().min(1).max(128);
+export const jobParam = z.object({ id: jobId });
+export const jobExportParam = z.object({ id: jobId, format: z.enum(exportFormats) });
+export const jobExportFileParam = z.object({ ...jobExportParam.shape, file: z.string().min(1).max(400) });
+export const exportViewSchema = z.object({
+  format: z.enum(exportFormats),
+  /** On the node's machine. */
+  folder: z.string(),
+  files: z.array(z.object({ name: z.string(), bytes: z.number().int() })),
+});
+export type ExportView = z.infer<typeof exportViewSchema>;

@@ -19,6 +19,7 @@ import { datanetImportCommand } from "./datanetImport.ts";
 import { epochCommands } from "./epoch.ts";
 import { keyCommands } from "./key.ts";
 import { modelCommands } from "./model.ts";
+import { modelExchangeCommands } from "./modelExchange.ts";
 import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { receiptCommands } from "./receipt.ts";
@@ -35,7 +36,7 @@ export const commands: readonly CliCommand[] = [
   statusCommand,
   ...backupCommands,
   ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands],
-  ...modelCommands,
+  ...[...modelCommands, ...modelExchangeCommands],
   askCommand,
   ...receiptCommands,
   ...keyCommands,
@@ -52,7 +53,7 @@ export const commands: readonly CliCommand[] = [
 
 const groups: Readonly<Record<string, string>> = {
   datanet: "Community data networks: contributions, versions, export",
-  model: "Models made of datanets",
+  model: "Models: made, served, described, carried away",
   receipt: "What was executed, who paid, who is credited",
   key: "API keys",
   account: "Accounts, credit and statements",

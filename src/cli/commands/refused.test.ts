@@ -85,6 +85,21 @@ model list          | --all                                             | 64 inv
 model show          |                                                   | 64 invalid_request | missing required argument
 model show          | none                                              | 66 model_not_found | none
 model show          | a b                                               | 64 invalid_request | too many arguments
+model card          |                                                   | 64 invalid_request | missing required argument
+model card          | none                                              | 66 not_found       | nothing at
+model card          | a b                                               | 64 invalid_request | too many arguments
+model export        | m                                                 | 64 invalid_request | missing required argument
+model export        | m @                                               | 73 already_exists  | is there already
+model export        | m @/new --format zip                              | 64 invalid_request | --format
+model bases         | house                                             | 64 invalid_request | too many arguments
+model bases         | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+model bases         | --all                                             | 64 invalid_request | unknown option
+model add-base      | small                                             | 64 invalid_request | missing required argument
+model add-base      | small @ more                                      | 64 invalid_request | too many arguments
+model add-base      | small @ --license MIT                             | 64 invalid_request | unknown option
+model serve         |                                                   | 64 invalid_request | missing required argument
+model serve         | a b                                               | 64 invalid_request | too many arguments
+model serve         | house --as                                        | 64 invalid_request | argument missing
 ask                 | npm-docs                                          | 64 invalid_request | missing required argument
 ask                 | none what                                         | 66 model_not_found | none
 ask                 | npm-docs what --max-tokens 0                      | 64 invalid_request | --max-tokens must be

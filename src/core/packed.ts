@@ -11,7 +11,7 @@ export class PackedWriter {
 
   /** `room` is where the record is written to, where its place is given: exactly its size. */
   constructor(size: number, room: Uint8Array = new Uint8Array(size)) {
-    assert(room.length === size, `${size} bytes of room for a packed record`);
+    assert(room.length === size, "a packed record has room of exactly its size");
     this.bytes = room;
     this.#view = new DataView(room.buffer, room.byteOffset, size);
   }
@@ -40,8 +40,9 @@ export class PackedWriter {
   /** A safe integer in 8 bytes. */
   u64(value: number): this {
     assert(Number.isSafeInteger(value) && value >= 0, "a u64 field below 2^53");
-    this.#view.setUint32(this.#at, Math.floor(value / 2 ** 32));
-    this.#view.setUint32(this.#at + 4, value % 2 ** 32);
+    const high = Math.floor(value / 2 ** 32);
+    this.#view.setUint32(this.#at, high);
+    this.#view.setUint32(this.#at + 4, value - high * 2 ** 32);
     this.#at += 8;
     return this;
   }
@@ -66,7 +67,8 @@ export class PackedWriter {
 
   /** Exactly `size` bytes. */
   raw(bytes: Uint8Array, size: number): this {
-    assert(bytes.length === size, `a field of ${size} bytes, got ${bytes.length}`);
+    // The text of an assertion is made before it is known to hold: not one for each field of each entry.
+    if (bytes.length !== size) assert(false, `a field of ${size} bytes, got ${bytes.length}`);
     this.bytes.set(bytes, this.#at);
     this.#at += size;
     return this;
@@ -74,7 +76,7 @@ export class PackedWriter {
 
   /** Printable ASCII, padded with zero bytes to `size`. */
   ascii(text: string, size: number): this {
-    assert(/^[\x21-\x7e]*$/.test(text) && text.length <= size, `at most ${size} printable ASCII characters: ${text}`);
+    if (text.length > size || !isPrintable(text)) assert(false, `at most ${size} printable ASCII characters: ${text}`);
     for (let i = 0; i < text.length; i++) this.bytes[this.#at + i] = text.charCodeAt(i);
     this.#at += size;
     return this;
@@ -149,7 +151,7 @@ export class PackedReader {
 
   ascii(size: number): string {
     const text = String.fromCharCode(...this.raw(size)).replace(/\0+$/, "");
-    if (!/^[\x21-\x7e]*$/.test(text)) this.#failed = true;
+    if (!isPrintable(text)) this.#failed = true;
     return text;
   }
 
@@ -167,4 +169,13 @@ export class PackedReader {
     this.#failed = true;
     return 0;
   }
+}
+
+/** ASCII without spaces and controls. */
+function isPrintable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x21 || code > 0x7e) return false;
+  }
+  return true;
 }

@@ -40,6 +40,7 @@ export interface Share {
 /** Contributors' weights and what could not be attributed sum to this. */
 export const EVIDENCE_TOTAL = 1_000_000;
 export const LEGS_MAX = 64;
+const TOO_MANY_LEGS = `a route has at most ${LEGS_MAX} legs`;
 
 /** The part of a policy that a route needs, its standing payees by number. */
 export interface RoutePolicy {
@@ -124,7 +125,7 @@ export class LegColumns {
   readonly amounts = new Float64Array(LEGS_MAX);
 
   push(role: number, payee: number, weight: number): void {
-    assert(this.count < LEGS_MAX, `a route has at most ${LEGS_MAX} legs`);
+    assert(this.count < LEGS_MAX, TOO_MANY_LEGS);
     this.#set(this.count++, role, payee, weight);
   }
 
@@ -138,7 +139,7 @@ export class LegColumns {
       this.weights[at - 1]! += weight;
       return;
     }
-    assert(this.count < LEGS_MAX, `a route has at most ${LEGS_MAX} legs`);
+    assert(this.count < LEGS_MAX, TOO_MANY_LEGS);
     for (let i = this.count++; i > at; i--) this.#set(i, this.roles[i - 1]!, this.payees[i - 1]!, this.weights[i - 1]!);
     this.#set(at, role, payee, weight);
   }

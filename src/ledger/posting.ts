@@ -30,8 +30,11 @@ export class Posting {
       const { hold, account, priced } = checked.value;
       const earned = this.#holds.earnedOf(hold, priced.own);
       const facts = this.#routing.route(batch, priced, draft, {
-        ...{ id: hold.id, nesting: nestingOf(this.#state, hold, priced.own), account },
-        ...{ payerPayee: earned > 0 ? hold.payee : 0, earned },
+        id: hold.id,
+        nesting: nestingOf(this.#state, hold, priced.own),
+        account,
+        payerPayee: earned > 0 ? hold.payee : 0,
+        earned,
       });
       const { seq, bytes } = batch.addReceipt(facts, this.#routing.legs);
       this.#holds.settle(hold, priced.own);
@@ -40,9 +43,7 @@ export class Posting {
         const { key, bodyHash, response } = draft.idempotency;
         batch.idempotency.push({ account: hold.account, key, bodyHash, receipt: hold.id, response });
       }
-      const amount = amountOf(facts);
-      const { timeMs } = batch;
-      return ok((commit) => new PostedReceipt(seq, timeMs, promiseOf(commit, hold.id, amount, seq, bytes)));
+      return ok((commit) => new PostedReceipt(batch, facts, seq, bytes, commit));
     };
   }
 
@@ -65,22 +66,34 @@ export class Posting {
   }
 }
 
-/** A receipt that became durable. Its legs are read back from the entry if somebody asks for them. */
+/** A receipt that became durable. What is read of it is worked out when somebody asks: most receipts of a full ledger are only counted. */
 class PostedReceipt implements Posted {
   readonly seq: number;
   readonly timeMs: number;
-  readonly promise: ReceiptPromise;
+  readonly #id: Uint8Array;
+  readonly #amount: number;
+  readonly #entry: Uint8Array;
+  readonly #commit: Commit;
   #receipt: Receipt | undefined;
+  #promise: ReceiptPromise | undefined;
 
-  constructor(seq: number, timeMs: number, promise: ReceiptPromise) {
+  constructor(batch: Batch, facts: ReceiptFacts, seq: number, entry: Uint8Array, commit: Commit) {
     this.seq = seq;
-    this.timeMs = timeMs;
-    this.promise = promise;
+    this.timeMs = batch.timeMs;
+    this.#id = facts.id;
+    this.#amount = amountOf(facts);
+    this.#entry = entry;
+    this.#commit = commit;
   }
 
   get receipt(): Receipt {
-    this.#receipt ??= receiptIn(this.promise.entry);
+    this.#receipt ??= receiptIn(this.#entry);
     return this.#receipt;
+  }
+
+  get promise(): ReceiptPromise {
+    this.#promise ??= promiseOf(this.#commit, this.#id, this.#amount, this.seq, this.#entry);
+    return this.#promise;
   }
 }
 

@@ -107,11 +107,7 @@ export class Writer {
     const { store, world } = this.#options;
     const rows = batch.rows();
     let outcome = await store.append(rows);
-    for (
-      let attempt = 1;
-      !outcome.ok && outcome.error.code === "store_unavailable" && attempt < ATTEMPTS_MAX;
-      attempt++
-    ) {
+    for (let attempt = 1; isUnsettled(outcome, attempt) && attempt < ATTEMPTS_MAX; attempt++) {
       await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
       // The commit may have gone through before the connection broke: never append blindly.
       const settled = await store.settle(rows);
@@ -276,6 +272,12 @@ function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued 
     }
     return (durable) => resolve(durable.ok ? { ok: true, value: done.value(durable.value) } : durable);
   };
+}
+
+/** A connection can break with the append on its way, so that it is written after all: when it is appended again, or after that, as a duplicate of itself. */
+function isUnsettled(outcome: Result<void>, attempt: number): boolean {
+  if (outcome.ok) return false;
+  return outcome.error.code === "store_unavailable" || (outcome.error.code === "conflict" && attempt > 1);
 }
 
 /** The receipt that an entry is, or amends. */

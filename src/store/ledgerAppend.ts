@@ -2,47 +2,60 @@ import type { PoolClient } from "pg";
 import { fromHex, toHex } from "../core/bytes.ts";
 import type { Account } from "../ledger/ledger.ts";
 import type { AppendBatch } from "../ledger/ports.ts";
+import { byteaArray, int2Array, textArray } from "./binaryArray.ts";
 
-/** True when the term is over: then nothing was written. The shard's row stays locked at its term until the commit. */
+/**
+ * True when the term is over: then nothing was written. The shard's row stays locked at its term until the commit. What a receipt writes is
+ * one statement, and so a transaction of its own; the rest, which is rare, follows it in one that is opened for it.
+ */
 export async function appendIn(client: PoolClient, batch: AppendBatch): Promise<boolean> {
-  const { ledger, term } = batch;
+  const rest = rareInserts(batch);
+  if (rest.length === 0) return isFenced(client, batch);
   await client.query("BEGIN");
-  const shard = await client.query("SELECT 1 FROM ledger.shard WHERE ledger = $1 AND term = $2 FOR SHARE", [
-    ledger,
-    term,
-  ]);
-  if (shard.rowCount === 0) {
+  if (await isFenced(client, batch)) {
     await client.query("ROLLBACK");
     return true;
   }
-  for (const [text, values] of inserts(batch)) await client.query(text, [...values]);
+  for (const [text, values] of rest) await client.query(text, [...values]);
   await client.query("COMMIT");
   return false;
 }
 
-function inserts(batch: AppendBatch): [text: string, values: readonly unknown[]][] {
-  const { ledger, entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves, checkpoint } =
-    batch;
+/** Writes entries, openings and idempotency keys under the term, if the shard is at it. A batch's seqs follow each other, so only the first is sent. */
+async function isFenced(client: PoolClient, batch: AppendBatch): Promise<boolean> {
+  const { ledger, term, entries, openings, idempotency } = batch;
+  const values = [
+    ...[bufferOf(ledger), term, entries[0]?.seq ?? 0],
+    int2Array(entries.map((row) => row.kind)),
+    byteaArray(entries.map((row) => row.receipt)),
+    byteaArray(entries.map((row) => row.bytes)),
+    byteaArray(openings.map((row) => row.receipt)),
+    textArray(openings.map((row) => row.opening)),
+    textArray(idempotency.map((row) => row.account)),
+    textArray(idempotency.map((row) => row.key)),
+    byteaArray(idempotency.map((row) => row.bodyHash)),
+    byteaArray(idempotency.map((row) => row.receipt)),
+    textArray(idempotency.map((row) => row.response)),
+  ];
+  const { rowCount } = await client.query({ name: "append", text: appendUnderTerm, values });
+  return rowCount === 0;
+}
+
+/** What takes over changes the term's row, and waits for the lock; where it came first there is no row of our term, and nothing is joined to it. */
+const appendUnderTerm = `WITH shard AS MATERIALIZED (SELECT ledger FROM ledger.shard WHERE ledger = $1 AND term = $2 FOR SHARE),
+  entries AS (INSERT INTO ledger.entry (ledger, seq, kind, receipt, bytes)
+    SELECT ledger, $3::bigint + at - 1, kind, receipt, bytes
+    FROM shard, unnest($4::smallint[], $5::bytea[], $6::bytea[]) WITH ORDINALITY AS t (kind, receipt, bytes, at)),
+  openings AS (INSERT INTO ledger.opening (ledger, receipt, opening)
+    SELECT ledger, receipt, opening FROM shard, unnest($7::bytea[], $8::text[]) AS t (receipt, opening)),
+  idempotency AS (INSERT INTO ledger.idempotency (ledger, account, key, body_hash, receipt, response)
+    SELECT ledger, account, key, body_hash, receipt, response
+    FROM shard, unnest($9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[]) AS t (account, key, body_hash, receipt, response))
+  SELECT 1 FROM shard`;
+
+function rareInserts(batch: AppendBatch): [text: string, values: readonly unknown[]][] {
+  const { ledger, accounts, keys, movements, epochMarks, epochLeaves, checkpoint } = batch;
   const list: [string, readonly unknown[]][] = [];
-  const add = (rows: readonly unknown[], text: string, ...columns: readonly (readonly unknown[])[]): void => {
-    if (rows.length > 0) list.push([text, [ledger, ...columns]]);
-  };
-  if (entries.length > 0) list.push([insertEntries, [ledger, entries[0]!.seq, ...entryColumns(entries)]]);
-  add(
-    openings,
-    "INSERT INTO ledger.opening SELECT $1, * FROM unnest($2::bytea[], $3::text[])",
-    openings.map((row) => bufferOf(row.receipt)),
-    openings.map((row) => row.opening),
-  );
-  add(
-    idempotency,
-    "INSERT INTO ledger.idempotency SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[])",
-    idempotency.map((row) => row.account),
-    idempotency.map((row) => row.key),
-    idempotency.map((row) => bufferOf(row.bodyHash)),
-    idempotency.map((row) => bufferOf(row.receipt)),
-    idempotency.map((row) => row.response ?? null),
-  );
   for (const account of accounts) {
     list.push([
       "INSERT INTO ledger.account (ledger, id, account) VALUES ($1, $2, $3) ON CONFLICT (ledger, id) DO UPDATE SET account = excluded.account",
@@ -80,32 +93,6 @@ function inserts(batch: AppendBatch): [text: string, values: readonly unknown[]]
     ]);
   }
   return list;
-}
-
-/**
- * Entries travel as one buffer and their lengths, for the driver writes an array of buffers as hex, which is twice as long and dear on both sides.
- * A batch's seqs follow each other, so only the first is sent.
- */
-const insertEntries = `INSERT INTO ledger.entry (ledger, seq, kind, receipt, bytes)
-  SELECT $1, $2::bigint + t.at - 1, t.kind, CASE WHEN t.receipt THEN substring($5::bytea FROM (t.at - 1)::int * 16 + 1 FOR 16) END,
-         substring($6::bytea FROM t.start + 1 FOR t.length)
-  FROM unnest($3::smallint[], $4::boolean[], $7::int[], $8::int[]) WITH ORDINALITY AS t (kind, receipt, start, length, at)`;
-
-function entryColumns(entries: AppendBatch["entries"]): readonly unknown[] {
-  const receipts = Buffer.alloc(entries.length * 16);
-  const bytes = Buffer.allocUnsafe(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));
-  const starts: number[] = [];
-  let at = 0;
-  for (const [i, entry] of entries.entries()) {
-    if (entry.receipt !== undefined) receipts.set(entry.receipt, i * 16);
-    starts.push(at);
-    bytes.set(entry.bytes, at);
-    at += entry.bytes.length;
-  }
-  const kinds = entries.map((entry) => entry.kind);
-  const named = entries.map((entry) => entry.receipt !== undefined);
-  const lengths = entries.map((entry) => entry.bytes.length);
-  return [kinds, named, receipts, bytes, starts, lengths];
 }
 
 /** Whether the last thing that the batch writes is there. All of a batch is committed or nothing of it. */

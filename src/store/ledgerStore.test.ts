@@ -127,7 +127,7 @@ describe("settling", () => {
 });
 
 describe("a lost connection", () => {
-  test.each(["waiting for its lock", "between its statements"])(
+  test.each(["waiting for its lock", "in its place, writing"])(
     "%s: refused as unavailable, and can be settled",
     async (when) => {
       const { store, database } = await emptyStore();
@@ -227,9 +227,12 @@ function idempotency(key: string) {
   return { account: "acct_a", key, bodyHash: new Uint8Array(32), receipt: receiptId(1), response: undefined };
 }
 
-/** Appends stop between taking their place in the ledger and writing their entries, until this is released. */
+/** Appends from seq 0 stop between taking their place in the ledger and writing their entries, until this is released: the same seq is being written. */
 function lockEntries(database: TestDatabase): Promise<() => Promise<void>> {
-  return locked(database, "LOCK TABLE ledger.entry IN EXCLUSIVE MODE");
+  return locked(
+    database,
+    "INSERT INTO ledger.entry (ledger, seq, kind, bytes) SELECT ledger, 0, 1, '' FROM ledger.shard",
+  );
 }
 
 async function locked(database: TestDatabase, text: string): Promise<() => Promise<void>> {

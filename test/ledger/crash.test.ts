@@ -13,7 +13,7 @@ const LEDGERS = 2;
 const KILLS = POINTS / LEDGERS;
 const LANES = 2;
 const SEED = 20_261_121;
-const steps = ["begin", "locked", "inserting", "inserted", "commit", "committing", "committed"] as const;
+const steps = ["appending", "sending", "appended", "begin", "commit", "committing", "committed"] as const;
 
 test(`a writer killed at ${POINTS} seeded points loses nothing that it acknowledged`, {
   timeout: 420_000,

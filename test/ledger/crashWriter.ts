@@ -13,11 +13,15 @@ assert(
   "the address, the ledgers and the run are arguments",
 );
 
-const ENTRIES = "INTO ledger.entry";
+/** An append is one statement where it holds receipts alone, and that statement within a transaction where there is more. */
+const statements = {
+  ...{ appending: "INTO ledger.entry", sending: "INTO ledger.entry", appended: "INTO ledger.entry" },
+  ...{ begin: "BEGIN", commit: "COMMIT", committing: "COMMIT", committed: "COMMIT" },
+} as const;
 
 /** Kills this process at the nth time that an append comes to the named step. */
-function arm(step: string, nth: number): void {
-  const watched = { begin: "BEGIN", locked: "FOR SHARE", inserting: ENTRIES, inserted: ENTRIES }[step] ?? "COMMIT";
+function arm(step: keyof typeof statements, nth: number): void {
+  const watched = statements[step];
   const query: unknown = pg.Client.prototype.query;
   assert(typeof query === "function", "a client has queries");
   const die = (): void => {
@@ -26,13 +30,17 @@ function arm(step: string, nth: number): void {
   let times = 0;
   const value = function (this: pg.Client, ...args: readonly unknown[]): unknown {
     if (!textOf(args[0]).includes(watched) || ++times !== nth) return Reflect.apply(query, this, args);
-    if (step === "begin" || step === "commit") die();
+    if (step === "appending" || step === "begin" || step === "commit") die();
     const sent: unknown = Reflect.apply(query, this, args);
     // The statement is on its way to the server: what comes of it there, nobody on this side will know.
-    if (step === "inserting" || step === "committing") setImmediate(die);
+    if (step === "sending" || step === "committing") setImmediate(die);
     return sent instanceof Promise ? sent.then(die) : sent;
   };
   Object.defineProperty(pg.Client.prototype, "query", { value });
+}
+
+function isStep(text: string): text is keyof typeof statements {
+  return Object.hasOwn(statements, text);
 }
 
 function textOf(statement: unknown): string {
@@ -81,10 +89,17 @@ async function write(name: string): Promise<void> {
     unwrap(await ledger.epochs.closeEpoch({ registryBlock: 1 }));
   };
   const closers = Number(run) % 3 === 0 ? [closer()] : [];
-  await Promise.all([...Array.from({ length: 5 }, (_, lane) => poster(lane)), ...closers]);
+  // What is no receipt goes with the receipts of its batch in a transaction of several statements.
+  const keys = async (): Promise<void> => {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 3));
+      unwrap(await ledger.accounts.createKey({ account: account.id, name: "crash" }));
+    }
+  };
+  await Promise.all([...Array.from({ length: 5 }, (_, lane) => poster(lane)), keys(), ...closers]);
 }
 
 if (failpoint === "starting") killIn(Number(nth));
-else if (failpoint !== undefined) arm(failpoint, Number(nth));
+else if (failpoint !== undefined && isStep(failpoint)) arm(failpoint, Number(nth));
 const store = unwrap(await openLedgerStore({ url, connections: 4 }));
 await Promise.all(names.split(",").map(write));

@@ -63,7 +63,7 @@ export interface SmallLedger {
 
 /** A ledger in memory with a model over a datanet and its context, all of one owner, and a model of nothing. */
 export async function smallLedger(options: Partial<LedgerOptions> = {}): Promise<SmallLedger> {
-  const [store, world] = [memoryStore(), new SmallWorld()];
+  const [store, world] = [options.store ?? memoryStore(), new SmallWorld()];
   const ledger = await open(store, world, options);
   const register = async (id: Uint8Array, kind: AssetKind, parents: readonly Parent[], parentsBps = 0) =>
     unwrap(

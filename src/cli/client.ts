@@ -15,6 +15,8 @@ export interface Client {
   readonly url: string;
   get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<Result<T>>;
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<Result<T>>;
+  /** The bytes as they are, as this media type. */
+  send<T>(path: string, body: Uint8Array<ArrayBuffer>, type: string, schema: z.ZodType<T>): Promise<Result<T>>;
   delete<T>(path: string, schema: z.ZodType<T>): Promise<Result<T>>;
   bytes(path: string): Promise<Result<Uint8Array>>;
   /** The `data:` objects of a stream of server-sent events, to its `[DONE]`. A refusal is the last. */
@@ -65,6 +67,7 @@ export function openClient(address: NodeAddress, fetcher: typeof fetch): Client 
     url: address.url,
     get: (path, schema, query = {}) => json(send("GET", path + queryText(query)), schema),
     post: (path, body, schema) => json(send("POST", path, body), schema),
+    send: (path, body, type, schema) => json(request(address, fetcher, "POST", path, body, type), schema),
     delete: (path, schema) => json(send("DELETE", path), schema),
     bytes: async (path) => {
       const response = await send("GET", path);
@@ -116,16 +119,18 @@ async function request(
   method: string,
   path: string,
   body: unknown,
+  type?: string,
 ): Promise<Result<Response>> {
   const headers = {
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-    ...(method === "POST" ? { "content-type": "application/json" } : {}),
+    ...(method === "POST" ? { "content-type": type ?? "application/json" } : {}),
   };
+  const sentBody = body instanceof Uint8Array ? new Uint8Array(body) : JSON.stringify(body ?? {});
   // A redirect would carry the key to wherever it points.
   const sent = await guarded(url, () =>
     fetcher(url + path, {
       ...{ method, headers, redirect: "error" },
-      ...(method === "POST" ? { body: JSON.stringify(body ?? {}) } : {}),
+      ...(method === "POST" ? { body: sentBody } : {}),
     }),
   );
   if (!sent.ok || sent.value.ok) return sent;

@@ -8,6 +8,7 @@ import { ok, type Result } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
+import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
 import type { World } from "../gateway/ports.ts";
 import { writeAtomically } from "../host/files.ts";
@@ -29,12 +30,15 @@ import type { NodeOptions, RunningNode } from "./commands/command.ts";
 import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
+import { findVersionIn } from "./declaredVersions.ts";
 import { FactoryPart } from "./factoryPart.ts";
 import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { labelOf } from "./labels.ts";
 import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { keepAdminKey, trustOf } from "./nodeKeys.ts";
+import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
 import { WorkshopPart } from "./workshopPart.ts";
@@ -160,10 +164,12 @@ async function assemble(
   const trust = trustOf(ledger, part, secrets);
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
   const isPublic = options.host !== undefined;
-  const hostNames = options.hostNames ?? [];
-  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames });
+  const { hostNames = [], reports: rules = {} } = options;
+  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames, rules });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
+  const reported = await house.reported.restore();
+  if (!reported.ok) return reported;
   children.add({ name: "neural engines", stop: () => house.factory.close() });
   for (const shelf of [house.shelf, house.factory.shelf]) {
     const restored = await shelf.restore(say);
@@ -199,17 +205,19 @@ interface Furnishing {
   /** Others than this machine reach it. */
   readonly isPublic: boolean;
   readonly hostNames: readonly string[];
+  readonly rules: Partial<ReportRules>;
 }
 
 /** Gateway, models and workshop: they know each other, so they are made together. */
-function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames }: Furnishing) {
+function furnish(furnishing: Furnishing) {
+  const { data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames, rules } = furnishing;
   const { chain } = part;
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
   const rate = { nanoPerUsd: 1_000_000_000, source: "play" };
-  const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart } = {};
-  const label = (payee: Uint8Array) => labelOf(payee, operator, part, made.shelf) ?? made.factory?.shelf.labelOf(payee);
+  const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
+  const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
   const business = openBusiness({
     ...{ ledger, store: stores.payouts, isCredit: part.rpcUrl === undefined, nowMs: now, randomBytes: random, say },
     nanoPerUsd: () => rate.nanoPerUsd,
@@ -221,6 +229,7 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
     rate,
     labels: label,
     combinations: (hash) => stores.combinations.text(hash),
+    reports: { ...reportRules(part, rules), operator },
     chain: {
       chainId: chain.chainId,
       settlement: toHex(chain.settlement),
@@ -249,12 +258,23 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
         ...{ data, store: stores.datanets, provenance, gateway: self, nowMs: now, operator, cost: embeddedCost },
         combinations: stores.combinations,
       });
+      const reported = new ReportedShelf({
+        ...{
+          folder: join(data, "models", "reported"),
+          provenance,
+          models: self.catalog.reported,
+          operator,
+          nowMs: now,
+        },
+        ...{ find: findVersionIn(stores.datanets, provenance), hasOwners: part.rpcUrl === undefined },
+      });
       const workshop = new WorkshopPart({
         ...{
           store: stores.datanets,
           provenance,
           desk,
           shelf,
+          reported,
           gateway: self,
           nowMs: now,
           randomBytes: random,
@@ -263,30 +283,17 @@ function furnish({ data, stores, part, ledger, settlement, sink, trust, say, isP
         },
         noticeMs: part.actor === undefined ? NOTICE_MS : 2_000,
       });
-      Object.assign(made, { shelf, workshop });
+      Object.assign(made, { shelf, workshop, reported });
       return workshop;
     },
   };
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
-  return { gateway, shelf: made.shelf!, workshop: made.workshop!, factory: made.factory!, business };
+  const { shelf, workshop, factory, reported } = made;
+  return { gateway, shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported!, business };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {
   return Uint8Array.from(Buffer.from(part.actor!(index).address.slice(2), "hex"));
-}
-
-function labelOf(
-  payee: Uint8Array,
-  operator: Uint8Array,
-  part: ChainPart,
-  shelf: ModelShelf | undefined,
-): string | undefined {
-  const key = toHex(payee);
-  if (key === toHex(operator)) return "operator: embedded engine";
-  if (key === toHex(padAddress(part.chain.node))) return "this node";
-  if (key === toHex(part.policy.reservePayee)) return "reserve: validation, disputes, refunds";
-  if (key === toHex(part.policy.datanetReservePayee)) return "treasury: reserved for datanets";
-  return shelf?.labelOf(payee);
 }
 
 /** On the development chain the node makes a deposit of its own, so that accounts can be granted play money at once. */

@@ -18,6 +18,8 @@ export interface NewAsset {
   readonly parents: readonly Parent[];
   readonly terms: Terms;
   readonly uri: string;
+  /** 32-byte payee id of the owner; the node where it is left out. On a chain it is always the node. */
+  readonly owner?: Uint8Array;
 }
 
 /** Registers the asset if it is new; the same content by the same owner is the same asset. */
@@ -26,7 +28,7 @@ export async function registerAsset({ chain, ledger }: Provenance, asset: NewAss
   const salt = keccak256(asset.contentRoot, ...parents.map((parent) => parent.id));
   const id = await chain.registerAsset({ ...asset, parents, salt });
   if (!id.ok) return id;
-  const owner = padAddress(chain.node);
+  const owner = asset.owner ?? padAddress(chain.node);
   return ledger.assets.register({
     id: id.value,
     kind: asset.kind,

@@ -20,6 +20,7 @@ import type { DatanetStore } from "../datanets/store.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Workshop } from "../gateway/workshop.ts";
 import type { DatanetVersionView, DatanetView } from "../protocol/datanets.ts";
+import type { ImportedModel, ImportModels } from "../protocol/executions.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import type {
   BindingView,
@@ -40,12 +41,14 @@ import type { DatanetDesk } from "./datanetDesk.ts";
 import { unknown } from "./datanetDesk.ts";
 import { type ModelShelf, scopeOf } from "./modelShelf.ts";
 import { type Provenance, registerVersion } from "./provenance.ts";
+import type { ReportedShelf } from "./reportedShelf.ts";
 
 export interface WorkshopParts {
   readonly store: DatanetStore;
   readonly provenance: Provenance;
   readonly desk: DatanetDesk;
   readonly shelf: ModelShelf;
+  readonly reported: ReportedShelf;
   readonly gateway: Gateway;
   readonly nowMs: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
@@ -134,6 +137,10 @@ export class WorkshopPart implements Workshop {
     const { name, datanet, ...rest } = draft;
     const created = await shelf.create({ name, datanet, ...defined(rest) }, say);
     return created.ok ? gateway.modelView(name) : created;
+  }
+
+  importModels(models: ImportModels): Promise<readonly ImportedModel[]> {
+    return this.#parts.reported.importAll(models);
   }
 
   async bindings(): Promise<readonly BindingView[]> {

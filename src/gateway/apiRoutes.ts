@@ -5,6 +5,8 @@ import { accountRoutes } from "./accountRoutes.ts";
 import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
+import type { ExecutionDesk } from "./executionDesk.ts";
+import { executionRoutes } from "./executionRoutes.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
 import { modelRoutes } from "./modelRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -30,6 +32,7 @@ export interface ApiParts {
   readonly webhooks: WebhookParts | undefined;
   readonly workshop: Workshop | undefined;
   readonly models: ModelLibrary | undefined;
+  readonly executions: ExecutionDesk;
   readonly version: string;
   readonly rhythm: Rhythm;
   state(): { readonly isDraining: boolean; readonly uptimeMs: number };
@@ -41,6 +44,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...serviceRoutes(floor, parts),
     ...receiptRoutes(floor),
     ...correctionRoutes(floor),
+    ...executionRoutes(parts.executions),
     ...accountRoutes(floor),
     ...epochRoutes(floor, parts),
     ...(parts.webhooks === undefined ? [] : webhookRoutes(floor, parts.webhooks)),

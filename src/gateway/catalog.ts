@@ -3,6 +3,7 @@ import type { Prices, PriceUnit, Rate } from "../core/quote.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { WireModel } from "../protocol/completions.ts";
 import type { Grounding } from "./ports.ts";
+import { ReportedModels } from "./reportedModels.ts";
 
 /** A model as the gateway serves it: its asset, what its terms add to a fee, and how it is grounded. */
 export interface ServedModel {
@@ -24,6 +25,8 @@ export interface ServedModel {
 
 /** The models that are served now. Models come and go while requests run; a request keeps the model that it began with. */
 export class ModelCatalog {
+  /** Models that others serve. */
+  readonly reported = new ReportedModels();
   readonly #models = new Map<string, ServedModel>();
   #rate: Rate;
 
@@ -67,7 +70,7 @@ export class ModelCatalog {
 
   nameOf(asset: Uint8Array): string | undefined {
     const wanted = toHex(asset);
-    return this.list().find((model) => toHex(model.asset) === wanted)?.name;
+    return this.list().find((model) => toHex(model.asset) === wanted)?.name ?? this.reported.nameOf(asset);
   }
 }
 

@@ -56,17 +56,28 @@ export function authenticate(request: IncomingMessage, accounts: Accounts, acces
   return ok(key);
 }
 
-/** The body's JSON. Only POST has one; a media type that a plain HTML form can send is refused. */
-export function parseBody(request: IncomingMessage, method: Method, body: Buffer): Result<unknown> {
+/** The body's JSON. Only POST has one; a media type that a plain HTML form can send is refused, and so is all that a route does not name in `media`. */
+export function parseBody(
+  request: IncomingMessage,
+  method: Method,
+  body: Buffer,
+  media?: readonly string[],
+): Result<unknown> {
   if (method !== "POST") return ok(undefined);
-  const given = request.headers["content-type"] ?? "";
-  const type = given === "application/json" ? given : given.split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/json") {
-    return refuse("unsupported_media_type", `the body is sent as "${type ?? ""}"`, {
-      hint: "send it as content-type: application/json",
+  const type = mediaType(request);
+  if (type !== "application/json" && media?.includes(type) !== true) {
+    return refuse("unsupported_media_type", `the body is sent as "${type}"`, {
+      hint: `send it as content-type: ${["application/json", ...(media ?? [])].join(" or ")}`,
     });
   }
+  if (media !== undefined) return ok(undefined);
   return parseJson(body.toString("utf8"));
+}
+
+/** The content type without its parameters, in lower case. */
+export function mediaType(request: IncomingMessage): string {
+  const given = request.headers["content-type"] ?? "";
+  return given === "application/json" ? given : (given.split(";")[0]?.trim().toLowerCase() ?? "");
 }
 
 /** The loopback name, with its port, by which it was called last: mostly the same as the next. */

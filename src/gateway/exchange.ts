@@ -43,6 +43,13 @@ export function sendJson(exchange: Exchange, status: number, body: unknown, head
   sendText(exchange, status, JSON.stringify(body), { "content-type": "application/json", ...headers });
 }
 
+/** 204: done, and nothing to say. */
+export function sendNothing({ response, requestId }: Exchange): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(204, { "x-request-id": requestId });
+  response.end();
+}
+
 /** `headers` name the content type. */
 export function sendText(
   { response, requestId }: Exchange,

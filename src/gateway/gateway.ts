@@ -9,6 +9,7 @@ import { apiRoutes } from "./apiRoutes.ts";
 import { ModelCatalog } from "./catalog.ts";
 import { completionRoutes, type LiveAnswers } from "./completionRoutes.ts";
 import type { Timeouts } from "./deadline.ts";
+import { alsoReported, ExecutionDesk, type ReportRules } from "./executionDesk.ts";
 import { Leases } from "./leases.ts";
 import { KeyMeters } from "./limits.ts";
 import { GatewayMetrics } from "./metrics.ts";
@@ -51,6 +52,10 @@ export interface GatewayParts {
   readonly workshop?: (gateway: Gateway) => Workshop;
   /** What is written about models, and their bases; made before the workshop. */
   readonly models?: (gateway: Gateway) => ModelLibrary;
+  /** What reports of other gateways may do; by default they name known payers, who pay from their credit. */
+  readonly reports?: ReportRules & {
+    /** 32 bytes: who is paid for running a model that is served here too. */ readonly operator: Uint8Array;
+  };
   readonly version?: string;
 }
 
@@ -99,6 +104,7 @@ export class Gateway {
     const { datanets, journal, chain, epochs, payouts, statements, webhooks, version = "0.1.0" } = parts;
     const models = parts.models?.(this);
     const workshop = parts.workshop?.(this);
+    const executions = this.#openDesk(parts);
     const api = apiRoutes(this.floor, openAi, {
       datanets,
       journal,
@@ -109,6 +115,7 @@ export class Gateway {
       webhooks,
       workshop,
       models,
+      executions,
       version,
       rhythm: this.floor.rhythm,
       state,
@@ -124,6 +131,17 @@ export class Gateway {
       Math.min(1_000, leases.leaseMs / 4),
     );
     this.#housekeeping.unref();
+  }
+
+  #openDesk({ ledger, reports }: GatewayParts): ExecutionDesk {
+    const model = (name: string) => {
+      const reported = this.catalog.reported.get(name);
+      if (reported !== undefined || reports === undefined) return reported;
+      const served = this.catalog.find(name);
+      return served.ok ? alsoReported(served.value, reports.operator) : undefined;
+    };
+    const rules = reports ?? { payers: "known", credit: "prepaid" };
+    return new ExecutionDesk({ ledger, model, rate: () => this.catalog.rate, rules });
   }
 
   /** Reads the recent journal back into the rhythm. For a composition root to call once, after the ledger is open. */

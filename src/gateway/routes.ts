@@ -24,6 +24,8 @@ export interface RouteSpec<P, Q, B> {
   /** Says cheaply that a body is valid as it stands; what it does not know is left to the schema. */
   isPlain?(body: unknown): body is B;
   readonly response: z.ZodType | "bytes" | "text";
+  /** Media types, other than JSON's, whose bodies the route reads by itself; then JSON too comes as bytes alone. */
+  readonly media?: readonly string[];
   /** For a route whose bodies are larger than the server's usual limit. The server takes in one such body at a time. */
   readonly bodyBytesMax?: number;
   handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
@@ -49,6 +51,8 @@ export type Reply =
       readonly headers?: Record<string, string>;
     }
   | { readonly kind: "bytes"; readonly body: Uint8Array | string; readonly headers: Record<string, string> }
+  /** 204: done, and nothing to say. */
+  | { readonly kind: "none" }
   | { readonly kind: "sent" };
 
 /** A route with its types closed over: what the table holds. */

@@ -4,7 +4,7 @@ import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
 import { authenticate, checkHost, corsHeaders, type DoorRules, parseBody } from "./door.ts";
-import { type Exchange, readBody, sendJson, sendRefusal, sendText } from "./exchange.ts";
+import { type Exchange, readBody, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
@@ -156,7 +156,7 @@ export class HttpDoor {
   ): Promise<Result<Reply, Refused>> {
     const body = route.method === "POST" ? await readBody(exchange, bytesMax) : ok(noBody);
     if (!body.ok) return body;
-    const parsed = parseBody(exchange.request, route.method, body.value);
+    const parsed = parseBody(exchange.request, route.method, body.value, route.media);
     if (!parsed.ok) return parsed;
     return route.run({ exchange, key, params, query, body: parsed.value, rawBody: body.value });
   }
@@ -183,7 +183,8 @@ export class HttpDoor {
 }
 
 function send(exchange: Exchange, reply: Reply): void {
-  if (reply.kind === "json") sendJson(exchange, reply.status ?? 200, reply.body, reply.headers);
+  if (reply.kind === "none") sendNothing(exchange);
+  else if (reply.kind === "json") sendJson(exchange, reply.status ?? 200, reply.body, reply.headers);
   else if (reply.kind === "bytes") sendText(exchange, 200, reply.body, reply.headers);
 }
 

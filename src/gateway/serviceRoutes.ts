@@ -19,6 +19,7 @@ import type { ServedModel } from "./catalog.ts";
 import { publishedFile } from "./journal.ts";
 import type { Floor } from "./order.ts";
 import type { JournalFiles } from "./ports.ts";
+import type { ReportedModel } from "./reportedModels.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
@@ -52,12 +53,19 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
     route({
       ...{ ...shared, path: "/api/models", response: servedModelListSchema },
       summary: "The served models, their terms, datanets and operators",
-      handle: () => json({ data: catalog.list().map((model) => modelView(floor, model)) }),
+      handle: () => {
+        const served = catalog.list().map((model) => modelView(floor, model));
+        return json({ data: [...served, ...catalog.reported.list().map(reportedView)] });
+      },
     }),
     route({
       ...{ ...shared, path: "/api/models/{name}", params: modelParam, response: servedModelSchema },
       summary: "One served model",
-      handle: ({ params }) => jsonOf(catalog.find(params.name), (model) => modelView(floor, model)),
+      handle: ({ params }) => {
+        const reported = catalog.reported.get(params.name);
+        if (reported !== undefined) return json(reportedView(reported));
+        return jsonOf(catalog.find(params.name), (model) => modelView(floor, model));
+      },
     }),
     route({
       ...{ ...shared, path: "/api/operators", response: operatorListSchema },
@@ -118,6 +126,16 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
       },
     }),
   ];
+}
+
+function reportedView(model: ReportedModel): ServedModelView {
+  const none = toHex(new Uint8Array(32));
+  const { royaltyBps, unit, royalty } = model.terms;
+  return {
+    ...{ name: model.name, asset: toHex(model.asset), owner: model.ownedBy, contextTokens: 0, unit, royalty },
+    ...{ datanets: [...model.datanets], indexId: none, methodsHash: none, operators: [] },
+    external: { royaltyBps, contributors: model.contributors, undeclared: model.isUndeclared },
+  };
 }
 
 /** A served model as the own API shows it. */

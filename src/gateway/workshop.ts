@@ -1,5 +1,6 @@
 import type { Result } from "../core/result.ts";
 import type { DatanetVersionView, DatanetView } from "../protocol/datanets.ts";
+import type { ImportedModel, ImportModels } from "../protocol/executions.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import type {
   BindingView,
@@ -32,6 +33,8 @@ export interface Workshop {
   restore(files: ExportFiles): Promise<Result<Restored>>;
   /** Builds the index, registers the assets, serves. */
   createModel(draft: CreateModel): Promise<Result<ServedModelView>>;
+  /** Registers models that others serve, an outcome for each. What is known already stays as it is. */
+  importModels(models: ImportModels): Promise<readonly ImportedModel[]>;
   /** Of every datanet, by datanet and identity. */
   bindings(): Promise<readonly BindingView[]>;
   /** Checks the proof where the identity alone can write, and gives public notice. */

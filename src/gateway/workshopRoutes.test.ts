@@ -35,6 +35,7 @@ const workshop: Workshop = {
       ...{ indexId: hex, methodsHash: hex, operators: [] },
     }),
   ),
+  importModels: noted("import", () => []),
   bindings: noted("bindings", () => [binding]),
   notice: noted("notice", () => ok(binding)),
   refuse: noted("refuse", () => ok(binding)),

@@ -3,6 +3,7 @@ import { ok } from "../core/result.ts";
 import type { Accounts } from "../ledger/ledger.ts";
 import { datanetParam, datanetSchema, versionSchema } from "../protocol/datanets.ts";
 import { payeeParam } from "../protocol/epochs.ts";
+import { importedModelsSchema, importModelsSchema } from "../protocol/executions.ts";
 import { servedModelSchema } from "../protocol/service.ts";
 import {
   accountListSchema,
@@ -70,6 +71,12 @@ function datanetMaking(workshop: Workshop): Route[] {
         const published = await workshop.publish(params.name);
         return published.ok ? json(published.value, 201) : published;
       },
+    }),
+    route({
+      ...{ ...admin, path: "/api/models/import", tag: "service", body: importModelsSchema },
+      response: importedModelsSchema,
+      summary: "Register models that others serve, with their terms and what they were made from: an outcome for each",
+      handle: async ({ body }) => json({ data: await workshop.importModels(body) }),
     }),
     route({
       ...{ ...admin, path: "/api/models", tag: "service", body: createModelSchema, response: servedModelSchema },

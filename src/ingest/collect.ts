@@ -14,6 +14,8 @@ export interface FieldNames {
   readonly parent: readonly string[];
   readonly prompt: readonly string[];
   readonly answer: readonly string[];
+  readonly span?: readonly string[];
+  readonly amendment?: readonly string[];
 }
 
 /** What stands in for a field that a record lacks. */
@@ -55,6 +57,8 @@ export function collect(
   if (timeMs === undefined) return missing(names.time, "a time");
   if (payerName === undefined) return missing(names.payer, "a payer");
   if (modelName === undefined) return missing(names.model, "a model");
+  const span = fields.text(...(names.span ?? []));
+  const isAmendment = fields.flag(...(names.amendment ?? ["amendment"]));
   const prompt = fields.content(...names.prompt);
   const answer = fields.content(...names.answer);
   return ok({
@@ -62,6 +66,8 @@ export function collect(
     ...{ tokensIn: tokensIn.value ?? 0, tokensOut: tokensOut.value ?? 0 },
     ...(cost.value === undefined ? {} : { costNanoUsd: cost.value }),
     ...(parent.value === undefined ? {} : { parent: parent.value }),
+    ...(span.ok && span.value !== undefined ? { span: span.value } : {}),
+    ...(isAmendment ? { isAmendment } : {}),
     ...(prompt === undefined ? {} : { prompt }),
     ...(answer === undefined ? {} : { answer }),
   });

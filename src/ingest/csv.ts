@@ -17,6 +17,8 @@ export interface CsvMapping {
   readonly parent?: string;
   readonly prompt?: string;
   readonly answer?: string;
+  /** Says `true` where the row is a later word on one that was sent before. */
+  readonly amendment?: string;
 }
 
 /** RFC 4180 with a header line; rows with too few or too many fields are refused when they are read, not here. */
@@ -35,7 +37,7 @@ export function csvReader(mapping: CsvMapping, defaults: Defaults = {}): ReadRec
     ...{ id: one(mapping.id), time: one(mapping.time), payer: one(mapping.payer), model: one(mapping.model) },
     ...{ operator: one(mapping.operator), tokensIn: one(mapping.tokensIn), tokensOut: one(mapping.tokensOut) },
     ...{ cost: one(mapping.cost), parent: one(mapping.parent) },
-    ...{ prompt: one(mapping.prompt), answer: one(mapping.answer) },
+    ...{ prompt: one(mapping.prompt), answer: one(mapping.answer), amendment: one(mapping.amendment) },
   };
   return (record) => {
     const fields = Fields.of(record);

@@ -3,10 +3,11 @@ import { describe, expect, test } from "vitest";
 import { unwrap } from "../core/result.ts";
 import { readCloudEvent } from "./cloudEvents.ts";
 import { csvReader, parseCsv } from "./csv.ts";
+import { readReport } from "./formats.ts";
 import { readLiteLlm } from "./litellm.ts";
 import { readOpenAi } from "./openaiUsage.ts";
-import { readOpenTelemetry } from "./openTelemetry.ts";
-import { contentText, nanoFromDecimal, readRecords } from "./reported.ts";
+import { readSpans } from "./openTelemetry.ts";
+import { contentText, executionHash, nanoFromDecimal, readRecords } from "./reported.ts";
 
 describe("amounts", () => {
   test.each([
@@ -137,10 +138,13 @@ describe("OpenTelemetry", () => {
       "gen_ai.usage.output_tokens": { intValue: 5 },
       "gen_ai.output.messages": { stringValue: '[{"role":"assistant","parts":[{"type":"text","content":"Hi"}]}]' },
     });
-    expect(unwrap(readOpenTelemetry(record))).toEqual([
+    expect(unwrap(readSpans(record))).toEqual([
       {
-        ...{ source: "opentelemetry", id: "t1-s1", parent: "t1-s0", timeMs: 1_760_000_000_123, payer: "shop" },
-        ...{ model: "m", operator: "vllm", tokensIn: 100, tokensOut: 5, answer: "Hi" },
+        ...{ row: 1, ok: true },
+        execution: {
+          ...{ source: "opentelemetry", id: "t1-s1", span: "t1-s1", parent: "t1-s0", timeMs: 1_760_000_000_123 },
+          ...{ payer: "shop", model: "m", operator: "vllm", tokensIn: 100, tokensOut: 5, answer: "Hi" },
+        },
       },
     ]);
   });
@@ -148,9 +152,68 @@ describe("OpenTelemetry", () => {
   test.each([
     ["a tool's span", { "gen_ai.operation.name": { stringValue: "execute_tool" } }],
     ["a span of something else", { "http.method": { stringValue: "GET" } }],
-  ])("%s is no execution", (_name, attributes) => expect(unwrap(readOpenTelemetry(span(attributes)))).toEqual([]));
+  ])("%s is no execution", (_name, attributes) => expect(unwrap(readSpans(span(attributes)))).toEqual([]));
 
-  test("what is no export is refused", () => expect(readOpenTelemetry({ spans: [] }).ok).toBe(false));
+  test("what is no export is refused", () => expect(readSpans({ spans: [] }).ok).toBe(false));
+});
+
+test("LiteLLM: what its generic API callback posts", () => {
+  const payload = {
+    ...{ id: "chatcmpl-9", trace_id: "t", call_type: "acompletion", response_cost: 0.00012, status: "success" },
+    ...{ custom_llm_provider: "openai", total_tokens: 40, prompt_tokens: 30, completion_tokens: 10 },
+    ...{ startTime: 1760000000.25, endTime: 1760000001.5, model: "gpt-x", model_group: "support-de", end_user: "" },
+    ...{ metadata: { user_api_key_team_id: "acme", user_api_key_user_id: "u1", user_api_key_hash: "h" } },
+    ...{ messages: [{ role: "user", content: "Hi" }], response: { choices: [{ message: { content: "Hello" } }] } },
+  };
+  expect(unwrap(readLiteLlm(payload))).toEqual([
+    {
+      ...{ source: "litellm", id: "chatcmpl-9", timeMs: 1_760_000_001_500, payer: "acme", model: "support-de" },
+      ...{ operator: "openai", tokensIn: 30, tokensOut: 10, costNanoUsd: 120_000, prompt: "Hi", answer: "Hello" },
+    },
+  ]);
+});
+
+test("a row has one hash, whatever its texts are and however its numbers are written", () => {
+  const row = {
+    request_id: "r",
+    endTime: "2026-01-02T00:00:00Z",
+    team_id: "a",
+    model: "m",
+    spend: "0.5",
+    prompt_tokens: "7",
+  };
+  const [a, b, c] = [row, { ...row, spend: 5e-1, prompt_tokens: 7, messages: "Hi" }, { ...row, spend: 0.6 }].map(
+    (one) => Buffer.from(executionHash(unwrap(readLiteLlm(one))[0]!)).toString("hex"),
+  );
+  expect(a).toBe(b);
+  expect(a).not.toBe(c);
+});
+
+describe("batches", () => {
+  const row = (id: number) => ({
+    request_id: `r${id}`,
+    endTime: "2026-01-02T00:00:00Z",
+    team_id: "a",
+    model: "m",
+    spend: 1,
+  });
+  test.each([
+    ["a list", "json", JSON.stringify([row(1), row(2)]), [1, 2]],
+    ["a page of a list", "json", JSON.stringify({ data: [row(1)] }), [1]],
+    ["one record", "json", JSON.stringify(row(1)), [1]],
+    ["lines", "jsonl", `${JSON.stringify(row(1))}\n\n{\n${JSON.stringify(row(2))}`, [1, "3: the line is not JSON", 4]],
+    ["a table", "csv", "request_id,endTime,team_id,model,spend\nr1,2026-01-02,a,m,1\n,2026-01-02,a,m,1\n", [1, "2"]],
+  ] as const)("%s", (_, spelling, text, rows) => {
+    const readings = unwrap(readReport(text, spelling, { format: "litellm" }));
+    expect(readings.map(({ row: at, ...reading }) => (reading.ok ? at : `${at}: ${reading.message}`))).toEqual(
+      rows.map((wanted) => (wanted === "2" ? expect.stringMatching(/^2: .*id/) : wanted)),
+    );
+  });
+
+  test("what is nothing of the kind is refused whole", () => {
+    expect(readReport("{", "json", { format: "openai" }).ok).toBe(false);
+    expect(readReport('a\n"', "csv", { format: "csv" }).ok).toBe(false);
+  });
 });
 
 test("CloudEvents: a token event of OpenMeter names one direction", () => {
@@ -185,7 +248,7 @@ test("CSV: a mapping, quotes and a row that cannot be read", () => {
 });
 
 test("nothing that is thrown at a reader makes it throw", () => {
-  const readers = [readOpenAi, readLiteLlm, readOpenTelemetry, readCloudEvent];
+  const readers = [readOpenAi, readLiteLlm, readSpans, readCloudEvent];
   const keys = [
     "id",
     "usage",

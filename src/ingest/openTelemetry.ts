@@ -1,6 +1,6 @@
 import { ok, type Result, refuse } from "../core/result.ts";
 import { collect, type Defaults, type FieldNames } from "./collect.ts";
-import { Fields, type ReportedExecution } from "./reported.ts";
+import { Fields, type Reading, type ReportedExecution } from "./reported.ts";
 
 /**
  * OpenTelemetry GenAI spans as OTLP/HTTP JSON (`ExportTraceServiceRequest`): semantic conventions up to 1.36 (`gen_ai.system`, `gen_ai.prompt`) and from
@@ -16,37 +16,32 @@ const names: FieldNames = {
   tokensOut: ["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"],
   cost: ["gen_ai.usage.cost", "gen_ai.usage.total_cost"],
   parent: ["parentSpan"],
+  span: ["span"],
+  amendment: ["openledger.amendment"],
   prompt: ["gen_ai.input.messages", "gen_ai.prompt"],
   answer: ["gen_ai.output.messages", "gen_ai.completion"],
 };
 const inferences = new Set(["chat", "text_completion", "generate_content", "completion"]);
 
-export function readOpenTelemetry(record: unknown, defaults: Defaults = {}): Result<readonly ReportedExecution[]> {
+/** Each span by itself: rows are spans, in their order, from 1; spans that are no inference leave no reading. */
+export function readSpans(record: unknown, defaults: Defaults = {}): Result<Reading[]> {
   const outer = Fields.of(record);
   if (!outer.ok) return outer;
   const resources = outer.value.any("resourceSpans");
   if (!Array.isArray(resources)) return refuse("invalid_request", "the record has no resourceSpans");
-  const executions: ReportedExecution[] = [];
+  const readings: Reading[] = [];
+  let row = 0;
   for (const resource of resources) {
-    const found = readResource(resource, defaults);
-    if (!found.ok) return found;
-    executions.push(...found.value);
-  }
-  return ok(executions);
-}
-
-function readResource(resource: unknown, defaults: Defaults): Result<readonly ReportedExecution[]> {
-  const common = new Map<string, unknown>();
-  readAttributes(common, pick(pick(resource, "resource"), "attributes"));
-  const executions: ReportedExecution[] = [];
-  for (const scope of list(pick(resource, "scopeSpans"))) {
-    for (const span of list(pick(scope, "spans"))) {
+    const common = new Map<string, unknown>();
+    readAttributes(common, pick(pick(resource, "resource"), "attributes"));
+    for (const span of list(pick(resource, "scopeSpans")).flatMap((scope) => list(pick(scope, "spans")))) {
+      row += 1;
       const found = readSpan(span, common, defaults);
-      if (!found.ok) return found;
-      if (found.value !== undefined) executions.push(found.value);
+      if (!found.ok) readings.push({ row, ok: false, message: found.error.message });
+      else if (found.value !== undefined) readings.push({ row, ok: true, execution: found.value });
     }
   }
-  return ok(executions);
+  return ok(readings);
 }
 
 function readSpan(

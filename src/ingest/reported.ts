@@ -1,3 +1,5 @@
+import { utf8 } from "../core/bytes.ts";
+import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 
 /** One execution that another gateway served, as its records tell it. */
@@ -19,6 +21,10 @@ export interface ReportedExecution {
   readonly costNanoUsd?: number;
   /** The source's id of the execution that caused it. */
   readonly parent?: string;
+  /** What executions that it caused call it, where that is not its id. */
+  readonly span?: string;
+  /** Says of itself that it is a later word on a row that was sent before. */
+  readonly isAmendment?: boolean;
   readonly prompt?: string;
   readonly answer?: string;
 }
@@ -30,6 +36,15 @@ export type Reading =
 
 /** Reads one record that was parsed from JSON already. */
 export type ReadRecord = (record: unknown) => Result<readonly ReportedExecution[]>;
+
+/**
+ * 16 bytes over all that a row says but its texts, which are forgotten: the same row has the same hash, however it is written.
+ */
+export function executionHash(execution: ReportedExecution): Uint8Array {
+  const { source, id, timeMs, payer, model, operator, tokensIn, tokensOut, costNanoUsd, parent } = execution;
+  const facts = [source, id, timeMs, payer, model, operator, tokensIn, tokensOut, costNanoUsd ?? null, parent ?? null];
+  return sha256(utf8(JSON.stringify(facts))).slice(0, 16);
+}
 
 const TEXT_MAX = 256;
 const CONTENT_MAX = 1_000_000;
@@ -76,6 +91,12 @@ export class Fields {
     return ok(text);
   }
 
+  /** Yes or no, also where it is written as a text. */
+  flag(...names: readonly string[]): boolean {
+    const value = this.any(...names);
+    return value === true || value === 1 || (typeof value === "string" && /^(?:true|1|yes)$/i.test(value));
+  }
+
   /** A whole number ≥ 0, also where it is written as a text. */
   count(...names: readonly string[]): Result<number | undefined> {
     const value = this.any(...names);
@@ -90,6 +111,8 @@ export class Fields {
   time(...names: readonly string[]): Result<number | undefined> {
     const value = this.any(...names);
     if (value === undefined) return ok(undefined);
+    if (typeof value !== "string" && typeof value !== "number")
+      return refuse("invalid_request", `${names[0]} is not a time`);
     const ms = typeof value === "string" && !/^\d+(\.\d+)?$/.test(value) ? parseTime(value) : sinceEpoch(Number(value));
     return ms === undefined ? refuse("invalid_request", `${names[0]} is not a time`) : ok(ms);
   }

@@ -58,6 +58,10 @@ export class BookKeeping implements Books {
     return transferBalances({ writer, purses, store }, draft);
   }
 
+  reportedId(source: string, id: string): Uint8Array {
+    return this.#reporting.receiptOf(source, id);
+  }
+
   /** One correction of a key at a time: whoever comes second is answered with what the first has journalled. */
   async correct(input: CorrectionInput): Promise<Result<Entry>> {
     const found = await this.receipt(input.receipt);

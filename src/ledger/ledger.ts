@@ -199,6 +199,8 @@ export interface Books {
   report(drafts: readonly ReportedDraft[], credit: ReportedCredit): Promise<Result<readonly ReportedOutcome[]>>;
   /** Books balances that another ledger owed its payees, once for each source: see {@link transferBalances}. */
   transfer(draft: TransferDraft): Promise<Result<Transferred>>;
+  /** The receipt that an execution of this source and id has, or will have: 16 bytes. */
+  reportedId(source: string, id: string): Uint8Array;
   /** Idempotent by `key`, for each account: the same again is the same correction, another under its key is refused. */
   correct(input: {
     receipt: Uint8Array;

@@ -48,9 +48,14 @@ export class Reporting {
     this.#parts = parts;
   }
 
+  /** 16 bytes: its receipt, now and whenever it is sent again. */
+  receiptOf(source: string, id: string): Uint8Array {
+    return this.#receiptId(keyOf(source, id));
+  }
+
   async report(drafts: readonly ReportedDraft[], credit: ReportedCredit): Promise<Result<readonly ReportedOutcome[]>> {
     const rows = drafts.map((draft): Row => {
-      const key = JSON.stringify([draft.source, draft.id]);
+      const key = keyOf(draft.source, draft.id);
       return { draft, key, receipt: this.#receiptId(key), outcome: undefined };
     });
     const repeated = new Map<Row, Row>();
@@ -208,6 +213,10 @@ function againOf(first: ReportedOutcome | undefined): ReportedOutcome {
   return first.outcome === "refused" ? first : { outcome: "known", receipt: first.receipt };
 }
 
+function keyOf(source: string, id: string): string {
+  return JSON.stringify([source, id]);
+}
+
 /** Each amendment once: the same again is known. */
 function amendedKey({ draft }: Row): string {
   return JSON.stringify([draft.source, draft.id, toHex(draft.bodyHash)]);
@@ -258,7 +267,7 @@ function placesOf(rows: readonly Row[]): RowPlace[] {
   const byKey = new Map(rows.map((row) => [row.key, row]));
   const places = new Map<Row, RowPlace>();
   const causeOf = ({ draft }: Row): Row | undefined => {
-    const cause = draft.parent === undefined ? undefined : byKey.get(JSON.stringify([draft.source, draft.parent]));
+    const cause = draft.parent === undefined ? undefined : byKey.get(keyOf(draft.source, draft.parent));
     return cause?.draft.account === draft.account ? cause : undefined;
   };
   for (const row of rows) {

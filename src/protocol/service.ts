@@ -41,6 +41,10 @@ export const servedModelSchema = z.object({
   indexId: z.string(),
   methodsHash: z.string(),
   operators: z.array(z.object({ name: z.string(), cost: prices, state: z.string() })),
+  /** Served by others: what was reported of it is booked, and it cannot be called here. */
+  external: z
+    .object({ royaltyBps: z.number().int(), contributors: z.number().int(), undeclared: z.boolean() })
+    .optional(),
 });
 export type ServedModelView = z.infer<typeof servedModelSchema>;
 export const servedModelListSchema = z.object({ data: z.array(servedModelSchema) });

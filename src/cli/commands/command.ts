@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Refusal, RefusalCode, Result } from "../../core/result.ts";
+import type { ReportRules } from "../../gateway/executionDesk.ts";
 import { parseInput } from "../../protocol/parse.ts";
 import type { BackupDone, RestoreDone } from "../backup.ts";
 import type { BackupOptions } from "../backupPlace.ts";
@@ -54,6 +55,8 @@ export interface NodeOptions {
   readonly isCredit?: boolean;
   /** How long an epoch stays open before the node closes it; 0 leaves that to whoever asks for it. */
   readonly epochMs?: number;
+  /** What reports of other gateways may do, where that is not the usual. */
+  readonly reports?: Partial<ReportRules>;
   readonly say: (text: string) => void;
 }
 

@@ -48,7 +48,7 @@ const create = command({
 
 const list = command({
   path: "model list",
-  summary: "The served models",
+  summary: "The models that are served here, and those that others serve and report",
   examples: ["openledger model list"],
   input: z.object({}),
   run: async (_input, { client: open, output }) => {
@@ -57,8 +57,9 @@ const list = command({
     const found = await client.value.get("/api/models", servedModelListSchema);
     if (found.ok) {
       output.table(
-        found.value.data.map(({ name, owner, contextTokens, datanets, operators }) => ({
-          ...{ name, owner, context: contextTokens, datanets, operators: operators.map((operator) => operator.name) },
+        found.value.data.map(({ name, owner, contextTokens, datanets, operators, external }) => ({
+          ...{ name, owner, context: contextTokens, datanets },
+          operators: external === undefined ? operators.map((operator) => operator.name) : "others, and reported",
         })),
       );
     }
@@ -77,7 +78,7 @@ const show = command({
     if (!client.ok) return client;
     const found = await client.value.get(`/api/models/${encodeURIComponent(name)}`, servedModelSchema);
     if (found.ok) {
-      const { asset, owner, datanets, indexId, methodsHash, royalty, unit, operators } = found.value;
+      const { asset, owner, datanets, indexId, methodsHash, royalty, unit, operators, external } = found.value;
       output.heading(found.value.name);
       output.table(
         Object.entries({ asset, owner, datanets, index: indexId, methods: methodsHash }).map(([what, is]) => ({
@@ -85,6 +86,11 @@ const show = command({
           is,
         })),
       );
+      if (external !== undefined) {
+        const { royaltyBps, contributors, undeclared } = external;
+        const whose = undeclared ? "undeclared: no contributor is paid" : `${contributors} declared contributors`;
+        output.line(`  served by others and reported; ${royaltyBps / 100} % of what it cost is royalty; ${whose}`);
+      }
       output.heading(`Prices, ${unit === "nano" ? "OPEN" : "USD"}`);
       const rows = [
         ["royalty", royalty, ""] as const,

@@ -17,9 +17,11 @@ import { datanetCommands } from "./datanet.ts";
 import { datanetExchangeCommands } from "./datanetExchange.ts";
 import { datanetImportCommand } from "./datanetImport.ts";
 import { epochCommands } from "./epoch.ts";
+import { ingestCommand } from "./ingest.ts";
 import { keyCommands } from "./key.ts";
 import { modelCommands } from "./model.ts";
 import { modelExchangeCommands } from "./modelExchange.ts";
+import { modelImportCommand } from "./modelImport.ts";
 import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { receiptCommands } from "./receipt.ts";
@@ -36,8 +38,9 @@ export const commands: readonly CliCommand[] = [
   statusCommand,
   ...backupCommands,
   ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands],
-  ...[...modelCommands, ...modelExchangeCommands],
+  ...[...modelCommands, ...modelExchangeCommands, modelImportCommand],
   askCommand,
+  ...[ingestCommand],
   ...receiptCommands,
   ...keyCommands,
   ...accountCommands,

@@ -14,6 +14,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "openledger-test-"));
   await writeFile(join(folder, "text.txt"), "some text");
   await writeFile(join(folder, "trust.json"), "{}");
+  await writeFile(join(folder, "empty.json"), "[]");
 });
 afterAll(async () => {
   await node.stop();
@@ -100,9 +101,15 @@ model add-base      | small @ --license MIT                             | 64 inv
 model serve         |                                                   | 64 invalid_request | missing required argument
 model serve         | a b                                               | 64 invalid_request | too many arguments
 model serve         | house --as                                        | 64 invalid_request | argument missing
+model import        |                                                   | 64 invalid_request | missing required argument
+model import        | @/none                                            | 66 not_found       | there is no file
+model import        | @/empty.json                                      | 64 invalid_request | names no model
 ask                 | npm-docs                                          | 64 invalid_request | missing required argument
 ask                 | none what                                         | 66 model_not_found | none
 ask                 | npm-docs what --max-tokens 0                      | 64 invalid_request | --max-tokens must be
+ingest              | @/text.txt                                        | 64 invalid_request | --format must be one of
+ingest              | @/none --format litellm                           | 66 not_found       | there is no file
+ingest              | @/text.txt --format csv --column what=a           | 64 invalid_request | there is no field what
 receipt show        |                                                   | 64 invalid_request | missing required argument
 receipt show        | 0x12                                              | 64 invalid_request | <id> must be a receipt id
 receipt show        | ${"0".repeat(32)}                                 | 66 not_found       | there is no receipt

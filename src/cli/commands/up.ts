@@ -18,6 +18,8 @@ export const upCommand = command({
     ["--host <address>", "address to listen on (default 127.0.0.1)"],
     ["--allow-host <name...>", "answer to this host name too, besides localhost and 127.0.0.1; may be repeated"],
     ["--credit", "a new ledger on credit: no chain, no token; the same journal, epochs and verifier"],
+    ["--report-payers <who>", "open: reported executions open accounts for new payers; known: they name known ones"],
+    ["--report-credit <how>", "arrears: reported executions are booked and paid for later; prepaid: they need credit"],
     ["--epoch <minutes>", "how long an epoch stays open (default 60; 0 closes none by itself)"],
   ],
   examples: ["openledger up", "openledger up --data ./books --port 8080", "DATABASE_URL=postgres://… openledger up"],
@@ -26,11 +28,17 @@ export const upCommand = command({
     host: wholeText.optional(),
     allowHost: z.array(hostName).optional(),
     credit: flag,
+    reportPayers: z.enum(["open", "known"]).optional(),
+    reportCredit: z.enum(["prepaid", "arrears"]).optional(),
     epoch: wholeNumber(0, MINUTES_A_WEEK).optional(),
   }),
-  run: ({ port, host, allowHost, credit, epoch }, shell) =>
+  run: ({ port, host, allowHost, credit, epoch, reportPayers, reportCredit }, shell) =>
     supervised(shell, async (children) => {
       const { databaseUrl, chain } = shell.world.environment;
+      const reports = {
+        ...(reportPayers === undefined ? {} : { payers: reportPayers }),
+        ...(reportCredit === undefined ? {} : { credit: reportCredit }),
+      };
       const started = await shell.world.startNode(
         {
           ...{ data: shell.data, port, say: shell.output.progress },
@@ -38,6 +46,7 @@ export const upCommand = command({
           ...(allowHost === undefined ? {} : { hostNames: allowHost }),
           ...(credit ? { isCredit: true } : {}),
           ...(epoch === undefined ? {} : { epochMs: epoch * 60_000 }),
+          ...(Object.keys(reports).length === 0 ? {} : { reports }),
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
           ...(chain === undefined ? {} : { chain }),
         },

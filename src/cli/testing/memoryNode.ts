@@ -107,6 +107,7 @@ function memoryWorkshop(store: MemoryDatanetStore, gateway: Gateway, bindings: B
       const ids = { asset: toHex(asset), indexId: toHex(index), methodsHash: toHex(index) };
       return ok({ name, owner: datanet, datanets: [datanet], operators: [], ...terms, ...ids });
     },
+    importModels: async () => [],
     bindings: async () => bindings,
     notice: async (datanet, claim) => note(datanet, claim, "noticed", `0x${claim.address.slice(2)}`),
     refuse: async (datanet, refusal) => note(datanet, refusal, "refused", null),

@@ -230,6 +230,7 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
     },
     report: absent,
     transfer: absent,
+    reportedId: () => new Uint8Array(16),
     correct: absent,
     idempotency: async (account, key, bodyHash): Promise<Result<IdempotencyState>> => {
       const known = state.idempotent.get(keyOf(account, key));

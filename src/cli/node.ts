@@ -10,7 +10,7 @@ import { NOTICE_MS } from "../datanets/binding.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
-import type { World } from "../gateway/ports.ts";
+import type { EpochControl, World } from "../gateway/ports.ts";
 import { writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
@@ -236,18 +236,7 @@ function furnish(furnishing: Furnishing) {
       claimed: (payee) => business.payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
     },
     ...business.gateway,
-    epochs: {
-      close: async () => {
-        const closed = await settlement.close();
-        return closed.ok ? ok({ epoch: closed.value.record.epoch, journalSize: closed.value.journalSize }) : closed;
-      },
-      ...(settlement instanceof CreditSettlement
-        ? {
-            fund: (epoch, reference) => settlement.fund(epoch, reference),
-            settle: (epoch, reference) => settlement.settle(epoch, reference),
-          }
-        : {}),
-    },
+    epochs: epochControl(settlement),
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets };
       made.factory = new FactoryPart({ ...shared, data, nowMs: now, operator, cost: embeddedCost });
@@ -262,9 +251,9 @@ function furnish(furnishing: Furnishing) {
         ...{
           folder: join(data, "models", "reported"),
           provenance,
-          models: self.catalog.reported,
           operator,
           nowMs: now,
+          models: self.catalog.reported,
         },
         ...{ find: findVersionIn(stores.datanets, provenance), hasOwners: part.rpcUrl === undefined },
       });
@@ -278,9 +267,8 @@ function furnish(furnishing: Furnishing) {
           gateway: self,
           nowMs: now,
           randomBytes: random,
-          say,
-          trust,
         },
+        ...{ say, trust },
         noticeMs: part.actor === undefined ? NOTICE_MS : 2_000,
       });
       Object.assign(made, { shelf, workshop, reported });
@@ -290,6 +278,21 @@ function furnish(furnishing: Furnishing) {
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
   const { shelf, workshop, factory, reported } = made;
   return { gateway, shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported!, business };
+}
+
+function epochControl(settlement: Settlement | CreditSettlement): EpochControl {
+  return {
+    close: async () => {
+      const closed = await settlement.close();
+      return closed.ok ? ok({ epoch: closed.value.record.epoch, journalSize: closed.value.journalSize }) : closed;
+    },
+    ...(settlement instanceof CreditSettlement
+      ? {
+          fund: (epoch, reference) => settlement.fund(epoch, reference),
+          settle: (epoch, reference) => settlement.settle(epoch, reference),
+        }
+      : {}),
+  };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

@@ -13,7 +13,7 @@ import {
   reliabilityCeiling,
   type SubsetRun,
 } from "./support/ldsScore.ts";
-import { type AdapterView, fineTune, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
+import { type AdapterView, fineTune, lossesAfter, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
 import { type LdsWorld, makeWorld } from "./support/ldsWorld.ts";
 
 const SEEDS = 2;
@@ -101,7 +101,7 @@ async function lossesWithout(
   const queries = world.queries.map(({ example }) => example);
   const losses: (readonly number[])[] = [];
   for (let seed = firstSeed; seed < firstSeed + SEEDS; seed++)
-    losses.push(await measureLosses(world, await fineTune(world, examples, seed), queries));
+    losses.push(await lossesAfter(world, examples, seed, queries));
   return losses;
 }
 

@@ -8,8 +8,9 @@ import { initialLora } from "../../src/models/training/initial.ts";
 import { lossesOf } from "../../src/models/training/losses.ts";
 import { Computation } from "../../src/models/training/neuralModel.ts";
 import type { TrainingOptions } from "../../src/models/training/task.ts";
-import { runTraining } from "../../src/models/training/trainingRun.ts";
-import { type LdsWorld, TOKENS_MAX, worldLora } from "./ldsWorld.ts";
+import { hashTensors, runTraining } from "../../src/models/training/trainingRun.ts";
+import { numbersFile } from "./ldsMemory.ts";
+import { type LdsWorld, silentPorts, TOKENS_MAX, tensorsFile, tokensOf, worldLora } from "./ldsWorld.ts";
 
 export const fineTuning: Omit<TrainingOptions, "seed"> = {
   ...{ adapter: worldLora, epochs: 5, batchSize: 16, sequenceTokens: TOKENS_MAX, learningRate: 3e-3, warmUp: 0.05 },
@@ -17,23 +18,51 @@ export const fineTuning: Omit<TrainingOptions, "seed"> = {
 };
 
 /** An adapter of the world's base, trained on these examples alone. */
-export async function fineTune(
+export function fineTune(
   world: LdsWorld,
   examples: readonly EncodedExample[],
   seed: number,
   changes: Partial<TrainingOptions> = {},
 ): Promise<Tensors> {
-  const { machine, shape, base } = world;
-  const tensors = initialLora(shape, worldLora, seed);
-  const model = { shape, weights: base, adapter: { lora: worldLora, tensors } };
-  const ports = {
-    nowMs: () => performance.now(),
-    onEvent: () => {},
-    save: async () => ({ ok: true as const, value: undefined }),
-    isCancelled: () => false,
-  };
+  const { memory } = world;
+  return memory.recall(trainingNamed(world, examples, seed, changes), tensorsFile, () =>
+    train(world, examples, seed, changes),
+  );
+}
+
+/** The summed loss of each query under such an adapter, which is not kept. */
+export function lossesAfter(
+  world: LdsWorld,
+  examples: readonly EncodedExample[],
+  seed: number,
+  queries: readonly EncodedExample[],
+): Promise<readonly number[]> {
+  const from = [...trainingNamed(world, examples, seed, {}), "losses", tokensOf(queries)];
+  return world.memory.recall(from, numbersFile, async () =>
+    measureLosses(world, await train(world, examples, seed, {}), queries),
+  );
+}
+
+/** All that a training follows from. */
+function trainingNamed(
+  { base, shape, machine }: LdsWorld,
+  examples: readonly EncodedExample[],
+  seed: number,
+  changes: Partial<TrainingOptions>,
+): string[] {
   const options = { ...fineTuning, ...changes, seed };
-  return unwrap(await runTraining(machine, { model, examples, heldOut: [], options }, ports)).values;
+  return [JSON.stringify([shape, options, hashTensors(base), machine.runtime.version]), tokensOf(examples)];
+}
+
+async function train(
+  { machine, shape, base }: LdsWorld,
+  examples: readonly EncodedExample[],
+  seed: number,
+  changes: Partial<TrainingOptions>,
+): Promise<Tensors> {
+  const model = { shape, weights: base, adapter: { lora: worldLora, tensors: initialLora(shape, worldLora, seed) } };
+  const options = { ...fineTuning, ...changes, seed };
+  return unwrap(await runTraining(machine, { model, examples, heldOut: [], options }, silentPorts)).values;
 }
 
 /** The summed loss of each example under the base, with an adapter or without. */

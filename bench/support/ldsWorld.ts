@@ -1,11 +1,9 @@
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { unwrap } from "../../src/core/result.ts";
+import { ok, unwrap } from "../../src/core/result.ts";
 import { makeTokenizer, type Tokenizer } from "../../src/models/bpe.ts";
-import { llamaTensorShapes } from "../../src/models/formats/huggingFace.ts";
 import { packSafetensors, parseSafetensors } from "../../src/models/formats/safetensors.ts";
 import { houseTokenizer } from "../../src/models/houseTokenizerFile.ts";
 import type { LlamaShape } from "../../src/models/llama.ts";
@@ -15,7 +13,8 @@ import { type EncodedExample, encodeExample } from "../../src/models/training/ch
 import { initialLlama } from "../../src/models/training/initial.ts";
 import type { Machine } from "../../src/models/training/neuralModel.ts";
 import { randomOf, shuffled } from "../../src/models/training/random.ts";
-import { runTraining } from "../../src/models/training/trainingRun.ts";
+import { runTraining, type TrainingPorts } from "../../src/models/training/trainingRun.ts";
+import { type FileForm, LdsMemory } from "./ldsMemory.ts";
 
 /** A record of somebody's, as text and as tokens. */
 export interface LdsRecord {
@@ -33,8 +32,8 @@ export interface LdsWorld {
   readonly base: Tensors;
   readonly records: readonly LdsRecord[];
   readonly queries: readonly LdsRecord[];
-  /** Tokens a record is cut to. */
-  readonly tokensMax: number;
+  /** What was trained in this world before. */
+  readonly memory: LdsMemory;
 }
 
 export const VOCABULARY = 2_048;
@@ -73,8 +72,9 @@ export async function makeWorld(machine: Machine): Promise<LdsWorld | undefined>
     queries.push(...mixed.slice(RECORDS_EACH, RECORDS_EACH + QUERIES_EACH));
   }
   const others = all.filter(({ contributor }) => !chosen.has(contributor));
-  const base = await pretrained(machine, others);
-  return { machine, tokenizer, shape: worldShape, base, records, queries, tokensMax: TOKENS_MAX };
+  const memory = new LdsMemory(join(tmpdir(), "openledger-attribution-bench"));
+  const base = await pretrained(machine, memory, others);
+  return { machine, memory, tokenizer, shape: worldShape, base, records, queries };
 }
 
 /** The first tokens of the house's: its merges are in the order in which they were learnt, so the beginning is a tokenizer of its own. */
@@ -133,27 +133,32 @@ const pretraining = {
 };
 const PRETRAINING_RECORDS = 5_000;
 
-async function pretrained(machine: Machine, others: readonly LdsRecord[]): Promise<Tensors> {
-  const some = others.slice(-PRETRAINING_RECORDS).map(({ example }) => example);
-  const key = createHash("sha256")
-    .update(JSON.stringify([worldShape, pretraining, machine.runtime.version]))
-    .update(some.map(({ tokens }) => tokens.join()).join("\n"))
-    .digest("hex");
-  const folder = join(tmpdir(), "openledger-attribution-bench");
-  const path = join(folder, `${key.slice(0, 16)}.safetensors`);
-  if (existsSync(path)) {
-    const { tensors } = unwrap(parseSafetensors(readFileSync(path)));
-    if ([...llamaTensorShapes(worldShape).keys()].every((name) => tensors.has(name))) return tensors;
-  }
-  const input = { model: { shape: worldShape, weights: initialLlama(worldShape, 1) }, examples: some, heldOut: [] };
-  const ports = {
-    nowMs: () => performance.now(),
-    onEvent: () => {},
-    save: async () => ({ ok: true as const, value: undefined }),
-    isCancelled: () => false,
-  };
-  const { values } = unwrap(await runTraining(machine, { ...input, options: pretraining }, ports));
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path, packSafetensors(values));
-  return values;
+function pretrained(machine: Machine, memory: LdsMemory, others: readonly LdsRecord[]): Promise<Tensors> {
+  const examples = others.slice(-PRETRAINING_RECORDS).map(({ example }) => example);
+  const from = [JSON.stringify([worldShape, pretraining, machine.runtime.version]), tokensOf(examples)];
+  return memory.recall(from, tensorsFile, async () => {
+    const input = { model: { shape: worldShape, weights: initialLlama(worldShape, 1) }, examples, heldOut: [] };
+    return unwrap(await runTraining(machine, { ...input, options: pretraining }, silentPorts)).values;
+  });
 }
+
+/** Names examples by all that training reads of them. */
+export function tokensOf(examples: readonly EncodedExample[]): string {
+  return examples.map(({ tokens, isTarget }) => `${tokens.join()} ${isTarget.join("")}`).join("\n");
+}
+
+export const tensorsFile: FileForm<Tensors> = {
+  extension: "safetensors",
+  read(bytes) {
+    const parsed = parseSafetensors(bytes);
+    return parsed.ok ? parsed.value.tensors : undefined;
+  },
+  write: (tensors) => packSafetensors(tensors),
+};
+
+export const silentPorts: TrainingPorts = {
+  nowMs: () => performance.now(),
+  onEvent: () => {},
+  save: async () => ok(undefined),
+  isCancelled: () => false,
+};

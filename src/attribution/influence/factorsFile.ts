@@ -6,7 +6,7 @@ import { type Factors, type ModuleFactors, rowWidth } from "./kronecker.ts";
 
 /**
  * Fitted factors as bytes, to lie beside the adapter that they belong to: 8 bytes `OLFACTOR`, u32 version, u32 length of a JSON header, the header
- * padded with spaces to a multiple of 8, then little-endian binary32: for each module `inputBasis`, `outputBasis`, `queryScales`, and
+ * padded with spaces to a multiple of 8, then little-endian binary32: for each module `inputBasis`, `outputBasis`, `rowScales`, `queryScales`, and
  * after the last the rows' `steps`; then the rows, one signed byte an element. The same factors make the same bytes.
  */
 export interface FactorsFile {
@@ -34,7 +34,12 @@ export function packFactors({ adapter, factors }: FactorsFile): Uint8Array {
   const view = new DataView(prefix.buffer);
   view.setUint32(8, FILE_VERSION, true);
   view.setUint32(12, header.length, true);
-  const floats = modules.flatMap((module) => [module.inputBasis, module.outputBasis, module.queryScales]);
+  const floats = modules.flatMap((module) => [
+    module.inputBasis,
+    module.outputBasis,
+    module.rowScales,
+    module.queryScales,
+  ]);
   const parts = [...floats, steps].map((data) => writeFloats(data, "F32"));
   return concat(prefix, header, ...parts, new Uint8Array(rows.buffer, rows.byteOffset, rows.length));
 }
@@ -51,7 +56,7 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   if (header === undefined) return damaged("its header does not describe factors");
   const { adapter, method, methodVersion, sizes, records } = header;
   const width = rowWidth(sizes);
-  const floats = sizes.reduce((sum, { rank, out }) => sum + rank * rank + out * out + out * rank, 0);
+  const floats = sizes.reduce((sum, { rank, out }) => sum + rank * rank + out * out + 2 * out * rank, 0);
   const expected = PREFIX_BYTES + headerBytes + 4 * (floats + records.length * sizes.length) + records.length * width;
   if (bytes.length !== expected) return damaged(`it has ${bytes.length} bytes and its header speaks of ${expected}`);
   let at = PREFIX_BYTES + headerBytes;
@@ -62,10 +67,14 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   };
   const modules: ModuleFactors[] = sizes.map(({ name, rank, out }) => ({
     ...{ name, rank, out },
-    ...{ inputBasis: take(rank * rank), outputBasis: take(out * out), queryScales: take(out * rank) },
+    ...{ inputBasis: take(rank * rank), outputBasis: take(out * out) },
+    ...{ rowScales: take(out * rank), queryScales: take(out * rank) },
   }));
   const steps = take(records.length * sizes.length);
-  const all = [steps, ...modules.flatMap((module) => [module.inputBasis, module.outputBasis, module.queryScales])];
+  const all = [
+    steps,
+    ...modules.flatMap((module) => [module.inputBasis, module.outputBasis, module.rowScales, module.queryScales]),
+  ];
   if (!all.every((data) => data.every(Number.isFinite))) return damaged("a number in it is not finite");
   const rows = Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + at, records.length * width));
   return ok({ adapter, factors: { method, version: methodVersion, modules, records, rows, steps } });

@@ -36,6 +36,8 @@ export interface ModuleFactors {
   readonly inputBasis: Float32Array;
   /** Rows are eigenvectors of E[g gᵀ]. Shape [out, out]. */
   readonly outputBasis: Float32Array;
+  /** (λ_A λ_G + λ)^−½ [out, rank], with which rows are multiplied: makes all directions about equally large, so that rounding hurts all alike. */
+  readonly rowScales: Float32Array;
   /** What a query's gradient is multiplied with in that basis, before it meets a row. Shape [out, rank]. */
   readonly queryScales: Float32Array;
 }
@@ -75,6 +77,25 @@ export function influenceOf(factors: Factors): Influence {
       return scores;
     },
   };
+}
+
+/**
+ * How large each example is in the curvature's own measure: the root of its score for itself. A score divided by its example's size says how alike the two are,
+ * however large the example's gradient. Shape [examples].
+ */
+export function exampleSizes({ modules, records, rows, steps }: Factors): Float64Array {
+  const width = rowWidth(modules);
+  const scales = modules.map(({ queryScales, rowScales }) => queryScales.map((one, i) => one / rowScales[i]!));
+  return Float64Array.from(records, (_record, n) => {
+    let [square, at] = [0, n * width];
+    for (const [m, own] of scales.entries()) {
+      let sum = 0;
+      for (let i = 0; i < own.length; i++) sum += rows[at + i]! ** 2 * own[i]!;
+      square += sum * steps[n * scales.length + m]! ** 2;
+      at += own.length;
+    }
+    return Math.sqrt(square);
+  });
 }
 
 export function rowWidth(modules: readonly { readonly out: number; readonly rank: number }[]): number {
@@ -134,7 +155,7 @@ export class KroneckerFit implements InfluenceFit {
       steps.set(some, n * this.#modules.length);
     });
     const modules = this.#modules.map(({ name, rank, out, inputBasis, outputBasis, rowScales, moments }) => ({
-      ...{ name, rank, out, inputBasis, outputBasis },
+      ...{ name, rank, out, inputBasis, outputBasis, rowScales },
       queryScales: this.#isCorrected ? correctedScales(moments, count, rowScales, this.#damping) : rowScales,
     }));
     const [method, version] = [this.#isCorrected ? "ekfac" : "kfac", 1];
@@ -147,8 +168,6 @@ export class KroneckerFit implements InfluenceFit {
 }
 
 interface FittedModule extends Omit<ModuleFactors, "queryScales"> {
-  /** (λ_A λ_G + λ)^−½ [out, rank]: makes all directions of a row about equally large, so that rounding hurts all alike. */
-  readonly rowScales: Float32Array;
   /** Σ over examples of the squared gradient in the eigenbasis [out, rank]. */
   readonly moments: Float64Array;
 }
@@ -199,7 +218,7 @@ function prepare(module: ModuleFactors, gradient: Float32Array): Float32Array {
 
 /** Q_G · gradient · Q_Aᵀ: a gradient [out, rank] in the eigenbasis. */
 function rotate(
-  { rank, out, inputBasis, outputBasis }: Omit<ModuleFactors, "queryScales">,
+  { rank, out, inputBasis, outputBasis }: Pick<ModuleFactors, "rank" | "out" | "inputBasis" | "outputBasis">,
   gradient: Float32Array,
 ): Float32Array {
   const turned = multiplyTransposed(outputBasis, transpose(gradient, out, rank), out, rank);

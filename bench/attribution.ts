@@ -3,27 +3,32 @@ import { unwrap } from "../src/core/result.ts";
 import { readFloats, writeFloats } from "../src/models/formats/floats.ts";
 import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import type { Tensors } from "../src/models/tensor.ts";
-import { randomOf, shuffled } from "../src/models/training/random.ts";
+import { randomOf } from "../src/models/training/random.ts";
+import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
-import { type Contender, contenders, type Scores, scoresBy } from "./support/ldsMethods.ts";
+import { type Contender, contenders, paidBy, type Scored, type Scores, scoresBy } from "./support/ldsMethods.ts";
+import { removeTop, retrain, type Unit, units } from "./support/ldsRetraining.ts";
 import {
   bootstrapInterval,
   linearDatamodelingScores,
   mean,
+  ratioInterval,
   reliabilityCeiling,
+  round,
   type SubsetRun,
+  sharedPart,
 } from "./support/ldsScore.ts";
-import { type AdapterView, fineTune, lossesAfter, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
+import { type AdapterView, fineTune, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
 import { type LdsWorld, makeWorld } from "./support/ldsWorld.ts";
 
-const SEEDS = 2;
 const MEMBERS = 5;
-const units = ["record", "contributor"] as const;
-type Unit = (typeof units)[number];
+const ENSEMBLE = `EK-FAC × ${MEMBERS}`;
+type Truth = ReadonlyMap<Unit, readonly SubsetRun[]>;
 
 /**
  * Does influence foretell what training without some records would have done? Linear datamodeling scores by record and by contributor, removal of the
- * most influential, planted facts and an adapter that was imported, on an adapter of a small Llama; `--quick` for fewer retrainings.
+ * most influential, planted facts, an adapter that was imported, and attacks on what it pays, on an adapter of a small Llama; `--quick` for fewer retrainings. What was
+ * trained is kept in a folder for temporary files: a run that is stopped goes on where it was.
  */
 export async function run(): Promise<void> {
   const isQuick = process.argv.includes("--quick");
@@ -45,23 +50,38 @@ export async function run(): Promise<void> {
     truth.set(unit, await retrain(world, unit, isQuick ? 12 : 60));
     lap(`retrained without half of the ${unit}s`);
   }
-  const all = contenders(world, views, records, queries);
-  const { rows, bySetting } = scoreAll(all, truth);
+  const { rows, bySetting } = scoreAll(contenders(world, views, records, queries), truth);
   const ceilings = Object.fromEntries(units.map((unit) => [unit, reliabilityCeiling(truth.get(unit)!)]));
-  const imported = importedShare(scoresBy(ekfac(), [await view(world, asImported(adapters[0]!))]), bySetting, truth);
+  const imported = importedShare(
+    scoresBy(ekfac(), [await view(world, asImported(adapters[0]!))]).scores,
+    bySetting,
+    truth,
+  );
+  const paid = views.map((one) => paidBy(one).scores);
+  const agreement = seedAgreement(world, paid);
   lap("scored");
-  const named = (name: string): Scores => bySetting.get(name)!;
-  const removal = await removeTop(world, named(`EK-FAC × ${MEMBERS}`), named("BM25"), isQuick ? 3 : 16);
+  const named = (name: string): Scores => bySetting.get(name)!.scores;
+  const removal = await removeTop(world, named(ENSEMBLE), named("BM25"), isQuick ? 3 : 16);
   lap("retrained without the most influential");
   const facts = await factsTable(world);
   lap("planted facts");
+  const attacks = await attackAll(world, paid[0]!);
+  const collapsed = wronglyCollapsed(world);
+  lap("attacks");
   const cpu = process.cpuUsage(startedCpu);
   const cpuSeconds = Math.round((cpu.user + cpu.system) / 1e6);
-  console.table(Object.fromEntries(rows.map(({ name, ...row }) => [name, row])));
+  console.table(Object.fromEntries(rows.map(({ name, perQuery: _perQuery, ...row }) => [name, row])));
   console.log("Facts planted in one record each, twelve decoys of the same words:");
   console.table(facts);
+  console.log("Attacks on what influence pays, in per cent:");
+  console.table(Object.fromEntries(attacks.map(({ attack, ...row }) => [attack, row])));
+  const methods = rows.map(({ perQuery: _perQuery, ...row }) => row);
+  const ratios = ratiosOf(rows, ceilings);
+  const viewMs = views[0]!.costs;
   console.log(
-    JSON.stringify({ cpuSeconds, ceilings, methods: rows, ratios: ratiosOf(rows, ceilings), imported, removal, facts }),
+    JSON.stringify({
+      ...{ cpuSeconds, ceilings, methods, ratios, imported, agreement, viewMs, removal, facts, attacks, collapsed },
+    }),
   );
 }
 
@@ -74,88 +94,71 @@ function view(world: LdsWorld, adapter: Tensors): Promise<AdapterView> {
   return viewAdapter(world, adapter, examplesOf(world), queries);
 }
 
-/** Trains on halves of the records, drawn record by record or contributor by contributor. */
-async function retrain(world: LdsWorld, unit: Unit, subsets: number): Promise<SubsetRun[]> {
-  const keyOf = (record: number): string => {
-    const { contributor, example } = world.records[record]!;
-    return unit === "record" ? example.record : contributor;
-  };
-  const numbers = world.records.map((_record, i) => i);
-  const keys = [...new Set(numbers.map(keyOf))];
-  const runs: SubsetRun[] = [];
-  for (let subset = 0; subset < subsets; subset++) {
-    const drawn = shuffled(keys.length, randomOf(7, subset, keys.length)).subarray(0, keys.length / 2);
-    const kept = new Set(Array.from(drawn, (i) => keys[i]!));
-    const members = numbers.filter((record) => kept.has(keyOf(record)));
-    runs.push({ members, losses: await lossesWithout(world, members, 1_000 + SEEDS * subset) });
-  }
-  return runs;
-}
-
-async function lossesWithout(
-  world: LdsWorld,
-  members: readonly number[],
-  firstSeed: number,
-): Promise<(readonly number[])[]> {
-  const examples = members.map((record) => world.records[record]!.example);
-  const queries = world.queries.map(({ example }) => example);
-  const losses: (readonly number[])[] = [];
-  for (let seed = firstSeed; seed < firstSeed + SEEDS; seed++)
-    losses.push(await lossesAfter(world, examples, seed, queries));
-  return losses;
-}
-
 interface MethodRow {
   readonly name: string;
-  readonly damping?: number;
   readonly record: number;
   readonly recordInterval: string;
   readonly contributor: number;
   readonly contributorInterval: string;
+  readonly fitMs: number;
+  readonly queryMs: number;
+  readonly damping?: number;
+  /** The scores of the queries that are told of. */
+  readonly perQuery: Readonly<Record<Unit, readonly number[]>>;
 }
 
 /** Dampings are chosen on the even queries, by contributor; what is told is of the odd ones. */
-function scoreAll(all: readonly Contender[], truth: ReadonlyMap<Unit, readonly SubsetRun[]>) {
+function scoreAll(all: readonly Contender[], truth: Truth) {
   const rows: MethodRow[] = [];
-  const bySetting = new Map<string, Scores>();
+  const bySetting = new Map<string, Scored>();
   for (const { name, settings } of all) {
-    const tried = settings.map(({ damping, scores }) => {
-      const found = scores();
+    const tried = settings.map(({ damping, score }) => {
+      const found = score();
       const of = (unit: Unit, half: 0 | 1): number[] =>
-        linearDatamodelingScores(found, truth.get(unit)!).filter((_score, query) => query % 2 === half);
+        linearDatamodelingScores(found.scores, truth.get(unit)!).filter((_score, query) => query % 2 === half);
       return { damping, found, of, fitness: mean(of("contributor", 0)) };
     });
-    const best = tried.reduce((a, b) => (b.fitness > a.fitness ? b : a));
-    bySetting.set(name, best.found);
-    const figures = (unit: Unit): readonly [mean: number, interval: string] => {
-      const scores = best.of(unit, 1);
-      return [
-        round(mean(scores)),
-        bootstrapInterval(scores, randomOf(3))
-          .map((bound) => bound.toFixed(2))
-          .join("–"),
-      ];
-    };
-    const [record, recordInterval] = figures("record");
-    const [contributor, contributorInterval] = figures("contributor");
+    const { damping, found, of } = tried.reduce((a, b) => (b.fitness > a.fitness ? b : a));
+    bySetting.set(name, found);
+    const perQuery = { record: of("record", 1), contributor: of("contributor", 1) };
     rows.push({
-      ...{ name, record, recordInterval, contributor, contributorInterval },
-      ...(best.damping === undefined ? {} : { damping: best.damping }),
+      ...{ name, record: round(mean(perQuery.record)), recordInterval: intervalOf(perQuery.record) },
+      ...{ contributor: round(mean(perQuery.contributor)), contributorInterval: intervalOf(perQuery.contributor) },
+      ...{ fitMs: Math.round(found.fitMs), queryMs: round(found.queryMs), perQuery },
+      ...(damping === undefined ? {} : { damping }),
     });
   }
   return { rows, bySetting };
 }
 
+function intervalOf(scores: readonly number[]): string {
+  return bootstrapInterval(scores, randomOf(3))
+    .map((bound) => bound.toFixed(2))
+    .join("–");
+}
+
 function ratiosOf(rows: readonly MethodRow[], ceilings: Readonly<Record<string, { readonly ceiling: number }>>) {
-  const of = (name: string, unit: Unit): number => rows.find((row) => row.name === name)![unit];
-  const ensemble = `EK-FAC × ${MEMBERS}`;
-  return {
-    singleToBm25: round(of("EK-FAC", "contributor") / of("BM25", "contributor")),
-    singleToDataInf: round(of("EK-FAC", "contributor") / of("DataInf", "contributor")),
-    ensembleToDataInf: round(of(ensemble, "contributor") / of("DataInf", "contributor")),
-    ensembleToCeilingByContributor: round(of(ensemble, "contributor") / ceilings["contributor"]!.ceiling),
-    ensembleToCeilingByRecord: round(of(ensemble, "record") / ceilings["record"]!.ceiling),
+  const of = (name: string): MethodRow => rows.find((row) => row.name === name)!;
+  const ratio = (name: string, other: string) => {
+    const [a, b] = [of(name).perQuery.contributor, of(other).perQuery.contributor];
+    return { ratio: round(mean(a) / mean(b)), interval: ratioInterval(a, b, randomOf(5)).map(round) };
   };
+  const toCeiling = (name: string, unit: Unit): number => round(of(name)[unit] / ceilings[unit]!.ceiling);
+  return {
+    ...{ singleToBm25: ratio("EK-FAC", "BM25"), ensembleToBm25: ratio(ENSEMBLE, "BM25") },
+    ...{ singleToDataInf: ratio("EK-FAC", "DataInf"), ensembleToDataInf: ratio(ENSEMBLE, "DataInf") },
+    ensembleToCeilingByContributor: toCeiling(ENSEMBLE, "contributor"),
+    ensembleToCeilingByRecord: toCeiling(ENSEMBLE, "record"),
+    singleToCeilingByContributor: toCeiling("EK-FAC", "contributor"),
+  };
+}
+
+/** The part of what is paid that an adapter with another seed would have paid to the same records, or to the same contributors. */
+function seedAgreement({ records }: LdsWorld, paid: readonly Scores[]): Readonly<Record<Unit, number>> {
+  const [first, ...others] = paid;
+  const both = (keyOf: (record: number) => string): number =>
+    round(mean(others.flatMap((other) => other.map((weights, q) => sharedPart(first![q]!, weights, keyOf)))));
+  return { record: both(String), contributor: both((record) => records[record]!.contributor) };
 }
 
 /** The adapter as somebody else's tool may have stored it: in bfloat16. */
@@ -171,44 +174,13 @@ function asImported(adapter: Tensors): Tensors {
 /** The score of influence that was fitted after an import, as a share of the score of the one fitted where it was trained. */
 function importedShare(
   imported: Scores,
-  bySetting: ReadonlyMap<string, Scores>,
-  truth: ReadonlyMap<Unit, readonly SubsetRun[]>,
+  bySetting: ReadonlyMap<string, Scored>,
+  truth: Truth,
 ): Readonly<Record<string, number>> {
   const score = (scores: Scores, unit: Unit): number => mean(linearDatamodelingScores(scores, truth.get(unit)!));
   return Object.fromEntries(
-    units.map((unit) => [unit, round(score(imported, unit) / score(bySetting.get("EK-FAC")!, unit))]),
+    units.map((unit) => [unit, round(score(imported, unit) / score(bySetting.get("EK-FAC")!.scores, unit))]),
   );
-}
-
-/** By how many nats a query's loss rises when its top 1 % of the records are left out, seeds being the same. */
-async function removeTop(world: LdsWorld, influence: Scores, lexical: Scores, queryCount: number) {
-  const numbers = world.records.map((_record, i) => i);
-  const whole = await lossesWithout(world, numbers, 5_000);
-  const rises: Record<"influence" | "bm25", number[]> = { influence: [], bm25: [] };
-  const step = Math.floor(world.queries.length / queryCount);
-  for (let i = 0; i < queryCount; i++) {
-    const query = i * step + 1;
-    for (const [name, scores] of [
-      ["influence", influence],
-      ["bm25", lexical],
-    ] as const) {
-      const own = scores[query]!;
-      const top = new Set(numbers.toSorted((a, b) => own[b]! - own[a]!).slice(0, Math.ceil(numbers.length / 100)));
-      const losses = await lossesWithout(
-        world,
-        numbers.filter((record) => !top.has(record)),
-        5_000,
-      );
-      rises[name].push(mean(losses.map((some, seed) => some[query]! - whole[seed]![query]!)));
-    }
-  }
-  const differences = rises.influence.map((rise, i) => rise - rises.bm25[i]!);
-  return {
-    queries: queryCount,
-    influenceNats: round(mean(rises.influence)),
-    bm25Nats: round(mean(rises.bm25)),
-    differenceInterval: bootstrapInterval(differences, randomOf(4)).map(round),
-  };
 }
 
 async function factsTable(world: LdsWorld) {
@@ -228,12 +200,8 @@ async function factsTable(world: LdsWorld) {
   return Object.fromEntries(
     contenders(world, views, records, queries).map(({ name, settings }) => {
       const setting = settings.find(({ damping }) => damping === 0.1) ?? settings[0]!;
-      const { recallAt10, reciprocalRank } = findFacts(setting.scores(), answers);
+      const { recallAt10, reciprocalRank } = findFacts(setting.score().scores, answers);
       return [name, { recallAt10: round(recallAt10), reciprocalRank: round(reciprocalRank) }];
     }),
   );
-}
-
-function round(value: number): number {
-  return Math.round(value * 1_000) / 1_000;
 }

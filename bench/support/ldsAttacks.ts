@@ -1,44 +1,116 @@
 import { duplicateClusters } from "../../src/datanets/duplicates.ts";
 import { type Random, randomOf } from "../../src/models/training/random.ts";
+import { paidBy, type Scores } from "./ldsMethods.ts";
+import { round } from "./ldsScore.ts";
+import { fineTune, viewAdapter } from "./ldsTraining.ts";
 import { type LdsRecord, type LdsWorld, recordOf } from "./ldsWorld.ts";
 
-/** Records that somebody puts in for what they earn, behind the honest ones. */
-export interface Attack {
-  readonly name: string;
-  readonly records: readonly LdsRecord[];
-  /** Who gains by it. */
-  readonly attackers: ReadonlySet<string>;
+export interface Outcome {
+  readonly attack: string;
+  /** Of all contributors' income from influence, in per cent, over all queries: what the attackers have with the attack beyond what they had. */
+  readonly attackersGainPercent: number;
+  /** Of the records that were put in, those that near-duplicate detection knows. */
+  readonly recognised: number;
+  /** By how many per cent of their own income those whom it is taken from lose: the copied contributor, or all the honest together. */
+  readonly victimsLossPercent: number;
 }
 
-export const ATTACKER = "attacker";
+/** Trains with what each attacker puts in, and pays. Near-duplicates stand behind the first registered and are not trained on, as in a datanet's version; `isTrained` trains on them all the same. */
+export async function attackAll(world: LdsWorld, paid: Scores): Promise<readonly Outcome[]> {
+  const before = incomes(world.records, paid);
+  const victim = [...before].reduce((most, one) => (one[1] > most[1] ? one : most))[0];
+  const outcomes: Outcome[] = [];
+  for (const { name, records, attackers, were, victims, isTrained } of attacks(world, victim)) {
+    const clusters = duplicateClusters(records.map(({ text }) => text));
+    const trained = records.flatMap((_record, i) => (isTrained || clusters[i] === i ? [i] : []));
+    const places = new Map(trained.map((record, place) => [record, place]));
+    const examples = trained.map((record) => records[record]!.example);
+    const queries = world.queries.map(({ example }) => example);
+    const view = await viewAdapter(world, await fineTune(world, examples, 1), examples, queries);
+    const { scores } = paidBy(view, (place) => places.get(clusters[trained[place]!]!)!);
+    const after = incomes(
+      trained.map((record) => records[record]!),
+      scores,
+    );
+    outcomes.push({
+      attack: name,
+      attackersGainPercent: round(100 * (sumOf(after, attackers) - sumOf(before, were))),
+      victimsLossPercent: round(100 * (1 - sumOf(after, victims) / sumOf(before, victims))),
+      recognised:
+        records.length -
+        world.records.length -
+        clusters.filter((first, i) => first === i && i >= world.records.length).length,
+    });
+  }
+  return outcomes;
+}
+
+/** Real records that near-duplicate detection takes for somebody else's, though both are honest. */
+export function wronglyCollapsed({ all }: LdsWorld): { readonly records: number; readonly collapsed: number } {
+  const clusters = duplicateClusters(all.map(({ text }) => text));
+  const collapsed = clusters.filter((first, i) => all[first]!.contributor !== all[i]!.contributor).length;
+  return { records: all.length, collapsed };
+}
+
+function sumOf(income: ReadonlyMap<string, number>, names: ReadonlySet<string>): number {
+  return [...names].reduce((sum, one) => sum + (income.get(one) ?? 0), 0);
+}
+
+/** What each contributor has of all that is paid. */
+function incomes(records: readonly LdsRecord[], paid: Scores): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  let total = 0;
+  for (const weights of paid)
+    weights.forEach((weight, record) => {
+      const { contributor } = records[record]!;
+      sums.set(contributor, (sums.get(contributor) ?? 0) + weight);
+      total += weight;
+    });
+  return new Map([...sums].map(([contributor, sum]) => [contributor, sum / total]));
+}
+
+/** Records that somebody puts in for what they earn, behind the honest ones. */
+interface Attack {
+  readonly name: string;
+  readonly records: readonly LdsRecord[];
+  /** Who gains by it, and under which names they had an income before. */
+  readonly attackers: ReadonlySet<string>;
+  readonly were: ReadonlySet<string>;
+  /** Whom it takes from: whose records it repeats, or everybody else. */
+  readonly victims: ReadonlySet<string>;
+  readonly isTrained: boolean;
+}
+
+const ATTACKER = "attacker";
 
 /** What is tried against influence; `victim` is whoever earns most. Each attacker puts in as many records as an honest contributor has, or copies of them. */
-export function attacks(world: LdsWorld, victim: string): readonly Attack[] {
+function attacks(world: LdsWorld, victim: string): readonly Attack[] {
   const { records, tokenizer } = world;
   const own = records.filter(({ contributor }) => contributor === victim);
-  const random = randomOf(20_261_128);
-  const put = (name: string, texts: readonly string[], title = "attack"): Attack => ({
-    name,
+  const random = randomOf(20_261_129);
+  const everybody = new Set(records.map(({ contributor }) => contributor));
+  const put = (name: string, texts: readonly string[], how: Partial<Attack> = {}): Attack => ({
+    ...{ name, attackers: new Set([ATTACKER]), were: new Set(), victims: everybody, isTrained: false },
     records: [
       ...records,
-      ...texts.map((text, i) => recordOf(tokenizer, { id: `${name}-${i}`, contributor: ATTACKER, title, text })),
+      ...texts.map((text, i) =>
+        recordOf(tokenizer, { id: `${name}-${i}`, contributor: ATTACKER, title: "attack", text }),
+      ),
     ],
-    attackers: new Set([ATTACKER]),
+    ...how,
   });
   const copies = (count: number): string[] => own.flatMap(({ text }) => new Array<string>(count).fill(text));
   const words = wordsOf(records);
+  const senseless = (): string => Array.from({ length: 80 }, () => pick(LETTERS, random)).join("");
+  const spam = (): string => Array.from({ length: 60 }, () => pick(words, random)).join(" ");
+  const copying = { victims: new Set([victim]) };
   return [
-    put("one copy of the top contributor", copies(1)),
-    put("five copies of the top contributor", copies(5)),
-    splitIdentity(records, victim),
-    put(
-      "outlier spam",
-      own.map(() => Array.from({ length: 60 }, () => pick(words, random)).join(" ")),
-    ),
-    put(
-      "bytes without sense",
-      own.map(() => Array.from({ length: 80 }, () => pick(LETTERS, random)).join("")),
-    ),
+    put("one copy of the top contributor", copies(1), copying),
+    put("five copies of the top contributor", copies(5), copying),
+    put("five copies, trained on all the same", copies(5), { ...copying, isTrained: true }),
+    splitIdentity(records, victim, everybody),
+    put("outlier spam: words", own.map(spam)),
+    put("outlier spam: bytes", own.map(senseless)),
     put(
       "format mimicry",
       own.map((_one, i) => mimicry(records[(37 * i) % records.length]!.text, words, random)),
@@ -46,17 +118,13 @@ export function attacks(world: LdsWorld, victim: string): readonly Attack[] {
     put(
       "paraphrase",
       own.map(({ text }) => paraphrase(text)),
+      copying,
     ),
   ];
 }
 
-/** The number of the first registered of each record's near-duplicates. */
-export function clustersOf(records: readonly LdsRecord[]): readonly number[] {
-  return duplicateClusters(records.map(({ text }) => text));
-}
-
 /** The victim under ten names: nothing is put in. */
-function splitIdentity(records: readonly LdsRecord[], victim: string): Attack {
+function splitIdentity(records: readonly LdsRecord[], victim: string, everybody: ReadonlySet<string>): Attack {
   const attackers = new Set<string>();
   const split = records.map((record, i) => {
     if (record.contributor !== victim) return record;
@@ -64,7 +132,9 @@ function splitIdentity(records: readonly LdsRecord[], victim: string): Attack {
     attackers.add(contributor);
     return { ...record, contributor };
   });
-  return { name: "split into ten identities", records: split, attackers };
+  const victims = new Set([...everybody].filter((one) => one !== victim));
+  const name = "split into ten identities";
+  return { name, records: split, attackers, were: new Set([victim]), victims, isTrained: false };
 }
 
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz0123456789 /_-{}<>"];

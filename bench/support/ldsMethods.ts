@@ -1,17 +1,26 @@
 import { dataInf, gradientNorm, randomScores, tracIn, trak } from "../../src/attribution/influence/controls.ts";
-import { ekfac, kfac } from "../../src/attribution/influence/kronecker.ts";
+import { influenceEvidence } from "../../src/attribution/influence/influenceEvidence.ts";
+import { ekfac, exampleSizes, influenceOf, KroneckerFit, kfac } from "../../src/attribution/influence/kronecker.ts";
 import { ensembleScores, type InfluenceMethod } from "../../src/attribution/influence/method.ts";
 import { Bm25Index } from "../../src/datanets/bm25.ts";
+import { mean } from "./ldsScore.ts";
 import type { AdapterView } from "./ldsTraining.ts";
 import type { LdsRecord, LdsWorld } from "./ldsWorld.ts";
 
 /** Scores of all records for each query: [queries][records]. */
 export type Scores = readonly Float64Array[];
 
+/** What a method found and what it took, beside the gradients that it is given. */
+export interface Scored {
+  readonly scores: Scores;
+  readonly fitMs: number;
+  readonly queryMs: number;
+}
+
 /** A method with each setting that may be tuned; most have one. */
 export interface Contender {
   readonly name: string;
-  readonly settings: readonly { readonly damping?: number; readonly scores: () => Scores }[];
+  readonly settings: readonly { readonly damping?: number; readonly score: () => Scored }[];
 }
 
 const DAMPINGS = [0.01, 0.1, 1, 10];
@@ -24,51 +33,97 @@ export function contenders(
   records: readonly LdsRecord[],
   queries: readonly LdsRecord[],
 ): readonly Contender[] {
-  const [first] = views;
-  const tuned = (name: string, make: (damping: number) => InfluenceMethod, members = [first!]): Contender => ({
+  const first = views.slice(0, 1);
+  const tuned = (
+    name: string,
+    make: (damping: number) => InfluenceMethod,
+    members: readonly AdapterView[] = first,
+  ): Contender => ({
     name,
-    settings: DAMPINGS.map((damping) => ({ damping, scores: () => scoresBy(make(damping), members) })),
+    settings: DAMPINGS.map((damping) => ({ damping, score: () => scoresBy(make(damping), members) })),
   });
-  const plain = (name: string, scores: () => Scores): Contender => ({ name, settings: [{ scores }] });
+  const plain = (name: string, score: () => Scored): Contender => ({ name, settings: [{ score }] });
   return [
     tuned("K-FAC", (damping) => kfac({ damping })),
     tuned("EK-FAC", (damping) => ekfac({ damping })),
-    plain(`K-FAC × ${views.length}`, () => scoresBy(kfac(), views)),
-    plain(`EK-FAC × ${views.length}`, () => scoresBy(ekfac(), views)),
-    plain("TracIn", () => scoresBy(tracIn, [first!])),
+    tuned(`K-FAC × ${views.length}`, (damping) => kfac({ damping }), views),
+    tuned(`EK-FAC × ${views.length}`, (damping) => ekfac({ damping }), views),
+    plain("EK-FAC, as paid", () => paidBy(first[0]!)),
+    plain("TracIn", () => scoresBy(tracIn, first)),
     tuned("DataInf", dataInf),
     tuned("TRAK", (damping) => trak(TRAK_DIMENSIONS, 1, damping)),
     plain("BM25", () => lexicalScores(records, queries)),
     plain("mean embedding", () => embeddingScores(world, records, queries)),
-    plain("gradient norm", () => scoresBy(gradientNorm, [first!])),
-    plain("random", () => scoresBy(randomScores(1), [first!])),
+    plain("gradient norm", () => scoresBy(gradientNorm, first)),
+    plain("random", () => scoresBy(randomScores(1), first)),
   ];
 }
 
-export function scoresBy(method: InfluenceMethod, views: readonly AdapterView[]): Scores {
-  const members = views.map(({ curvature, records }) => {
-    const fit = method.begin(curvature);
-    records.forEach((gradients, i) => {
-      fit.add(String(i), gradients);
-    });
-    return fit.finish();
-  });
-  return views[0]!.queries.map((_query, q) =>
-    ensembleScores(
-      members,
-      views.map(({ queries }) => queries[q]!),
-    ),
+export function scoresBy(method: InfluenceMethod, views: readonly AdapterView[]): Scored {
+  return timed(
+    () =>
+      views.map(({ curvature, records }) => {
+        const fit = method.begin(curvature);
+        records.forEach((gradients, i) => {
+          fit.add(String(i), gradients);
+        });
+        return fit.finish();
+      }),
+    (members) =>
+      views[0]!.queries.map((_query, q) =>
+        ensembleScores(
+          members,
+          views.map(({ queries }) => queries[q]!),
+        ),
+      ),
   );
 }
 
+/** What the product makes of EK-FAC's scores: the part of the income from each query that each record gets. */
+export function paidBy({ curvature, records, queries }: AdapterView, canonicalOf = (record: number) => record): Scored {
+  const nameless = new Uint8Array(32);
+  return timed(
+    () => {
+      const fit = new KroneckerFit(curvature, 0.1, true);
+      for (const gradients of records) fit.add("", gradients);
+      const factors = fit.factors();
+      return { influence: influenceOf(factors), sizes: exampleSizes(factors) };
+    },
+    ({ influence, sizes }) =>
+      queries.map((query) => {
+        const weights = new Float64Array(records.length);
+        const evidence = influenceEvidence(influence.scores(query), {
+          ...{ units: PAID_UNITS, output: { from: 0, until: 1 }, recordsMax: PAID_RECORDS_MAX, sizes },
+          recordOf: (example) => ({ id: nameless, number: canonicalOf(example) }),
+        });
+        for (const { recordNumber, weight } of evidence) weights[recordNumber] = weight / PAID_UNITS;
+        return weights;
+      }),
+  );
+}
+
+const PAID_UNITS = 1_000_000;
+const PAID_RECORDS_MAX = 256;
+
+function timed<Fitted>(make: () => Fitted, score: (fitted: Fitted) => Scores): Scored {
+  const startedAt = performance.now();
+  const fitted = make();
+  const fittedAt = performance.now();
+  const scores = score(fitted);
+  return { scores, fitMs: fittedAt - startedAt, queryMs: (performance.now() - fittedAt) / scores.length };
+}
+
 /** BM25 of the query's whole text, prompt and answer. */
-function lexicalScores(records: readonly LdsRecord[], queries: readonly LdsRecord[]): Scores {
-  const index = new Bm25Index(records.map(({ text }) => ({ title: "", headingPath: [], text })));
-  return queries.map(({ text }) => {
-    const scores = new Float64Array(records.length);
-    for (const { record, score } of index.search(text, records.length).hits) scores[record] = score;
-    return scores;
-  });
+function lexicalScores(records: readonly LdsRecord[], queries: readonly LdsRecord[]): Scored {
+  return timed(
+    () => new Bm25Index(records.map(({ text }) => ({ title: "", headingPath: [], text }))),
+    (index) =>
+      queries.map(({ text }) => {
+        const scores = new Float64Array(records.length);
+        for (const { record, score } of index.search(text, records.length).hits) scores[record] = score;
+        return scores;
+      }),
+  );
 }
 
 /** Cosine between mean token embeddings of the base, centred: the base is the only embedder at hand. */
@@ -76,7 +131,7 @@ function embeddingScores(
   { base, shape }: LdsWorld,
   records: readonly LdsRecord[],
   queries: readonly LdsRecord[],
-): Scores {
+): Scored {
   const table = base.get("model.embed_tokens.weight")!.data;
   const embed = ({ example }: LdsRecord): Float64Array => {
     const sum = new Float64Array(shape.hidden);
@@ -84,18 +139,24 @@ function embeddingScores(
       for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + table[token * sum.length + i]! / example.tokens.length;
     return sum;
   };
-  const all = records.map(embed);
-  const centre = Float64Array.from({ length: shape.hidden }, (_unused, i) =>
-    all.reduce((sum, one) => sum + one[i]! / all.length, 0),
-  );
+  const centre = new Float64Array(shape.hidden);
   const unit = (vector: Float64Array): Float64Array => {
     const shifted = vector.map((value, i) => value - centre[i]!);
     const norm = Math.hypot(...shifted);
     return shifted.map((value) => value / norm);
   };
-  const units = all.map(unit);
-  return queries.map((query) => {
-    const own = unit(embed(query));
-    return Float64Array.from(units, (other) => other.reduce((sum, value, i) => sum + value * own[i]!, 0));
-  });
+  return timed(
+    () => {
+      const all = records.map(embed);
+      centre.forEach((_zero, i) => {
+        centre[i] = mean(all.map((one) => one[i]!));
+      });
+      return all.map(unit);
+    },
+    (units) =>
+      queries.map((query) => {
+        const own = unit(embed(query));
+        return Float64Array.from(units, (other) => other.reduce((sum, value, i) => sum + value * own[i]!, 0));
+      }),
+  );
 }

@@ -1,3 +1,4 @@
+import { sumScores } from "../../src/attribution/influence/method.ts";
 import type { Random } from "../../src/models/training/random.ts";
 
 /** Losses of the queries after training on some of the records only. */
@@ -42,7 +43,29 @@ export function bootstrapInterval(values: readonly number[], random: Random): re
   return [means[50]!, means[1_949]!];
 }
 
-export function spearman(a: readonly number[], b: readonly number[]): number {
+/** The same of the ratio of two methods' means over the same queries, which are drawn together. */
+export function ratioInterval(
+  a: readonly number[],
+  b: readonly number[],
+  random: Random,
+): readonly [low: number, high: number] {
+  const ratios = Array.from({ length: 2_000 }, () => {
+    const drawn = a.map(() => Math.floor(random.uniform() * a.length));
+    return mean(drawn.map((i) => a[i]!)) / mean(drawn.map((i) => b[i]!));
+  }).sort((x, y) => x - y);
+  return [ratios[50]!, ratios[1_949]!];
+}
+
+/** Σ min / max Σ over what two weightings give to each key: 1 where they agree, 0 where they share nothing or one is silent. Both silent agree. */
+export function sharedPart(a: ArrayLike<number>, b: ArrayLike<number>, keyOf: (record: number) => string): number {
+  const sums = [a, b].map((weights) => sumScores(weights, keyOf));
+  const totals = sums.map((some) => [...some.values()].reduce((sum, one) => sum + one, 0));
+  const most = Math.max(...totals);
+  if (most === 0) return 1;
+  return [...sums[0]!].reduce((sum, [key, one]) => sum + Math.min(one, sums[1]!.get(key) ?? 0), 0) / most;
+}
+
+function spearman(a: readonly number[], b: readonly number[]): number {
   const [x, y] = [ranksOf(a), ranksOf(b)];
   const centre = (a.length - 1) / 2;
   let [xy, xx, yy] = [0, 0, 0];
@@ -70,4 +93,8 @@ function ranksOf(values: readonly number[]): Float64Array {
 
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+}
+
+export function round(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
 }

@@ -85,6 +85,11 @@ export interface AdapterView {
   readonly curvature: Curvature;
   readonly records: readonly Gradients[];
   readonly queries: readonly Gradients[];
+  readonly costs: {
+    readonly curvatureMs: number;
+    readonly gradientsMsPerExample: number;
+    readonly queryGradientMs: number;
+  };
 }
 
 /** One pass over the records for the curvature, one for their gradients, one for the queries': nothing but the adapter and its records is needed. */
@@ -103,8 +108,19 @@ export async function viewAdapter(
     return found;
   };
   try {
+    const times = [performance.now()];
     const curvature = await curvatureOf(forCurvature, records, undefined);
-    return { curvature, records: await gradients(records), queries: await gradients(queries) };
+    times.push(performance.now());
+    const own = await gradients(records);
+    times.push(performance.now());
+    const asked = await gradients(queries);
+    times.push(performance.now());
+    const [curvatureMs, recordsMs, queriesMs] = [0, 1, 2].map((i) => Math.round(times[i + 1]! - times[i]!));
+    const costs = {
+      ...{ curvatureMs: curvatureMs!, gradientsMsPerExample: recordsMs! / records.length },
+      queryGradientMs: queriesMs! / queries.length,
+    };
+    return { curvature, records: own, queries: asked, costs };
   } finally {
     await forCurvature.close();
     await forGradients.close();

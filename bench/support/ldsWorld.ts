@@ -32,6 +32,8 @@ export interface LdsWorld {
   readonly base: Tensors;
   readonly records: readonly LdsRecord[];
   readonly queries: readonly LdsRecord[];
+  /** All records of the source, oldest first, whole. */
+  readonly all: readonly { readonly contributor: string; readonly text: string }[];
   /** What was trained in this world before. */
   readonly memory: LdsMemory;
 }
@@ -62,7 +64,8 @@ export async function makeWorld(machine: Machine): Promise<LdsWorld | undefined>
     return undefined;
   }
   const tokenizer = smallTokenizer();
-  const all = readRecords(tokenizer);
+  const source = readSource();
+  const all = source.map((record) => recordOf(tokenizer, record));
   const chosen = chooseContributors(all);
   const [records, queries]: [LdsRecord[], LdsRecord[]] = [[], []];
   const random = randomOf(20_261_124);
@@ -74,7 +77,7 @@ export async function makeWorld(machine: Machine): Promise<LdsWorld | undefined>
   const others = all.filter(({ contributor }) => !chosen.has(contributor));
   const memory = new LdsMemory(join(tmpdir(), "openledger-attribution-bench"));
   const base = await pretrained(machine, memory, others);
-  return { machine, memory, tokenizer, shape: worldShape, base, records, queries };
+  return { machine, memory, tokenizer, shape: worldShape, base, records, queries, all: source };
 }
 
 /** The first tokens of the house's: its merges are in the order in which they were learnt, so the beginning is a tokenizer of its own. */
@@ -89,24 +92,23 @@ function smallTokenizer(): Tokenizer {
   return makeTokenizer(bytes, merges);
 }
 
-function readRecords(tokenizer: Tokenizer): LdsRecord[] {
+interface SourceRecord {
+  readonly id: string;
+  readonly contributor: string;
+  readonly title: string;
+  readonly text: string;
+}
+
+function readSource(): SourceRecord[] {
   const lines = gunzipSync(readFileSync(DATA)).toString("utf8").trim().split("\n");
   return lines.map((line) => {
-    const { id, authors, title, text } = JSON.parse(line) as {
-      id: string;
-      authors: string[];
-      title: string;
-      text: string;
-    };
-    return recordOf(tokenizer, { id, contributor: authors[0] ?? "unknown", title, text });
+    const { authors, ...record } = JSON.parse(line) as Omit<SourceRecord, "contributor"> & { authors: string[] };
+    return { ...record, contributor: authors[0] ?? "unknown" };
   });
 }
 
 /** A record as it is learnt: its first {@link TOKENS_MAX} tokens. Its text is what is left of them, so that every method reads the same. */
-export function recordOf(
-  tokenizer: Tokenizer,
-  { id, contributor, title, text }: { id: string; contributor: string; title: string; text: string },
-): LdsRecord {
+export function recordOf(tokenizer: Tokenizer, { id, contributor, title, text }: SourceRecord): LdsRecord {
   const whole = encodeExample(tokenizer, { record: id, text });
   const tokens = whole.tokens.slice(0, TOKENS_MAX);
   const seen = Buffer.concat(Array.from(tokens, (token) => tokenizer.bytes[token]!)).toString("utf8");

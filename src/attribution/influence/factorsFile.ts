@@ -56,8 +56,7 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   if (header === undefined) return damaged("its header does not describe factors");
   const { adapter, method, methodVersion, sizes, records } = header;
   const width = rowWidth(sizes);
-  const floats = sizes.reduce((sum, { rank, out }) => sum + rank * rank + out * out + 2 * out * rank, 0);
-  const expected = PREFIX_BYTES + headerBytes + 4 * (floats + records.length * sizes.length) + records.length * width;
+  const expected = PREFIX_BYTES + headerBytes + factorsBytes(sizes, records.length);
   if (bytes.length !== expected) return damaged(`it has ${bytes.length} bytes and its header speaks of ${expected}`);
   let at = PREFIX_BYTES + headerBytes;
   const take = (count: number): Float32Array => {
@@ -78,6 +77,15 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   if (!all.every((data) => data.every(Number.isFinite))) return damaged("a number in it is not finite");
   const rows = Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + at, records.length * width));
   return ok({ adapter, factors: { method, version: methodVersion, modules, records, rows, steps } });
+}
+
+/** What factors need for so many examples, on disk and in memory, their list of records aside. */
+export function factorsBytes(
+  modules: readonly { readonly out: number; readonly rank: number }[],
+  examples: number,
+): number {
+  const floats = modules.reduce((sum, { rank, out }) => sum + rank * rank + out * out + 2 * out * rank, 0);
+  return 4 * (floats + examples * modules.length) + examples * rowWidth(modules);
 }
 
 interface Header {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { randomOf } from "../../models/training/random.ts";
 import { toyCurvature, toyExamples, toyGradients, toyTrain } from "../testing/toyAdapter.ts";
 import { influenceDistance, influenceEvidence } from "./influenceEvidence.ts";
 import { kfac } from "./kronecker.ts";
@@ -55,6 +56,55 @@ describe("influenceEvidence", () => {
     ["an infinite score", [Number.POSITIVE_INFINITY, 1]],
   ])("explains nothing where there is %s", (_why, scores) => {
     expect(influenceEvidence(scores, options).every(({ recordNumber }) => recordNumber === 1)).toBe(true);
+  });
+});
+
+describe("what chance would give", () => {
+  const random = randomOf(41);
+  const many = (count: number, scale = 1) => Array.from({ length: count }, () => scale * random.normal());
+  const weigh = (scores: readonly number[], sizes: readonly number[]) =>
+    new Map(
+      influenceEvidence(scores, { ...options, units: 1_000_000, sizes }).map((item) => [
+        item.recordNumber,
+        item.weight,
+      ]),
+    );
+
+  it("pays nobody where all are alike by chance only, however large their gradients are", () => {
+    const sizes = Array.from({ length: 200 }, (_unused, i) => (i % 10 === 0 ? 50 : 1));
+    const scores = many(200).map((score, i) => score * sizes[i]!);
+    expect(weigh(scores, sizes).size).toBe(0);
+  });
+
+  it("pays who stands out, less than in full, and by their own scores: all that is added besides moves little", () => {
+    const scores = [80, 20, ...many(200)];
+    const ones = new Array<number>(scores.length).fill(1);
+    const paid = weigh(scores, ones);
+    expect([...paid.keys()]).toEqual([0, 1]);
+    expect(paid.get(0)! + paid.get(1)!).toBeLessThan(1_000_000);
+    expect(paid.get(0)! / paid.get(1)!).toBeGreaterThan(4);
+    const spam = many(60, 1_000);
+    const spammed = weigh([...scores, ...spam], [...ones, ...spam.map(() => 1_000)]);
+    expect([...spammed.keys()]).toEqual([0, 1]);
+    for (const record of [0, 1]) expect(Math.abs(spammed.get(record)! / paid.get(record)! - 1)).toBeLessThan(0.05);
+  });
+
+  it("does not depend on how a contributor's records are ordered or named, nor on the scale of the scores", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -9, max: 99 }), { minLength: 8, maxLength: 20 }), (scores) => {
+        const sizes = scores.map((_score, i) => 1 + (i % 3));
+        const paid = weigh(scores, sizes);
+        const backwards = weigh(scores.toReversed(), sizes.toReversed());
+        for (const [record, weight] of paid)
+          expect(Math.abs((backwards.get(scores.length - 1 - record) ?? 0) - weight)).toBeLessThanOrEqual(1);
+        expect(
+          weigh(
+            scores.map((score) => 4 * score),
+            sizes,
+          ),
+        ).toEqual(paid);
+      }),
+    );
   });
 });
 

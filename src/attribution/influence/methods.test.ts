@@ -11,7 +11,7 @@ import {
 } from "../testing/toyAdapter.ts";
 import { dataInf, gradientNorm, randomScores, tracIn, trak } from "./controls.ts";
 import { symmetricEigen } from "./eigen.ts";
-import { ekfac, kfac } from "./kronecker.ts";
+import { ekfac, exampleSizes, influenceOf, KroneckerFit, kfac } from "./kronecker.ts";
 import { cholesky, choleskySolve, dot } from "./matrix.ts";
 import { ensembleScores, type Gradients, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
 
@@ -143,6 +143,24 @@ it("ekfac divides by the examples' own second moments in the eigenbasis", () => 
     expectClose(
       influence.scores(query),
       Float64Array.from(turned, (row) => dot(row, solved)),
+      0.02,
+    );
+  }
+});
+
+it("the square of an example's size is its score for itself", () => {
+  const examples = toyExamples(EXAMPLES, 25);
+  const b = toyTrain(examples);
+  for (const isCorrected of [false, true]) {
+    const fit = new KroneckerFit(toyCurvature(b, examples), 0.1, isCorrected);
+    examples.forEach((example, i) => {
+      fit.add(`r${i}`, toyGradients(b, example));
+    });
+    const factors = fit.factors();
+    const own = examples.map((example, n) => influenceOf(factors).scores(toyGradients(b, example))[n]!);
+    expectClose(
+      exampleSizes(factors).map((size) => size ** 2),
+      Float64Array.from(own),
       0.02,
     );
   }

@@ -5,7 +5,7 @@ export interface EvaluationTask {
   readonly base: string;
   readonly adapter?: string;
   readonly examples: readonly TrainingExample[];
-  /** Longer examples are cut to their first so many tokens. */
+  /** Longer examples are cut to their first so many tokens; where gradients are asked for, a longer text goes on in further windows, as in a training. */
   readonly sequenceTokens: number;
 }
 
@@ -24,7 +24,7 @@ export interface GradientTask extends EvaluationTask {
 }
 
 export interface ExampleGradients extends ExampleLoss {
-  /** Where the example stands in the task's list. */
+  /** Where the example stands in the task's list: several windows of a long text share it. */
   readonly index: number;
   /** By PEFT tensor name; each row-major in that tensor's own shape: B [out, rank], A [rank, in]. */
   readonly gradients: ReadonlyMap<string, Float32Array>;

@@ -15,6 +15,7 @@ import type {
 } from "./evaluation.ts";
 import { lossesOf, targetCount } from "./losses.ts";
 import { Computation, type Machine, type NeuralModel } from "./neuralModel.ts";
+import { windowsOf } from "./packing.ts";
 
 interface Loaded {
   readonly key: string;
@@ -53,9 +54,10 @@ export class FolderEvaluator {
     const loaded = await this.#load(task);
     if (!loaded.ok) return loaded;
     const computation = await this.#computation(loaded.value, { losses: true, perExample: task.factors });
-    for await (const gradients of gradientsOf(computation, encoded(task, loaded.value))) {
+    const { examples, indexes } = windowed(task, loaded.value);
+    for await (const gradients of gradientsOf(computation, examples)) {
       if (isCancelled()) return cancelled();
-      await onExample(gradients);
+      await onExample({ ...gradients, index: indexes[gradients.index]! });
     }
     return ok(undefined);
   }
@@ -68,7 +70,7 @@ export class FolderEvaluator {
         ? undefined
         : { computation: await this.#computation(loaded.value, { logits: true }), seed: task.seed };
     const computation = await this.#computation(loaded.value, { curvature: true });
-    const curvature = await curvatureOf(computation, encoded(task, loaded.value), labels, isCancelled);
+    const curvature = await curvatureOf(computation, windowed(task, loaded.value).examples, labels, isCancelled);
     return isCancelled() ? cancelled() : ok(curvature);
   }
 
@@ -101,9 +103,23 @@ export class FolderEvaluator {
   }
 }
 
-function encoded({ examples, sequenceTokens }: EvaluationTask, { model, tokenizer }: Loaded): EncodedExample[] {
-  const tokensMax = Math.max(2, Math.min(sequenceTokens, model.shape.contextTokens));
-  return examples.map((example) => cut(encodeExample(tokenizer, example), tokensMax));
+function encoded(task: EvaluationTask, { model, tokenizer }: Loaded): EncodedExample[] {
+  return task.examples.map((example) => cut(encodeExample(tokenizer, example), tokensMaxOf(task, model)));
+}
+
+/** Examples as a training sees them, and where each stands in the task's list. */
+function windowed(
+  task: EvaluationTask,
+  { model, tokenizer }: Loaded,
+): { readonly examples: readonly EncodedExample[]; readonly indexes: readonly number[] } {
+  const windows = task.examples.map((example) =>
+    windowsOf(encodeExample(tokenizer, example), tokensMaxOf(task, model)),
+  );
+  return { examples: windows.flat(), indexes: windows.flatMap((some, index) => some.map(() => index)) };
+}
+
+function tokensMaxOf({ sequenceTokens }: EvaluationTask, { shape }: NeuralModel): number {
+  return Math.max(2, Math.min(sequenceTokens, shape.contextTokens));
 }
 
 function cancelled(): ReturnType<typeof refuse> {

@@ -148,9 +148,10 @@ export class DatanetDesk implements DatanetDirectory {
 }
 
 export function contributionView(contribution: Contribution): ContributionView {
-  const { id, status, decision, records, submittedMs } = contribution;
+  const { id, status, decision, records, submittedMs, lineage } = contribution;
+  const repeats = lineage === undefined ? {} : { lineage: [...lineage] };
   const decided = decision === null ? {} : { reason: decision.reason, by: decision.by };
-  return { id, state: status === "pending" ? "open" : status, records, createdMs: submittedMs, ...decided };
+  return { id, state: status === "pending" ? "open" : status, records, createdMs: submittedMs, ...decided, ...repeats };
 }
 
 export function unknown(name: string): Result<never> {

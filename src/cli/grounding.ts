@@ -3,7 +3,6 @@ import { indexCombination } from "../attribution/attribute.ts";
 import type { WholeMethod } from "../attribution/combine.ts";
 import { memoryCorpus } from "../attribution/corpus.ts";
 import { type Evidence, evidenceRoot } from "../attribution/evidence.ts";
-import type { Derivation } from "../attribution/lineage.ts";
 import { PAYEES_MAX, weighPayees } from "../attribution/payeeWeights.ts";
 import { type Combination, combinationHash } from "../attribution/policy.ts";
 import { fromHex, toHex } from "../core/bytes.ts";
@@ -12,9 +11,9 @@ import type { Share } from "../core/route.ts";
 import { Bm25Index } from "../datanets/bm25.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
-import type { PayeeShare } from "../ledger/execution.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { People } from "./people.ts";
+import { noUpstream, type Upstream } from "./upstream.ts";
 
 /** What a grounded model stands on: the records of one version, or of several, with their index, who is paid for each, and how evidence is combined. */
 export interface Ground {
@@ -30,15 +29,6 @@ export interface Ground {
   /** Methods that speak of the whole answer, for one answer; none where the model has none. */
   readonly wholeMethods?: (input: AttributionInput) => readonly WholeMethod[];
 }
-
-/** Which records repeat earlier answers, and whom those answers credit. */
-export interface Upstream {
-  readonly derivations: ReadonlyMap<number, readonly Derivation[]>;
-  /** By the number that stands for an answer in derivations. */
-  readonly answers: ReadonlyMap<number, { readonly receipt: Uint8Array; readonly shares: readonly PayeeShare[] }>;
-}
-
-const noUpstream: Upstream = { derivations: new Map(), answers: new Map() };
 
 const PASSAGES_MAX = 6;
 /** Six records of at most 20,000 characters would be too much context: longer ones are cut for the hold's sake. */

@@ -13,6 +13,7 @@ import type { Ground } from "./grounding.ts";
 import { scopeOf } from "./modelShelf.ts";
 import { type Origin, People } from "./people.ts";
 import type { Provenance } from "./provenance.ts";
+import { loadUpstream } from "./upstream.ts";
 
 /**
  * The records that models were trained on, with their index and their people. Hundreds of adapters of the same datanets share one ground; nothing is kept
@@ -62,7 +63,9 @@ export class Grounds {
     }
     const records = [...all.values()];
     const index = await this.#index(records);
-    return ok({ datanets: refs.map(({ name }) => name), records, index, people: new People(...origins) });
+    const datanets = refs.map(({ name }) => name);
+    const upstream = await loadUpstream(this.#store, this.#provenance.ledger.books, datanets, records);
+    return ok({ datanets, records, index, upstream, people: new People(...origins, ...upstream.answers.values()) });
   }
 
   /** Kept as a file: a node that starts again does not build it again. */

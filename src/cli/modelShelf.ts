@@ -21,6 +21,7 @@ import type { CombinationShelf } from "./combinationShelf.ts";
 import { groundModel } from "./grounding.ts";
 import { People } from "./people.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
+import { loadUpstream } from "./upstream.ts";
 
 /** What is kept of a model beside its index; `<name>.json` in the data folder's `models`. */
 const manifestSchema = z.object({
@@ -165,14 +166,15 @@ export class ModelShelf {
     const { store, gateway, provenance, combinations } = this.#parts;
     const datanet = (await store.datanet(manifest.datanet))!;
     const scope = await scopeOf(store, provenance, manifest.datanet);
-    const people = new People({ scope, records });
+    const upstream = await loadUpstream(store, provenance.ledger.books, [manifest.datanet], records);
+    const people = new People({ scope, records }, ...upstream.answers.values());
     const combination = infinigramCombination(combinations.policy);
     await combinations.keep(combination);
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },
       ...{ contextTokens: CONTEXT_TOKENS, unit: "nano", royalty: manifest.royalty },
-      grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination }),
+      grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination, upstream }),
       countTokens: (text) => encode(index.tokenizer, text).length,
     };
     gateway.catalog.put(served);

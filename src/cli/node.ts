@@ -7,6 +7,7 @@ import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
+import type { OutputStore } from "../datanets/outputs.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
@@ -21,6 +22,7 @@ import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
+import { openOutputStore } from "../store/outputStore.ts";
 import { type OpenPayoutStore, openPayoutStore } from "../store/payoutStore.ts";
 import { openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
@@ -38,6 +40,7 @@ import { labelOf } from "./labels.ts";
 import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { keepAdminKey, trustOf } from "./nodeKeys.ts";
+import { OutputMemory } from "./outputMemory.ts";
 import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
@@ -88,6 +91,7 @@ export async function startNode(options: NodeOptions, children: Children): Promi
 }
 
 interface Stores {
+  readonly outputs: OutputStore;
   readonly combinations: CombinationShelf;
   readonly ledger: LedgerStore;
   readonly datanets: DatanetStore;
@@ -117,10 +121,13 @@ async function openStores(
   const payouts = await openPayoutStore({ url });
   if (!payouts.ok) return payouts;
   children.add({ name: "payout store", stop: () => payouts.value.close() });
+  const outputs = await openOutputStore({ url });
+  if (!outputs.ok) return outputs;
+  children.add({ name: "output store", stop: () => outputs.value.close() });
   const combinations = await CombinationShelf.open(data);
   if (!combinations.ok) return combinations;
   const stores = { ledger: ledger.value, datanets: datanets.value, payouts: payouts.value };
-  return ok({ ...stores, combinations: combinations.value });
+  return ok({ ...stores, outputs: outputs.value, combinations: combinations.value });
 }
 
 async function assemble(
@@ -148,12 +155,8 @@ async function assemble(
   children.add({ name: "ledger", stop: () => ledger.close() });
   const keys = { domain, ed25519: secrets.log, secp256k1: secrets.signer };
   const sink = fileSink(join(data, "journal"));
-  const publisher = new Publisher({
-    ledger: ledger.id,
-    sink,
-    keys,
-    entries: (from, until) => ledger.books.entries(from, until),
-  });
+  const entries = (from: number, until: number) => ledger.books.entries(from, until);
+  const publisher = new Publisher({ ledger: ledger.id, sink, keys, entries });
   const settlementParts = { ledger, chain, publisher, domain, signer: secrets.signer, snapshot: part.snapshot, say };
   const settlement =
     part.rpcUrl === undefined
@@ -167,6 +170,7 @@ async function assemble(
   const { hostNames = [], reports: rules = {} } = options;
   const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames, rules });
   children.add({ name: "webhooks", stop: () => house.business.close() });
+  children.add({ name: "remembered answers", stop: await house.outputs.begin() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
   const reported = await house.reported.restore();
   if (!reported.ok) return reported;
@@ -216,6 +220,7 @@ function furnish(furnishing: Furnishing) {
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
   const rate = { nanoPerUsd: 1_000_000_000, source: "play" };
+  const outputs = new OutputMemory({ ...stores, books: ledger.books, nowMs: now, say });
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
   const business = openBusiness({
@@ -228,7 +233,7 @@ function furnish(furnishing: Furnishing) {
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
     rate,
     labels: label,
-    combinations: (hash) => stores.combinations.text(hash),
+    ...{ combinations: (hash) => stores.combinations.text(hash), answers: outputs },
     reports: { ...reportRules(part, rules), operator },
     chain: {
       chainId: chain.chainId,
@@ -248,27 +253,13 @@ function furnish(furnishing: Furnishing) {
         combinations: stores.combinations,
       });
       const reported = new ReportedShelf({
-        ...{
-          folder: join(data, "models", "reported"),
-          provenance,
-          operator,
-          nowMs: now,
-          models: self.catalog.reported,
-        },
+        ...{ folder: join(data, "models", "reported"), provenance, operator, nowMs: now },
+        models: self.catalog.reported,
         ...{ find: findVersionIn(stores.datanets, provenance), hasOwners: part.rpcUrl === undefined },
       });
       const workshop = new WorkshopPart({
-        ...{
-          store: stores.datanets,
-          provenance,
-          desk,
-          shelf,
-          reported,
-          gateway: self,
-          nowMs: now,
-          randomBytes: random,
-        },
-        ...{ say, trust },
+        ...{ store: stores.datanets, provenance, desk, shelf, reported, gateway: self, outputs },
+        ...{ nowMs: now, randomBytes: random, say, trust },
         noticeMs: part.actor === undefined ? NOTICE_MS : 2_000,
       });
       Object.assign(made, { shelf, workshop, reported });
@@ -277,7 +268,7 @@ function furnish(furnishing: Furnishing) {
   };
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
   const { shelf, workshop, factory, reported } = made;
-  return { gateway, shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported!, business };
+  return { gateway, shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported!, business, outputs };
 }
 
 function epochControl(settlement: Settlement | CreditSettlement): EpochControl {

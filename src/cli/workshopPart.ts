@@ -40,6 +40,7 @@ import type {
 import type { DatanetDesk } from "./datanetDesk.ts";
 import { unknown } from "./datanetDesk.ts";
 import { type ModelShelf, scopeOf } from "./modelShelf.ts";
+import type { OutputMemory } from "./outputMemory.ts";
 import { type Provenance, registerVersion } from "./provenance.ts";
 import type { ReportedShelf } from "./reportedShelf.ts";
 
@@ -50,6 +51,7 @@ export interface WorkshopParts {
   readonly shelf: ModelShelf;
   readonly reported: ReportedShelf;
   readonly gateway: Gateway;
+  readonly outputs: OutputMemory;
   readonly nowMs: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly say: (text: string) => void;
@@ -80,9 +82,11 @@ export class WorkshopPart implements Workshop {
   }
 
   async contribute(datanet: string, draft: Contribute): Promise<Result<{ readonly isNew: boolean } & Contributed>> {
-    const { store, nowMs } = this.#parts;
+    const { store, nowMs, outputs } = this.#parts;
     const by = draft.by ?? toHex(this.#node);
-    const submitted = await submitContribution(store, datanet, { ...draft, by }, nowMs());
+    const lineageOf = await outputs.finder(draft.derivedFrom ?? []);
+    if (!lineageOf.ok) return lineageOf;
+    const submitted = await submitContribution(store, datanet, { ...draft, by }, nowMs(), lineageOf.value);
     if (!submitted.ok && submitted.error.code !== "already_exists") return submitted;
     if (!submitted.ok) {
       const net = (await store.datanet(datanet))!;

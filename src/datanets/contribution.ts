@@ -3,6 +3,7 @@ import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Datanet } from "./datanet.ts";
 import type { LeftOut } from "./importing.ts";
+import type { RecordLineage } from "./outputs.ts";
 import { packFields } from "./pack.ts";
 import { checkRecord, type Finding } from "./quality.ts";
 import { cleanContent, type DatanetRecord, type RecordContent, recordId, sealRecord } from "./record.ts";
@@ -26,6 +27,8 @@ export interface Contribution {
   readonly decision: Decision | null;
   /** What the automatic checks noted, for the reviewer. */
   readonly notes: readonly Note[];
+  /** Which of its records repeat earlier answers; left out where none does, or nobody looked. */
+  readonly lineage?: readonly RecordLineage[];
   readonly submittedMs: number;
 }
 

@@ -3,6 +3,8 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import { structuringContext } from "./context.ts";
 import { type Contribution, type ContributionDraft, prepareContribution } from "./contribution.ts";
 import type { Import, LeftOut, Progress } from "./importing.ts";
+import type { RecordLineage } from "./outputs.ts";
+import type { DatanetRecord } from "./record.ts";
 import type { DatanetStore } from "./store.ts";
 import { type BuiltVersion, buildVersion } from "./version.ts";
 
@@ -12,17 +14,26 @@ export interface Submitted {
   readonly leftOut: readonly LeftOut[];
 }
 
+/** Which of some records repeat earlier answers; see {@link ./outputs.ts}. */
+export type LineageFinder = (records: readonly DatanetRecord[], timeMs: number) => Promise<readonly RecordLineage[]>;
+
 export async function submitContribution(
   store: DatanetStore,
   datanetName: string,
   draft: ContributionDraft,
   timeMs: number,
+  lineageOf?: LineageFinder,
 ): Promise<Result<Submitted>> {
   const datanet = await store.datanet(datanetName);
   if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
   const prepared = prepareContribution(datanet, draft, timeMs);
   if (!prepared.ok) return prepared;
-  const added = await store.addContribution(prepared.value);
+  const { contribution, records } = prepared.value;
+  const lineage = (await lineageOf?.(records, timeMs)) ?? [];
+  const added = await store.addContribution({
+    contribution: lineage.length === 0 ? contribution : { ...contribution, lineage },
+    records,
+  });
   return added.ok ? ok({ contribution: added.value, leftOut: prepared.value.leftOut }) : added;
 }
 

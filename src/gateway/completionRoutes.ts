@@ -121,6 +121,7 @@ async function answer(
       maxTokens: wanted.maxTokens,
       sampling: wanted.sampling,
       isUnaudited: exchange.request.headers["openledger-audit"] === "forbid",
+      isForgotten: exchange.request.headers["openledger-lineage"] === "forbid",
       idempotency: once.value.idempotency,
       createdMs: floor.world.nowMs(),
     };

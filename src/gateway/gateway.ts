@@ -17,6 +17,7 @@ import type { ModelLibrary } from "./modelLibrary.ts";
 import { OperatorTable } from "./operators.ts";
 import type { Floor } from "./order.ts";
 import type {
+  AnswerMemory,
   ChainView,
   CombinationTexts,
   DatanetDirectory,
@@ -40,6 +41,7 @@ export interface GatewayParts {
   readonly rate?: Rate;
   readonly labels?: PayeeLabel;
   readonly combinations?: CombinationTexts;
+  readonly answers?: AnswerMemory;
   readonly datanets?: DatanetDirectory;
   readonly journal?: JournalFiles;
   readonly chain?: ChainView;
@@ -94,6 +96,7 @@ export class Gateway {
       ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters: new KeyMeters() },
       labels: parts.labels ?? (() => undefined),
       combinations: parts.combinations ?? (async () => undefined),
+      answers: parts.answers,
       rhythm: new Rhythm(),
       timeouts: { ...defaultOptions.timeouts, ...options.timeouts },
     };

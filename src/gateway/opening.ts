@@ -28,7 +28,7 @@ export function writeOpening(
   prompt: string,
   answer: string,
   evidence: Opening["evidence"],
-  grounds: Pick<Opening, "context" | "derivations" | "stated"> = {},
+  more: Omit<Partial<Opening>, "v" | "evidence"> = {},
 ): string {
   const opening: Opening = {
     v: 1,
@@ -37,7 +37,7 @@ export function writeOpening(
     prompt,
     answer,
     evidence,
-    ...grounds,
+    ...more,
   };
   return JSON.stringify(opening);
 }

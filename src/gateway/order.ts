@@ -10,7 +10,7 @@ import type { Leases } from "./leases.ts";
 import type { Allowance, KeyMeters } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { OperatorTable } from "./operators.ts";
-import type { CombinationTexts, PayeeLabel, World } from "./ports.ts";
+import type { AnswerMemory, CombinationTexts, PayeeLabel, World } from "./ports.ts";
 import type { Rhythm } from "./rhythm.ts";
 
 /** Everything that an execution touches. */
@@ -26,6 +26,7 @@ export interface Floor {
   readonly rhythm: Rhythm;
   readonly labels: PayeeLabel;
   readonly combinations: CombinationTexts;
+  readonly answers: AnswerMemory | undefined;
   readonly timeouts: Timeouts;
 }
 
@@ -39,6 +40,8 @@ export interface Order {
   readonly sampling: Pick<EngineRequest, "temperature" | "topP" | "seed" | "stop">;
   /** The payer forbids opening the receipt: nothing is kept of the texts. */
   readonly isUnaudited: boolean;
+  /** The payer forbids to remember the answer, too. */
+  readonly isForgotten: boolean;
   readonly idempotency: { readonly key: string; readonly bodyHash: Uint8Array } | undefined;
   readonly createdMs: number;
 }

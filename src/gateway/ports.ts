@@ -55,6 +55,19 @@ export interface Attribution {
   readonly grounds?: Pick<Opening, "context" | "derivations" | "stated">;
 }
 
+/** An answer that its payer has not forbidden to remember. */
+export interface AnsweredOutput {
+  /** 16 bytes. */
+  readonly receipt: Uint8Array;
+  readonly answer: string;
+  readonly timeMs: number;
+}
+
+/** Remembers answers, so that whoever contributes one again passes credit on to those behind it. Never throws, and never keeps anybody waiting. */
+export interface AnswerMemory {
+  remember(output: AnsweredOutput): void;
+}
+
 /** Texts that methods' hashes are of (32 bytes), as long as the node has served a model with them. */
 export type CombinationTexts = (methodsHash: Uint8Array) => Promise<string | undefined>;
 

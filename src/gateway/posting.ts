@@ -69,9 +69,7 @@ export async function post(
     ...(attribution === undefined
       ? {}
       : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),
-    ...(order.isUnaudited
-      ? {}
-      : { opening: writeOpening(salts, prompt, answer, attribution?.evidence ?? [], attribution?.grounds) }),
+    ...(order.isUnaudited ? {} : { opening: openingOf(placed, produced, salts, attribution) }),
     ...(order.idempotency === undefined
       ? {}
       : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),
@@ -83,8 +81,21 @@ export async function post(
     });
     return posted;
   }
-  floor.rhythm.count(posted.value.timeMs, posted.value.receipt);
+  const { timeMs, receipt } = posted.value;
+  floor.rhythm.count(timeMs, receipt);
+  if (!order.isUnaudited && !order.isForgotten) floor.answers?.remember({ receipt: receipt.id, answer, timeMs });
   return ok(answered(posted.value.promise));
+}
+
+function openingOf(
+  { order, prompt }: Placed,
+  { text: answer }: Produced,
+  salts: { readonly prompt: Uint8Array; readonly answer: Uint8Array },
+  attribution: Attribution | undefined,
+): string {
+  const grounds = attribution?.grounds ?? {};
+  const more = order.isForgotten ? { ...grounds, isForgotten: true as const } : grounds;
+  return writeOpening(salts, prompt, answer, attribution?.evidence ?? [], more);
 }
 
 export function quoteOf(model: ServedModel, cost: Prices): Quote {

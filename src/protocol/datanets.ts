@@ -69,6 +69,10 @@ export const contributionSchema = z.object({
   by: z.string().optional(),
   records: z.number().int(),
   createdMs: timeMs,
+  /** Which records repeat which earlier answers, and how much of each: millionths. */
+  lineage: z
+    .array(z.object({ record: z.string(), receipt: z.string(), partPpm: z.number().int(), isDeclared: z.boolean() }))
+    .optional(),
 });
 export type ContributionView = z.infer<typeof contributionSchema>;
 

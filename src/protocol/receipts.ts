@@ -70,6 +70,8 @@ export const openingSchema = z.object({
     .optional(),
   /** What methods found that cannot be run again without the engine: their evidence before anything was passed on. */
   stated: z.array(z.object({ kind: evidenceKind, record: hex, weight: z.number().int() })).optional(),
+  /** The payer forbade to remember the answer, so that a contribution that repeats it is recognised. */
+  isForgotten: z.literal(true).optional(),
 });
 export type Opening = z.infer<typeof openingSchema>;
 

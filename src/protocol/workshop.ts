@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { accountSchema } from "./accounts.ts";
-import { hex, hex32, name, timeMs, total } from "./scalars.ts";
+import { hex, hex16, hex32, name, timeMs, total } from "./scalars.ts";
 
 /** What a node's owner can do over the own API: make datanets and models, take contributions in, carry datanets away and back, bind identities. */
 const licence = z.string().min(1).max(200);
@@ -40,6 +40,8 @@ export const contributeSchema = z.object({
   by: z.string().min(1).max(300).optional(),
   label: z.string().min(1).max(300),
   licence,
+  /** Receipts of answers of this ledger that the records were made from. */
+  derivedFrom: z.array(hex16).max(16).optional(),
   records: z.array(recordContentSchema).min(1).max(RECORDS_PER_CONTRIBUTION_MAX),
 });
 export type Contribute = z.infer<typeof contributeSchema>;

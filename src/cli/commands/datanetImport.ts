@@ -13,7 +13,7 @@ import type { Client } from "../client.ts";
 import type { Output } from "../output.ts";
 import { command } from "./command.ts";
 import { pathOf } from "./datanet.ts";
-import { flag, wholeText } from "./inputs.ts";
+import { flag, receiptId, wholeText } from "./inputs.ts";
 
 /** A request stays well below what a node takes, however large the group. */
 const BATCH = { records: 1_000, bytes: 1_500_000 } as const;
@@ -34,6 +34,7 @@ export const datanetImportCommand = command({
     ["--code", "also source code, not documents only"],
     ["--by <identity>", "who contributes; the node's own party where it is left out"],
     ["--label <text>", "what the contribution is called"],
+    ["--derived-from <receipt...>", "receipts of this ledger's answers that the records were made from"],
   ],
   examples: [
     "openledger datanet import handbook --git ../handbook",
@@ -45,13 +46,14 @@ export const datanetImportCommand = command({
     ...{ name: wholeText, folder: wholeText.optional(), git: wholeText.optional(), jsonl: wholeText.optional() },
     ...{ npm: wholeText.optional(), licence: wholeText.optional(), author: z.array(wholeText).default([]) },
     ...{ package: z.array(wholeText).optional(), code: flag, by: wholeText.optional(), label: wholeText.optional() },
+    derivedFrom: z.array(receiptId).max(16).optional(),
   }),
   run: async (input, { client: open, output }) => {
     const events = importOf(input);
     if (!events.ok) return events;
     const client = await open();
     if (!client.ok) return client;
-    const report = await contributeAll(client.value, input.name, input.by, events.value, output);
+    const report = await contributeAll(client.value, input.name, input, events.value, output);
     if (!report.ok) return report;
     const { contributions, records, known, leftOut } = report.value;
     output.line(`${contributions.length} contributions with ${records} records; ${known} were there already`);
@@ -127,7 +129,7 @@ interface ImportReport {
 async function contributeAll(
   client: Client,
   datanet: string,
-  by: string | undefined,
+  { by, derivedFrom }: { readonly by?: string | undefined; readonly derivedFrom?: readonly string[] | undefined },
   events: Import,
   output: Output,
 ): Promise<Result<ImportReport>> {
@@ -144,7 +146,8 @@ async function contributeAll(
     } else if (event.kind === "leftOut") leftOut.push({ what: event.what, reason: event.reason });
     else {
       for (const batch of batchesOf(event.group)) {
-        const body = { ...batch, ...(by === undefined ? {} : { by }) };
+        const said = { ...(by === undefined ? {} : { by }), ...(derivedFrom === undefined ? {} : { derivedFrom }) };
+        const body = { ...batch, ...said };
         const taken = await client.post(`${pathOf(datanet)}/contributions`, body, contributedSchema);
         if (taken.ok) {
           contributions.push(taken.value);

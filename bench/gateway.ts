@@ -8,7 +8,7 @@ const CONNECTIONS = [16, 64] as const;
 /** A server runs for days: what its compiler takes for the first requests is not what a request costs. */
 const WARM_UP = 12_000;
 const REQUESTS = { json: 6_000, sse: 3_000 } as const;
-const ROUNDS = 3;
+const ROUNDS = 5;
 
 /**
  * CPU for each request of the gateway (key check, hold, journal entry, receipt, promise) beside a bare node:http + undici proxy in the same run,
@@ -19,22 +19,32 @@ export async function run(): Promise<void> {
   const options = readOptions(process.argv.slice(3));
   const upstreamProcess = startScript("upstreamProcess", []);
   const { url: upstream } = await message<{ url: string }>(upstreamProcess);
-  const rows: Row[] = [];
-  let hasPortkey = false;
+  const proxies: Proxy[] = [];
   try {
     for (const name of options.only) {
       const proxy = name === "portkey" ? await startPortkey(upstream) : await startOwn(name, upstream, options);
       if (proxy === undefined) console.log(`${PORTKEY} was not measured: it could not be installed here`);
-      else {
-        rows.push(...(await measureAll(name, proxy, options)));
-        hasPortkey ||= name === "portkey";
-      }
+      else proxies.push(proxy);
     }
+    const rows: Row[] = [];
+    for (const connections of CONNECTIONS)
+      for (const kind of options.kinds) rows.push(...(await measureInTurns(proxies, kind, connections)));
+    print(rows);
+    const hasPortkey = proxies.some(({ name }) => name === "portkey");
+    console.log(
+      JSON.stringify({
+        bench: "gateway",
+        ledger: "postgresql",
+        rounds: ROUNDS,
+        rows,
+        ratios: ratios(rows),
+        hasPortkey,
+      }),
+    );
   } finally {
+    for (const proxy of proxies) await proxy.stop();
     await ended(upstreamProcess, () => upstreamProcess.disconnect());
   }
-  print(rows);
-  console.log(JSON.stringify({ bench: "gateway", ledger: "postgresql", rows, ratios: ratios(rows), hasPortkey }));
 }
 
 type Kind = "json" | "sse";
@@ -58,7 +68,7 @@ function readOptions(args: string[]): Options {
   return { only: values.only.split(","), kinds, profile: values.profile };
 }
 
-/** Microseconds of CPU for each request: the proxy's, and PostgreSQL's beside it. */
+/** Medians over the rounds: microseconds of CPU for each request, the proxy's and PostgreSQL's beside it. */
 interface Row {
   readonly name: string;
   readonly kind: Kind;
@@ -66,48 +76,71 @@ interface Row {
   readonly cpu: number;
   readonly storeCpu: number;
   readonly perSecond: number;
+  /** Receipts in a commit; 0 where there is no journal. */
+  readonly perCommit: number;
+  /** CPU of each round, in order: proxies take turns, so that what disturbs the machine disturbs all of them. */
+  readonly rounds: readonly number[];
+}
+
+interface Usage {
+  readonly cpuMicros: number;
+  readonly receipts?: number;
+  readonly commits?: number;
 }
 
 interface Proxy {
+  readonly name: string;
   readonly url: string;
   readonly headers: Record<string, string>;
-  cpuMicros(): Promise<number>;
+  usage(): Promise<Usage>;
   storeCpuMicros?(): number;
   stop(): Promise<void>;
 }
 
-async function measureAll(name: string, proxy: Proxy, options: Options): Promise<Row[]> {
-  const rows: Row[] = [];
-  try {
-    for (const connections of CONNECTIONS) {
-      const pool = new Pool(proxy.url, { connections });
-      for (const kind of options.kinds) rows.push(await measure(name, proxy, pool, kind, connections));
-      await pool.close();
-    }
-    return rows;
-  } finally {
-    await proxy.stop();
-  }
+async function measureInTurns(proxies: readonly Proxy[], kind: Kind, connections: number): Promise<Row[]> {
+  const runs = proxies.map((proxy) => ({ proxy, pool: new Pool(proxy.url, { connections }), figures: newFigures() }));
+  for (const { proxy, pool } of runs) await load(pool, proxy.headers, kind, WARM_UP, connections);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const { proxy, pool, figures } of runs) figures.push(await measure(proxy, pool, kind, connections));
+  for (const { pool } of runs) await pool.close();
+  return runs.map(({ proxy: { name }, figures }) => {
+    const middle = (read: (figure: Figure) => number) => median(figures.map(read));
+    return {
+      ...{
+        name,
+        kind,
+        connections,
+        cpu: round1(middle(({ cpu }) => cpu)),
+        storeCpu: round1(middle(({ storeCpu }) => storeCpu)),
+      },
+      ...{
+        perSecond: Math.round(middle(({ perSecond }) => perSecond)),
+        perCommit: round1(middle(({ perCommit }) => perCommit)),
+      },
+      rounds: figures.map(({ cpu }) => round1(cpu)),
+    };
+  });
 }
 
-async function measure(name: string, proxy: Proxy, pool: Pool, kind: Kind, connections: number): Promise<Row> {
+type Figure = Pick<Row, "cpu" | "storeCpu" | "perSecond" | "perCommit">;
+
+function newFigures(): Figure[] {
+  return [];
+}
+
+async function measure(proxy: Proxy, pool: Pool, kind: Kind, connections: number): Promise<Figure> {
   const store = () => proxy.storeCpuMicros?.() ?? 0;
   const count = REQUESTS[kind];
-  const figures: { readonly cpu: number; readonly storeCpu: number; readonly perSecond: number }[] = [];
-  await load(pool, proxy.headers, kind, WARM_UP, connections);
-  for (let round = 0; round < ROUNDS; round++) {
-    const [before, storeBefore, startedMs] = [await proxy.cpuMicros(), store(), performance.now()];
-    await load(pool, proxy.headers, kind, count, connections);
-    const seconds = (performance.now() - startedMs) / 1_000;
-    const cpu = ((await proxy.cpuMicros()) - before) / count;
-    figures.push({ cpu, storeCpu: (store() - storeBefore) / count, perSecond: count / seconds });
-  }
-  const middle = (read: (figure: (typeof figures)[number]) => number) => median(figures.map(read));
+  const [before, storeBefore, startedMs] = [await proxy.usage(), store(), performance.now()];
+  await load(pool, proxy.headers, kind, count, connections);
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const after = await proxy.usage();
+  const commits = (after.commits ?? 0) - (before.commits ?? 0);
   return {
-    ...{ name, kind, connections },
-    cpu: round1(middle((figure) => figure.cpu)),
-    storeCpu: round1(middle((figure) => figure.storeCpu)),
-    perSecond: Math.round(middle((figure) => figure.perSecond)),
+    cpu: (after.cpuMicros - before.cpuMicros) / count,
+    storeCpu: (store() - storeBefore) / count,
+    perSecond: count / seconds,
+    perCommit: commits === 0 ? 0 : ((after.receipts ?? 0) - (before.receipts ?? 0)) / commits,
   };
 }
 
@@ -136,18 +169,18 @@ async function load(
   await Promise.all(Array.from({ length: connections }, caller));
 }
 
-async function startOwn(kind: string, upstream: string, { profile }: Options): Promise<Proxy> {
+async function startOwn(name: string, upstream: string, { profile }: Options): Promise<Proxy> {
   const flags = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profile];
-  const child = startScript("proxyProcess", [kind, upstream], flags);
+  const child = startScript("proxyProcess", [name, upstream], flags);
   const { url, secret, storePid } = await message<{ url: string; secret: string; storePid?: number }>(child);
-  const cpuMicros = async () => {
-    const answer = message<{ cpuMicros: number }>(child);
+  const usage = async () => {
+    const answer = message<Usage>(child);
     child.send("cpu");
-    return (await answer).cpuMicros;
+    return await answer;
   };
   const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
   return {
-    ...{ url, headers, cpuMicros },
+    ...{ name, url, headers, usage },
     storeCpuMicros: () => (storePid === undefined ? 0 : treeCpuMicros(storePid)),
     stop: () => ended(child, () => child.disconnect()),
   };
@@ -155,13 +188,14 @@ async function startOwn(kind: string, upstream: string, { profile }: Options): P
 
 function print(rows: readonly Row[]): void {
   console.log("CPU for each request, microseconds (median of rounds); PostgreSQL's own CPU stands beside it\n");
-  console.log("proxy     kind  connections      CPU  of bare   PostgreSQL   requests/s");
+  console.log("proxy     kind  connections      CPU  of bare   PostgreSQL   requests/s  receipts/commit");
   for (const row of rows) {
     const bare = bareOf(rows, row);
     const cells = [
       ...[row.name.padEnd(9), row.kind.padEnd(5), String(row.connections).padStart(11), row.cpu.toFixed(0).padStart(8)],
-      ...[bare === undefined ? "" : `${(row.cpu / bare.cpu).toFixed(2)}×`].map((cell) => cell.padStart(8)),
+      ...[bare === undefined ? "" : `${ratioOf(row, bare).toFixed(2)}×`].map((cell) => cell.padStart(8)),
       ...[row.storeCpu.toFixed(0).padStart(12), String(row.perSecond).padStart(12)],
+      (row.perCommit === 0 ? "" : row.perCommit.toFixed(1)).padStart(16),
     ];
     console.log(cells.join(" "));
   }
@@ -174,14 +208,19 @@ function ratios(rows: readonly Row[]): Record<string, number> {
     const same = (name: string) => rows.find((other) => other.name === name && isSameLoad(other, row));
     const [bare, portkey] = [same("bare"), same("portkey")];
     const suffix = `${row.kind}${row.connections}`;
-    if (bare !== undefined) found[`oursToBare_${suffix}`] = round2(row.cpu / bare.cpu);
-    if (portkey !== undefined) found[`portkeyToOurs_${suffix}`] = round2(portkey.cpu / row.cpu);
+    if (bare !== undefined) found[`oursToBare_${suffix}`] = round2(ratioOf(row, bare));
+    if (portkey !== undefined) found[`portkeyToOurs_${suffix}`] = round2(ratioOf(portkey, row));
   }
   return found;
 }
 
 function bareOf(rows: readonly Row[], row: Row): Row | undefined {
   return rows.find((other) => other.name === "bare" && isSameLoad(other, row));
+}
+
+/** The median of the rounds' ratios. */
+function ratioOf(row: Row, other: Row): number {
+  return median(row.rounds.map((cpu, round) => cpu / (other.rounds[round] ?? cpu)));
 }
 
 function isSameLoad(a: Row, b: Row): boolean {

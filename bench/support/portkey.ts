@@ -10,9 +10,10 @@ import { ended, treeCpuMicros } from "./benchProcess.ts";
 export const PORTKEY = "@portkey-ai/gateway@1.15.2";
 
 interface Portkey {
+  readonly name: "portkey";
   readonly url: string;
   readonly headers: Record<string, string>;
-  cpuMicros(): Promise<number>;
+  usage(): Promise<{ readonly cpuMicros: number }>;
   stop(): Promise<void>;
 }
 
@@ -44,7 +45,7 @@ export async function startPortkey(upstream: string): Promise<Portkey | undefine
     await ended(child, () => child.kill());
     await remove();
   };
-  return { url, headers, cpuMicros: async () => treeCpuMicros(child.pid ?? 0), stop };
+  return { name: "portkey", url, headers, usage: async () => ({ cpuMicros: treeCpuMicros(child.pid ?? 0) }), stop };
 }
 
 /**

@@ -7,14 +7,14 @@ import { benchKey, benchModel, benchWorld, openBenchLedger } from "./benchLedger
 
 /**
  * One proxy under test, in a process of its own so that its CPU is its own: `bare` pipes requests through node:http and an undici pool,
- * `ours` is the gateway over a ledger on PostgreSQL. Says `{url, secret}` when it listens, and answers `cpu` with microseconds used so far.
+ * `ours` is the gateway over a ledger on PostgreSQL. Says `{url, secret}` when it listens, and answers `cpu` with microseconds used and receipts journalled so far.
  */
 const [kind, upstream] = process.argv.slice(2);
 assert(upstream !== undefined, "the upstream's URL is the second argument");
 const started = kind === "bare" ? await startBare(upstream) : await startOurs(upstream);
 process.on("message", () => {
   const { user, system } = process.cpuUsage();
-  process.send?.({ cpuMicros: user + system, receipts: started.receipts() });
+  process.send?.({ cpuMicros: user + system, ...started.journal() });
 });
 if (kind === "bare") process.on("disconnect", () => process.exit(0));
 process.send?.({ url: started.url, secret: started.secret, storePid: started.storePid });
@@ -23,7 +23,8 @@ interface Started {
   readonly url: string;
   readonly secret: string;
   readonly storePid?: number | undefined;
-  receipts(): number;
+  /** How many receipts there are, and how many commits they took. */
+  journal(): { readonly receipts: number; readonly commits: number };
 }
 
 async function startBare(origin: string): Promise<Started> {
@@ -40,7 +41,7 @@ async function startBare(origin: string): Promise<Started> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   assert(address !== null && typeof address === "object", "a TCP server has a port");
-  return { url: `http://127.0.0.1:${address.port}`, secret: "none", receipts: () => 0 };
+  return { url: `http://127.0.0.1:${address.port}`, secret: "none", journal: () => ({ receipts: 0, commits: 0 }) };
 }
 
 async function startOurs(origin: string): Promise<Started> {
@@ -56,5 +57,11 @@ async function startOurs(origin: string): Promise<Started> {
   });
   const secret = await benchKey(ledger);
   const { url } = unwrap(await gateway.listen(0));
-  return { url, secret, storePid: bench.storePid, receipts: () => ledger.books.totals().receipts };
+  const atStart = ledger.books.size();
+  // Every commit adds one entry to its receipts: the signature over them.
+  const journal = () => {
+    const { receipts } = ledger.books.totals();
+    return { receipts, commits: ledger.books.size() - atStart - receipts };
+  };
+  return { url, secret, storePid: bench.storePid, journal };
 }

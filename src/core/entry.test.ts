@@ -9,11 +9,12 @@ import {
   ENTRY_BYTES_MAX,
   type Entry,
   type EntryBody,
+  eachLegIn,
   encodeEntry,
   payeeTypes,
 } from "./entry.ts";
 import { makePool, POOL_CHUNK_MEMBERS_MAX, poolChunks } from "./pool.ts";
-import { LEGS_MAX, legRoles } from "./route.ts";
+import { LEGS_MAX, legRoles, roleCode } from "./route.ts";
 
 const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size });
 const nano = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
@@ -212,4 +213,15 @@ test("the bytes of a small entry are pinned: the encoding is for ever", () => {
   };
   const ledger = "aa".repeat(32);
   expect(toHex(encodeEntry(entry))).toBe(`0x0103${ledger}00000000000001020000018bcfe568000000000701${"bb".repeat(32)}`);
+});
+
+test("the legs of a receipt are read where they stand as they are decoded", () => {
+  fc.assert(
+    fc.property(receipt, (each) => {
+      const entry = encodeEntry({ ledger: new Uint8Array(32), seq: 1, timeMs: 2, kind: "receipt", receipt: each });
+      const found: (readonly [role: number, amount: number])[] = [];
+      eachLegIn(entry, (role, amount) => found.push([role, amount]));
+      expect(found).toEqual(each.legs.map(({ role, amount }) => [roleCode[role], amount]));
+    }),
+  );
 });

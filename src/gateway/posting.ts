@@ -81,10 +81,10 @@ export async function post(
     });
     return posted;
   }
-  const { timeMs, receipt } = posted.value;
-  floor.rhythm.count(timeMs, receipt);
-  if (!order.isUnaudited && !order.isForgotten) floor.answers?.remember({ receipt: receipt.id, answer, timeMs });
-  return ok(answered(posted.value.promise));
+  const { timeMs, promise } = posted.value;
+  floor.rhythm.count(timeMs, promise.entry);
+  if (!order.isUnaudited && !order.isForgotten) floor.answers?.remember({ receipt: promise.receipt, answer, timeMs });
+  return ok(answered(promise));
 }
 
 function openingOf(

@@ -1,5 +1,5 @@
-import { decodeEntry } from "../core/entry.ts";
-import type { Receipt } from "../core/receipt.ts";
+import { decodeEntry, eachLegIn } from "../core/entry.ts";
+import { roleCode } from "../core/route.ts";
 import type { Books } from "../ledger/ledger.ts";
 import type { Beat, RhythmView } from "../protocol/service.ts";
 
@@ -16,15 +16,19 @@ export class Rhythm {
   readonly #minutes = new Map<number, Minute>();
   #seed: Promise<void> | undefined;
 
-  count(timeMs: number, receipt: Receipt): void {
+  /** `entry` is a receipt's, as it stands in the journal: it is counted where it stands, for decoding it would be a tenth of a request. */
+  count(timeMs: number, entry: Uint8Array): void {
     const minute = this.#minuteAt(Math.floor(timeMs / MINUTE_MS));
     minute.executions += 1;
-    for (const { role, amount } of receipt.legs) {
-      if (amount === 0) continue;
+    let distributed = 0;
+    eachLegIn(entry, (role, amount) => {
+      if (amount === 0) return;
       minute.distributions += 1;
-      minute.distributed += BigInt(amount);
-      if (role === "contributor" || role === "prior") minute.compensations += 1;
-    }
+      distributed += amount;
+      if (role === roleCode.contributor || role === roleCode.prior) minute.compensations += 1;
+    });
+    // A fee is below 2^53, and so is what its legs add up to.
+    minute.distributed += BigInt(distributed);
     if (this.#minutes.size > MINUTES_KEPT + 60) this.#forget(Math.floor(timeMs / MINUTE_MS) - MINUTES_KEPT);
   }
 
@@ -44,7 +48,7 @@ export class Rhythm {
   async #read(books: Books, until: number): Promise<void> {
     for await (const bytes of books.entries(Math.max(0, until - SEEDED_ENTRIES), until)) {
       const entry = decodeEntry(bytes);
-      if (entry.ok && entry.value.kind === "receipt") this.count(entry.value.timeMs, entry.value.receipt);
+      if (entry.ok && entry.value.kind === "receipt") this.count(entry.value.timeMs, bytes);
     }
   }
 

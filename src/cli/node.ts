@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromHex, padAddress, toHex } from "../core/bytes.ts";
+import { fromHex, type Hex, padAddress, toHex } from "../core/bytes.ts";
 import type { Domain } from "../core/eip712.ts";
+import { ed25519PublicKey } from "../core/note.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
@@ -33,6 +34,7 @@ import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
 import { findVersionIn } from "./declaredVersions.ts";
+import { DepartureDesk } from "./departureDesk.ts";
 import { FactoryPart } from "./factoryPart.ts";
 import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -168,7 +170,14 @@ async function assemble(
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
   const isPublic = options.host !== undefined;
   const { hostNames = [], reports: rules = {} } = options;
-  const house = furnish({ data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames, rules });
+  const log = { secret: secrets.log, key: toHex(ed25519PublicKey(secrets.log)) };
+  const house = furnish({
+    ...{ data, stores, part, ledger, settlement, sink, trust, log },
+    say,
+    isPublic,
+    hostNames,
+    rules,
+  });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "remembered answers", stop: await house.outputs.begin() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
@@ -205,6 +214,8 @@ interface Furnishing {
   readonly settlement: Settlement | CreditSettlement;
   readonly sink: ReturnType<typeof fileSink>;
   readonly trust: LedgerTrustView;
+  /** Ed25519: signs what leaves. */
+  readonly log: { readonly secret: Uint8Array; readonly key: Hex };
   readonly say: (text: string) => void;
   /** Others than this machine reach it. */
   readonly isPublic: boolean;
@@ -214,7 +225,7 @@ interface Furnishing {
 
 /** Gateway, models and workshop: they know each other, so they are made together. */
 function furnish(furnishing: Furnishing) {
-  const { data, stores, part, ledger, settlement, sink, trust, say, isPublic, hostNames, rules } = furnishing;
+  const { data, stores, part, ledger, settlement, sink, trust, log, say, isPublic, hostNames, rules } = furnishing;
   const { chain } = part;
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
@@ -242,6 +253,7 @@ function furnish(furnishing: Furnishing) {
     },
     ...business.gateway,
     epochs: epochControl(settlement),
+    departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets };
       made.factory = new FactoryPart({ ...shared, data, nowMs: now, operator, cost: embeddedCost });

@@ -4,6 +4,7 @@ import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { accountRoutes } from "./accountRoutes.ts";
 import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
+import { type Departures, departureRoutes } from "./departureRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
 import type { ExecutionDesk } from "./executionDesk.ts";
 import { executionRoutes } from "./executionRoutes.ts";
@@ -28,6 +29,7 @@ export interface ApiParts {
   readonly chain: ChainView | undefined;
   readonly epochs: EpochControl | undefined;
   readonly payouts: PayoutDesk | undefined;
+  readonly departures: Departures | undefined;
   readonly statements: StatementDesk | undefined;
   readonly webhooks: WebhookParts | undefined;
   readonly workshop: Workshop | undefined;
@@ -51,6 +53,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...(parts.statements === undefined ? [] : statementRoutes(parts.statements)),
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
+    ...(parts.departures === undefined ? [] : departureRoutes(parts.departures)),
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
     ...(parts.models === undefined ? [] : modelRoutes(parts.models)),
   ];

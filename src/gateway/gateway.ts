@@ -9,6 +9,7 @@ import { apiRoutes } from "./apiRoutes.ts";
 import { ModelCatalog } from "./catalog.ts";
 import { completionRoutes, type LiveAnswers } from "./completionRoutes.ts";
 import type { Timeouts } from "./deadline.ts";
+import type { Departures } from "./departureRoutes.ts";
 import { alsoReported, ExecutionDesk, type ReportRules } from "./executionDesk.ts";
 import { Leases } from "./leases.ts";
 import { KeyMeters } from "./limits.ts";
@@ -48,6 +49,7 @@ export interface GatewayParts {
   readonly epochs?: EpochControl;
   /** Bank payouts: a ledger on credit has them. */
   readonly payouts?: PayoutDesk;
+  readonly departures?: Departures;
   readonly statements?: StatementDesk;
   readonly webhooks?: WebhookParts;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
@@ -104,7 +106,7 @@ export class Gateway {
     const startedMs = world.elapsedMs();
     const state = () => ({ isDraining: this.#door.isDraining, uptimeMs: world.elapsedMs() - startedMs });
     const openAi = completionRoutes(this.floor, live);
-    const { datanets, journal, chain, epochs, payouts, statements, webhooks, version = "0.1.0" } = parts;
+    const { datanets, journal, chain, epochs, payouts, departures, statements, webhooks, version = "0.1.0" } = parts;
     const models = parts.models?.(this);
     const workshop = parts.workshop?.(this);
     const executions = this.#openDesk(parts);
@@ -114,6 +116,7 @@ export class Gateway {
       chain,
       epochs,
       payouts,
+      departures,
       statements,
       webhooks,
       workshop,

@@ -133,7 +133,7 @@ function payeeId(text: string): string {
 }
 
 function lineView({ payee, nano, gross, withheld, net, details }: PayoutLine): BankPayoutView["lines"][number] {
-  return { payee, legalName: details.legalName, nano: String(nano), gross, withheld, net };
+  return { payee, legalName: details?.legalName ?? "", nano: String(nano), gross, withheld, net };
 }
 
 function payoutView({ lines, ...rest }: Payout): BankPayoutView {

@@ -1,3 +1,4 @@
+import { assert } from "../core/result.ts";
 import type { Payout } from "./payouts.ts";
 
 /** Who pays: the account that a bank file debits. */
@@ -17,12 +18,14 @@ export function pain001(payout: Payout, debtor: Debtor, executionMs: number): st
     bic === undefined
       ? "<FinInstnId><Othr><Id>NOTPROVIDED</Id></Othr></FinInstnId>"
       : `<FinInstnId><BICFI>${bic}</BICFI></FinInstnId>`;
-  const transfers = lines.map(
-    ({ net, payee, details }, i) =>
+  const transfers = lines.map(({ net, payee, details }, i) => {
+    assert(details !== undefined, "whoever is paid by bank has details");
+    return (
       `      <CdtTrfTxInf><PmtId><EndToEndId>${id}-${i + 1}</EndToEndId></PmtId><Amt><InstdAmt Ccy="${currency}">${money(net)}</InstdAmt></Amt>` +
       `<CdtrAgt>${agent(details.bic)}</CdtrAgt><Cdtr><Nm>${bankText(details.legalName, 70)}</Nm><PstlAdr><Ctry>${details.country}</Ctry></PstlAdr></Cdtr>` +
-      `<CdtrAcct><Id><IBAN>${details.iban}</IBAN></Id></CdtrAcct><RmtInf><Ustrd>${bankText(`Contributions ${payee.slice(0, 18)} payout ${number}`, 140)}</Ustrd></RmtInf></CdtTrfTxInf>`,
-  );
+      `<CdtrAcct><Id><IBAN>${details.iban}</IBAN></Id></CdtrAcct><RmtInf><Ustrd>${bankText(`Contributions ${payee.slice(0, 18)} payout ${number}`, 140)}</Ustrd></RmtInf></CdtTrfTxInf>`
+    );
+  });
   return `<?xml version="1.0" encoding="UTF-8"?>
 <Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.001.001.09">
   <CstmrCdtTrfInitn>
@@ -55,7 +58,8 @@ const csvColumns = [
 /** RFC 4180. A text that a spreadsheet would run as a formula is quoted by a leading apostrophe. */
 export function payoutCsv({ lines, currency }: Payout): string {
   const rows = lines.map(({ payee, details, gross, withheld, net, nano }) => [
-    ...[payee, details.legalName, details.country, details.taxId ?? "", details.iban, details.bic ?? ""],
+    ...[payee, details?.legalName ?? "", details?.country ?? "", details?.taxId ?? ""],
+    ...[details?.iban ?? "", details?.bic ?? ""],
     ...[money(gross), money(withheld), money(net), currency, String(nano)],
   ]);
   return [csvColumns, ...rows].map((row) => `${row.map(csvField).join(",")}\r\n`).join("");

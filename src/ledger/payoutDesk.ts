@@ -5,6 +5,8 @@ import type { Ledger } from "./ledger.ts";
 import {
   checkDetails,
   type Due,
+  type MovedTo,
+  NO_CURRENCY,
   type PayeeDetails,
   type Payout,
   type PayoutPlan,
@@ -75,6 +77,23 @@ export class PayoutDesk {
     });
   }
 
+  /**
+   * Marks what these payees have settled and unclaimed as taken over by another ledger. Said again while nothing new is settled, the last one of the same datanet to the same
+   * taker is the answer, so that a statement that was lost can be had again; undefined where there never was anything.
+   */
+  async moveOut(payees: ReadonlySet<string>, movedTo: MovedTo): Promise<Result<Payout | undefined>> {
+    const payouts = await this.#store.payouts();
+    const epoch = this.#settled();
+    const due = epoch === undefined ? [] : (await this.#due(epoch)).filter(({ payee }) => payees.has(payee));
+    if (epoch === undefined || due.length === 0)
+      return ok(payouts.findLast((one) => one.movedTo?.datanet === movedTo.datanet && one.movedTo.to === movedTo.to));
+    return this.#store.addPayout({
+      ...{ number: payouts.length + 1, createdMs: this.#nowMs(), currency: NO_CURRENCY, nanoPerUnit: 1, epoch },
+      ...{ status: "paid", reference: `${movedTo.datanet} left for ${movedTo.to}`, movedTo },
+      lines: due.map(({ payee, nano }) => ({ payee, nano, gross: 0, withheld: 0, net: 0 })),
+    });
+  }
+
   list(): Promise<readonly Payout[]> {
     return this.#store.payouts();
   }
@@ -91,6 +110,8 @@ export class PayoutDesk {
   ): Promise<Result<string>> {
     const found = await this.get(number);
     if (!found.ok) return found;
+    if (found.value.movedTo !== undefined)
+      return refuse("conflict", `payout ${number} moved balances to another ledger: there is nothing for a bank`);
     if (format === "csv") return ok(payoutCsv(found.value));
     if (found.value.status !== "open")
       return refuse("conflict", `payout ${number} is ${found.value.status}: its bank file must not be sent again`);

@@ -24,8 +24,8 @@ export interface PayoutLine {
   readonly gross: number;
   readonly withheld: number;
   readonly net: number;
-  /** As they were when the payout was made. */
-  readonly details: PayeeDetails;
+  /** As they were when the payout was made; absent where nobody was paid by bank. */
+  readonly details?: PayeeDetails;
 }
 
 export type PayoutStatus = "open" | "paid" | "cancelled";
@@ -45,7 +45,18 @@ export interface Payout {
   /** The bank's reference once it is paid, the reason once it is cancelled. */
   readonly reference: string;
   readonly lines: readonly PayoutLine[];
+  /** Balances that left with a datanet for another ledger: no bank is asked, and the lines have nano alone. */
+  readonly movedTo?: MovedTo;
 }
+
+export interface MovedTo {
+  readonly datanet: string;
+  /** Who took them over, as was said. */
+  readonly to: string;
+}
+
+/** ISO 4217 for where no currency is involved. */
+export const NO_CURRENCY = "XXX";
 
 /** Where payouts and payees' details are kept. What fails throws a `RefusalError`. */
 export interface PayoutStore {

@@ -29,9 +29,10 @@ const bodySchema = z.object({
   lines: z.array(
     z.object({
       ...{ payee: z.string(), nano: z.string().transform(BigInt) },
-      ...{ gross: z.number(), withheld: z.number(), net: z.number(), details: detailsSchema },
+      ...{ gross: z.number(), withheld: z.number(), net: z.number(), details: detailsSchema.optional() },
     }),
   ),
+  movedTo: z.object({ datanet: z.string(), to: z.string() }).optional(),
 });
 const statusSchema = z.enum(["open", "paid", "cancelled"]);
 
@@ -163,8 +164,12 @@ function readPayout({ number, status, reference, body }: Row): Payout {
   const parsed = bodySchema.safeParse(JSON.parse(body));
   const known = statusSchema.safeParse(status);
   assert(parsed.success && known.success, `payout ${number} can be read`);
-  const lines = parsed.data.lines.map((line) => ({ ...line, details: present(line.details) }));
-  return { ...parsed.data, number, status: known.data, reference, lines };
+  const { movedTo, ...rest } = parsed.data;
+  const lines = rest.lines.map(({ details, ...line }) => ({
+    ...line,
+    ...(details === undefined ? {} : { details: present(details) }),
+  }));
+  return { ...rest, number, status: known.data, reference, lines, ...(movedTo === undefined ? {} : { movedTo }) };
 }
 
 function readDetails(body: string): PayeeDetails {

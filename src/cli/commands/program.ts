@@ -16,6 +16,7 @@ import { completionCommand } from "./completion.ts";
 import { datanetCommands } from "./datanet.ts";
 import { datanetExchangeCommands } from "./datanetExchange.ts";
 import { datanetImportCommand } from "./datanetImport.ts";
+import { departureCommands } from "./departure.ts";
 import { epochCommands } from "./epoch.ts";
 import { ingestCommand } from "./ingest.ts";
 import { keyCommands } from "./key.ts";
@@ -37,7 +38,7 @@ export const commands: readonly CliCommand[] = [
   demoCommand,
   statusCommand,
   ...backupCommands,
-  ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands],
+  ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands, ...departureCommands],
   ...[...modelCommands, ...modelExchangeCommands, modelImportCommand],
   askCommand,
   ...[ingestCommand],

@@ -77,6 +77,12 @@ datanet export      | none @/new                                        | 66 not
 datanet restore     |                                                   | 64 invalid_request | missing required argument
 datanet restore     | @                                                 | 66 not_found       | holds no export
 datanet restore     | @/nowhere                                         | 66 not_found       | nowhere
+datanet leave       | d                                                 | 64 invalid_request | missing required argument
+datanet leave       | d @/left                                          | 64 invalid_request | --to is missing
+datanet leave       | none @/left --to us                               | 66 not_found       | none
+datanet arrive      |                                                   | 64 invalid_request | missing required argument
+datanet arrive      | @/none                                            | 66 not_found       | none
+datanet arrive      | @                                                 | 66 not_found       | holds no export
 model create        | m                                                 | 64 invalid_request | --datanet is missing
 model create        | m --datanet none                                  | 66 not_found       | none
 model create        | m --datanet d --royalty-out much                  | 64 invalid_request | not an amount of OPEN

@@ -4,6 +4,7 @@ import { readIfThere } from "../host/files.ts";
 import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
+import { openOutputStore } from "../store/outputStore.ts";
 import { openPayoutStore } from "../store/payoutStore.ts";
 import { type BackupDone, backUp, ledgerOf, type RestoreDone, restore } from "./backup.ts";
 import { checkBackup } from "./backupFile.ts";
@@ -44,7 +45,7 @@ export async function restoreNode(options: BackupOptions, children: Children): P
   const url = await databaseOf(options, folder.value.path, children);
   if (!url.ok) return url;
   // Opening a store makes its tables.
-  for (const open of [openLedgerStore, openDatanetStore, openPayoutStore]) {
+  for (const open of [openLedgerStore, openDatanetStore, openPayoutStore, openOutputStore]) {
     const store = await open({ url: url.value });
     if (!store.ok) return store;
     await store.value.close();

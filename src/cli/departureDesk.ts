@@ -1,4 +1,5 @@
 import { fromHex, type Hex, toHex } from "../core/bytes.ts";
+import { ed25519PublicKey } from "../core/note.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { identityPayeeId, isAddressIdentity } from "../datanets/identity.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -16,8 +17,8 @@ export interface DepartureParts {
   readonly provenance: Provenance;
   /** Of a ledger on credit. On a chain what is final stays claimable there, whoever keeps the datanet. */
   readonly payouts: PayoutDesk | undefined;
-  /** Ed25519 secret of the journal, and its public key. */
-  readonly log: { readonly secret: Uint8Array; readonly key: Hex };
+  /** Ed25519 secret of the journal. */
+  readonly log: Uint8Array;
 }
 
 /** Balances that leave with a datanet, and those that come with one. */
@@ -48,7 +49,7 @@ export class DepartureDesk implements Departures {
     if (!moved.ok) return moved;
     if (moved.value === undefined) return ok({ datanet: name, people: 0, nano: "0" });
     const statement = this.#statement(moved.value, datanet.id, people);
-    const departure = signDeparture(statement, this.#parts.log.secret);
+    const departure = signDeparture(statement, this.#parts.log);
     const nano = moved.value.lines.reduce((sum, line) => sum + line.nano, 0n);
     const lines = statement.lines.map((line) => ({ ...line, payee: toHex(fromHex(line.payee)) }));
     const { ledger, logKey } = statement;
@@ -102,7 +103,11 @@ export class DepartureDesk implements Departures {
     }));
     return {
       ...{ format: "openledger-departure-1", ledger: toHex(this.#parts.provenance.ledger.id) },
-      ...{ logKey: this.#parts.log.key, datanet: { name: movedTo?.datanet ?? "", id }, to: movedTo?.to ?? "" },
+      ...{
+        logKey: toHex(ed25519PublicKey(this.#parts.log)),
+        datanet: { name: movedTo?.datanet ?? "", id },
+        to: movedTo?.to ?? "",
+      },
       ...{ payout: number, epoch, timeMs: createdMs, lines },
     };
   }

@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromHex, type Hex, padAddress, toHex } from "../core/bytes.ts";
+import { fromHex, padAddress, toHex } from "../core/bytes.ts";
 import type { Domain } from "../core/eip712.ts";
-import { ed25519PublicKey } from "../core/note.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
@@ -170,14 +169,8 @@ async function assemble(
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
   const isPublic = options.host !== undefined;
   const { hostNames = [], reports: rules = {} } = options;
-  const log = { secret: secrets.log, key: toHex(ed25519PublicKey(secrets.log)) };
-  const house = furnish({
-    ...{ data, stores, part, ledger, settlement, sink, trust, log },
-    say,
-    isPublic,
-    hostNames,
-    rules,
-  });
+  const people = { isPublic, hostNames, rules, say };
+  const house = furnish({ ...{ data, stores, part, ledger, settlement, sink, trust, log: secrets.log }, ...people });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "remembered answers", stop: await house.outputs.begin() });
   children.add({ name: "embedded engine", stop: () => house.shelf.close() });
@@ -214,8 +207,8 @@ interface Furnishing {
   readonly settlement: Settlement | CreditSettlement;
   readonly sink: ReturnType<typeof fileSink>;
   readonly trust: LedgerTrustView;
-  /** Ed25519: signs what leaves. */
-  readonly log: { readonly secret: Uint8Array; readonly key: Hex };
+  /** Ed25519 secret: signs what leaves. */
+  readonly log: Uint8Array;
   readonly say: (text: string) => void;
   /** Others than this machine reach it. */
   readonly isPublic: boolean;

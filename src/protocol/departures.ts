@@ -21,7 +21,6 @@ export const departureStatementSchema = z.object({
     .min(1)
     .max(1_000_000),
 });
-export type DepartureStatement = z.infer<typeof departureStatementSchema>;
 
 export const signedDepartureSchema = z.object({
   statement: departureStatementSchema,

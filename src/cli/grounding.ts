@@ -13,6 +13,7 @@ import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { People } from "./people.ts";
+import { traceView } from "./traceView.ts";
 import { noUpstream, type Upstream } from "./upstream.ts";
 
 /** What a grounded model stands on: the records of one version, or of several, with their index, who is paid for each, and how evidence is combined. */
@@ -53,6 +54,7 @@ export function groundModel(ground: Ground): Grounding {
       return Promise.resolve(found?.isAnswerable === true ? passages(found.hits) : []);
     },
     attribute: (input) => attribute(ground, input),
+    trace: async (prompt, answer) => traceView({ corpus: memoryCorpus(index), ...ground }, prompt, answer),
   };
 }
 

@@ -9,6 +9,7 @@ import type {
   DatanetView,
   RecordView,
 } from "../protocol/datanets.ts";
+import type { TraceView } from "../protocol/explanation.ts";
 import type { Opening } from "../protocol/receipts.ts";
 
 /** What the gateway needs from the world, passed in by the composition root. */
@@ -34,6 +35,8 @@ export interface Grounding {
   readonly contextTokensMax: number;
   retrieve(question: string, signal: StopSignal): Promise<readonly Passage[]>;
   attribute(input: AttributionInput): Promise<Attribution>;
+  /** Where an answer's words stand in the datanets, for the eye. `prompt` as the receipt's hash is over. */
+  trace?(prompt: string, answer: string): Promise<TraceView>;
 }
 
 export interface AttributionInput {

@@ -2,14 +2,18 @@ import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
 import { promiseSchema } from "../protocol/completions.ts";
+import { type Explanation, explanationSchema } from "../protocol/explanation.ts";
 import {
   combinationParam,
   type Opening,
+  type ReceiptView,
   receiptDetailSchema,
   receiptListSchema,
   receiptParam,
   receiptQuery,
 } from "../protocol/receipts.ts";
+import { explain } from "./explanation.ts";
+import { hexText } from "./hexText.ts";
 import { readOpening } from "./opening.ts";
 import type { Floor } from "./order.ts";
 import { receiptView } from "./receiptView.ts";
@@ -56,6 +60,17 @@ export function receiptRoutes(floor: Floor): Route[] {
     promise("/api/receipts/{id}/promise", "receipts"),
     route({
       ...plain,
+      ...{ method: "GET", path: "/api/receipts/{id}/explanation", tag: "receipts", access: "optional" },
+      response: explanationSchema,
+      summary: "Why it credits whom: the payer's key shows words and records, a contributor's key its own",
+      params: receiptParam,
+      handle: async ({ params, key }) => {
+        const stored = await ledger.books.receipt(fromHex(params.id));
+        return stored === undefined ? unknown(params.id) : json(await explainStored(floor, stored, view(stored), key));
+      },
+    }),
+    route({
+      ...plain,
       ...{ method: "GET", path: "/api/attribution/{hash}", tag: "receipts", access: "open", response: "text" },
       summary: "The text that a receipt's methods hash is of: methods, what they count for, and rules",
       params: combinationParam,
@@ -84,6 +99,34 @@ export function receiptRoutes(floor: Floor): Route[] {
     }),
   ];
 }
+
+type Stored = NonNullable<Awaited<ReturnType<Floor["ledger"]["books"]["receipt"]>>>;
+
+async function explainStored(
+  floor: Floor,
+  { receipt, opening: text }: Stored,
+  view: ReceiptView,
+  key: ApiKey | undefined,
+): Promise<Explanation> {
+  const isPayer = mayOpen(floor, key, receipt.account);
+  const payee = key === undefined ? undefined : floor.ledger.accounts.get(key.account)?.payee;
+  const opening = isPayer || payee !== undefined ? openingOf(text) : undefined;
+  const grounding = floor.catalog
+    .list()
+    .find(
+      ({ asset, grounding: one }) =>
+        equalBytes(asset, receipt.model) && equalBytes(one?.indexId ?? none, receipt.indexId),
+    )?.grounding;
+  return explain({
+    ...{ receipt: view, opening, payee: payee === undefined ? undefined : hexText(payee) },
+    view: isPayer ? "payer" : payee === undefined ? "public" : "contributor",
+    combination: await floor.combinations(receipt.methodsHash),
+    trace: isPayer && opening !== undefined ? await grounding?.trace?.(opening.prompt, opening.answer) : undefined,
+    labelOf: (id) => floor.labels(fromHex(id)),
+  });
+}
+
+const none = new Uint8Array(32);
 
 function unknown(id: string): Result<Reply> {
   return refuse("not_found", `there is no receipt ${id}`, { field: "id" });

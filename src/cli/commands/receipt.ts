@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { correctionBody, correctionSchema } from "../../protocol/corrections.ts";
+import { type Explanation, explanationSchema } from "../../protocol/explanation.ts";
 import { type ReceiptView, receiptDetailSchema, receiptListSchema } from "../../protocol/receipts.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
@@ -22,6 +23,21 @@ const show = command({
     showReceipt(found.value, output);
     showEvidence(found.value, output);
     showRoute(found.value, output);
+    return found;
+  },
+});
+
+const explain = command({
+  path: "receipt explain",
+  summary: "Why a receipt credits whom: which words, which records, which people, by which evidence, how sure",
+  arguments: [["<id>", "the receipt's id, or the answer's"]],
+  examples: ["openledger receipt explain 0x5f0c…", "openledger receipt explain 0x5f0c… --json"],
+  input: z.object({ id: receiptId }),
+  run: async ({ id }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get(`/api/receipts/${id}/explanation`, explanationSchema);
+    if (found.ok) showExplanation(found.value, output);
     return found;
   },
 });
@@ -97,7 +113,7 @@ const correct = command({
   },
 });
 
-export const receiptCommands: readonly CliCommand[] = [show, list, correct];
+export const receiptCommands: readonly CliCommand[] = [show, explain, list, correct];
 
 export function showReceipt(receipt: ReceiptView, output: Output): void {
   const { id, seq, timeMs, fee, usage, rate, unattributed, operator } = receipt;
@@ -110,6 +126,33 @@ export function showReceipt(receipt: ReceiptView, output: Output): void {
       `${usage.tokensIn} tokens in, ${usage.tokensOut} out; 1 USD = ${formatOpen(rate.nanoPerUsd)} OPEN (${rate.source})`,
   );
   output.line(`${percent(1_000_000 - unattributed)} of the contributors' part is attributed by evidence`);
+}
+
+function showExplanation({ receipt, says, people, evidence, trace }: Explanation, output: Output): void {
+  output.heading(`Why receipt ${receipt} credits whom`);
+  for (const sentence of says) output.line(`- ${sentence}`);
+  output.heading("People");
+  output.table(
+    people.map(({ payee, label, kinds, weightPpm, amount }) => ({
+      ...{ who: label ?? payee, part: percent(weightPpm), OPEN: formatOpen(amount), by: kinds.join(", ") },
+    })),
+  );
+  if (evidence.length > 0) output.heading("Evidence");
+  output.table(
+    evidence.map(({ kind, partPpm, author, title, source, text }) => ({
+      ...{ kind, part: percent(partPpm), who: author ?? "", record: title ?? "", source: source ?? "" },
+      words: kind === "span" || kind === "passage" ? (text ?? "") : "",
+    })),
+    ["kind", "part", "who", "record", "source", "words"],
+  );
+  if (trace === undefined) return;
+  output.heading("Where its words stand, for the eye");
+  output.table(
+    trace.documents.map(({ relevance, title, author, passages, snippet }) => ({
+      ...{ relevance, record: title, who: author, places: passages.length, text: snippet },
+    })),
+    ["relevance", "record", "who", "places", "text"],
+  );
 }
 
 /** The credited passages and people, for whoever may open the receipt. */

@@ -43,6 +43,8 @@ const START_SECONDS = 2;
 /** Of a trainer that was never measured: what a core does in a second, and the tokens that it handles at most. */
 const FLOPS_ASSUMED = 6e10;
 const TOKENS_PER_SECOND_MOST = 20_000;
+/** Encoding so many takes some milliseconds. */
+const TOKENS_BETWEEN_PAUSES = 4_096;
 
 export function estimate({ train, heldOut, options, shape, measured, prices }: EstimateInput): Result<Estimate> {
   const windows = train.flatMap((example) => windowsOf(example, options.sequenceTokens));
@@ -81,9 +83,14 @@ export async function encodeAll(
   pause: () => Promise<void>,
 ): Promise<readonly EncodedExample[]> {
   const encoded: EncodedExample[] = [];
+  let tokens = 0;
   for (const example of examples) {
-    encoded.push(encodeExample(tokenizer, example));
-    if (encoded.length % 100 === 0) await pause();
+    const one = encodeExample(tokenizer, example);
+    encoded.push(one);
+    tokens += one.tokens.length;
+    if (tokens < TOKENS_BETWEEN_PAUSES) continue;
+    tokens = 0;
+    await pause();
   }
   return encoded;
 }

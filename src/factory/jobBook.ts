@@ -1,4 +1,4 @@
-import { ok, type Result, refuse } from "../core/result.ts";
+import { ok, RefusalError, type Result, refuse } from "../core/result.ts";
 import type { Job, JobEvent, Progress } from "./job.ts";
 import type { FactoryPorts } from "./ports.ts";
 
@@ -46,12 +46,11 @@ export class JobBook {
     void this.#inTurn(async () => {
       const known = this.#numbers.get(id) ?? (await this.#ports.store.events(id, { limit: 1 }))[0]?.number ?? 0;
       const event: JobEvent = { number: known + 1, timeMs, level, message, ...(data === undefined ? {} : { data }) };
-      this.#numbers.set(id, known + 1);
-      return this.#ports.store.addEvents(id, [event]);
-    }).catch(() => {
       // An event tells of the work; a store that is away shows itself at the next change of the job.
-      this.#numbers.delete(id);
-    });
+      const added = await guarded(() => this.#ports.store.addEvents(id, [event]));
+      if (added.ok) this.#numbers.set(id, known + 1);
+      else this.#numbers.delete(id);
+    }).catch(() => this.#numbers.delete(id));
   }
 
   /** After everything that was begun before. */
@@ -63,6 +62,16 @@ export class JobBook {
     const done = this.#turn.then(work, work);
     this.#turn = done.catch(() => undefined);
     return done;
+  }
+}
+
+/** A store that throws as one that refuses. */
+export async function guarded<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof RefusalError) return { ok: false, error: error.refusal };
+    throw error;
   }
 }
 

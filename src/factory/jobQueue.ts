@@ -1,4 +1,4 @@
-import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
 import { isOver, type Job, type JobStatus } from "./job.ts";
 import type { JobBook } from "./jobBook.ts";
 import { JobRun, type RunEnd } from "./jobRun.ts";
@@ -14,16 +14,18 @@ interface Running {
   intent: Intent | undefined;
 }
 
+/** What comes after a training, serving and measuring. It is done again where it was interrupted, and so does nothing twice. */
+export type AfterTraining = (job: Job, signal: AbortSignal) => Promise<void>;
+
 /** Runs jobs one at a time in the order in which they came: a second training would only make both slower. */
 export class JobQueue {
   readonly #ports: FactoryPorts;
   readonly #book: JobBook;
-  /** What comes after a training: measuring and serving. */
-  readonly #onTrained: (job: Job, signal: AbortSignal) => Promise<void>;
+  readonly #onTrained: AfterTraining;
   #running: Running | undefined;
   #isClosed = false;
 
-  constructor(ports: FactoryPorts, book: JobBook, onTrained: (job: Job, signal: AbortSignal) => Promise<void>) {
+  constructor(ports: FactoryPorts, book: JobBook, onTrained: AfterTraining) {
     this.#ports = ports;
     this.#book = book;
     this.#onTrained = onTrained;
@@ -48,37 +50,39 @@ export class JobQueue {
   /** Waiting jobs, the next one first. */
   async waiting(): Promise<readonly string[]> {
     const open = await this.#ports.store.openJobs();
-    return open.filter(({ status }) => status === "queued").map(({ id }) => id);
+    return open.filter((job) => isWaiting(job) && job.id !== this.running).map(({ id }) => id);
   }
 
-  /** Begins the next job if none runs. */
+  /** Begins the next job if none runs. Where the store is away nothing happens: whoever calls next begins again. */
   pump(): void {
     void this.#next().catch((error: unknown) => {
-      // The store is away: whoever orders or looks next begins again.
-      if (!(error instanceof Error && error.name === "RefusalError")) throw error;
+      if (!(error instanceof RefusalError)) throw error;
     });
   }
 
   /** A job that is over stays what it is: cancelling twice is cancelling once. */
   async cancel(id: string): Promise<Result<Job>> {
-    const stopped = await this.#stop(id, "cancelled");
-    if (stopped !== undefined) return stopped;
-    const done = await this.#book.update(id, (job) => {
+    const cancelled = await this.#leave(id, "cancelled", (job) => {
       if (job.status === "cancelled") return ok(job);
       if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
       return ok({ ...job, status: "cancelled", finishedMs: this.#ports.nowMs() });
     });
-    if (done.ok) this.#book.event(id, "info", "The job was cancelled.");
-    return done;
+    if (cancelled.ok) await this.#ports.folders.tidy(id);
+    return cancelled;
   }
 
-  async pause(id: string): Promise<Result<Job>> {
-    const stopped = await this.#stop(id, "paused");
-    return stopped ?? this.#move(id, ["queued", "paused"], "paused");
+  pause(id: string): Promise<Result<Job>> {
+    return this.#leave(id, "paused", (job) => {
+      if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
+      return ok(job.status === "paused" ? job : { ...job, status: "paused" });
+    });
   }
 
   async resume(id: string): Promise<Result<Job>> {
-    const moved = await this.#move(id, ["paused", "queued", "running"], "queued");
+    const moved = await this.#book.update(id, (job) => {
+      if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
+      return ok(job.status === "paused" ? { ...job, status: "queued" } : job);
+    });
     if (moved.ok) this.pump();
     return moved;
   }
@@ -93,24 +97,28 @@ export class JobQueue {
     await running.done;
   }
 
-  async #move(id: string, from: readonly JobStatus[], to: "paused" | "queued"): Promise<Result<Job>> {
-    return this.#book.update(id, (job) => {
-      if (!from.includes(job.status)) return refuse("conflict", `the job has ${job.status} already`);
-      return ok(job.status === "running" ? job : { ...job, status: to });
-    });
-  }
-
-  async #stop(id: string, intent: Intent): Promise<Result<Job> | undefined> {
-    const running = this.#running;
-    if (running?.id !== id) return undefined;
-    running.intent = intent;
-    running.controller.abort();
-    await running.done;
-    const job = await this.#book.find(id);
-    // It may have come to its end before it heard of it.
-    return job.ok && job.value.status !== intent && intent === "cancelled"
-      ? refuse("conflict", `the job has ${job.value.status} already`)
-      : job;
+  /** Stops the job where it runs; what is not written by its run's end is written here. */
+  async #leave(id: string, to: "cancelled" | "paused", change: (job: Job) => Result<Job>): Promise<Result<Job>> {
+    for (;;) {
+      const running = this.#running;
+      if (running?.id === id) {
+        running.intent = to;
+        running.controller.abort();
+        await running.done;
+      }
+      let [hasBegun, isChanged] = [false, false];
+      const done = await this.#book.update(id, (job) => {
+        // It was begun while this change waited for its turn.
+        hasBegun = job.status === "running" && this.#running?.id === id;
+        const changed = hasBegun ? ok(job) : change(job);
+        isChanged = changed.ok && changed.value !== job;
+        return changed;
+      });
+      if (hasBegun) continue;
+      if (isChanged) this.#book.event(id, "info", said[to]);
+      await this.#book.settled();
+      return done;
+    }
   }
 
   async #next(): Promise<void> {
@@ -131,11 +139,10 @@ export class JobQueue {
       if (id === undefined) return;
       this.#running = Object.assign(running, { id });
       const begun = await this.#book.update(id, (job) => {
-        if (job.status !== "queued") return refuse("conflict", "the job is not waiting any more");
+        if (!isWaiting(job)) return refuse("conflict", "the job is not waiting any more");
         return ok({ ...job, status: "running", startedMs: job.startedMs ?? this.#ports.nowMs() });
       });
-      hasRun = true;
-      if (begun.ok) await this.#run(begun.value, running);
+      hasRun = begun.ok ? await this.#run(begun.value, running) : begun.error.code === "conflict";
     } finally {
       this.#running = undefined;
       end();
@@ -143,21 +150,36 @@ export class JobQueue {
     }
   }
 
-  async #run(job: Job, running: Running): Promise<void> {
-    const run = new JobRun(this.#ports, this.#book, job);
-    const end = await run.train(running.controller.signal);
-    if (end.kind === "trained") await this.#onTrained(end.job, running.controller.signal);
-    await this.#finish(job.id, end, running.intent);
+  /** False where the store is away: the job is then as it was, and begun again later. */
+  async #run(job: Job, running: Running): Promise<boolean> {
+    const { signal } = running.controller;
+    const end = await this.#endOf(job, signal);
+    if (end.kind === "failed" && end.refusal.code === "store_unavailable") return false;
+    return this.#finish(job.id, end, running.intent);
   }
 
-  async #finish(id: string, end: RunEnd, intent: Intent | undefined): Promise<void> {
+  async #endOf(job: Job, signal: AbortSignal): Promise<RunEnd> {
+    try {
+      const end = await new JobRun(this.#ports, this.#book, job).train(signal);
+      if (end.kind !== "trained") return end;
+      await this.#onTrained(end.job, signal);
+      return signal.aborted ? { kind: "stopped" } : end;
+    } catch (error) {
+      if (error instanceof RefusalError) return { kind: "failed", refusal: error.refusal };
+      // A bug ends the job and not the node, which would meet it again when it starts.
+      const message = `something broke here: ${error instanceof Error ? error.message : String(error)}`;
+      return { kind: "failed", refusal: { code: "upstream_failed", message } };
+    }
+  }
+
+  async #finish(id: string, end: RunEnd, intent: Intent | undefined): Promise<boolean> {
     const { nowMs, folders } = this.#ports;
     const finishedMs = nowMs();
     const isStopped = end.kind === "stopped" || (end.kind === "failed" && intent !== undefined);
     const status = end.kind === "trained" ? "succeeded" : isStopped ? (intent ?? "queued") : "failed";
     const error: Refusal | undefined = status === "failed" && end.kind === "failed" ? end.refusal : undefined;
     const isLast = status === "succeeded" || status === "failed" || status === "cancelled";
-    await this.#book.update(id, (now) => {
+    const kept = await this.#book.update(id, (now) => {
       const { error: _before, ...rest } = now;
       return ok({
         ...{ ...rest, status },
@@ -166,11 +188,18 @@ export class JobQueue {
       });
     });
     this.#book.progress(id, undefined);
+    if (!kept.ok) return false;
     if (isLast) await folders.tidy(id);
     if (error === undefined) this.#book.event(id, "info", said[status]);
     else this.#book.event(id, "error", `The job failed: ${error.message}`);
     await this.#book.settled();
+    return true;
   }
+}
+
+/** A job that is said to run while none does was interrupted: by a kill, or because the store was away at its end. */
+function isWaiting({ status }: Job): boolean {
+  return status === "queued" || status === "running";
 }
 
 const said: Readonly<Record<JobStatus, string>> = {

@@ -4,7 +4,7 @@ import type { TrainingEvent } from "../models/training/task.ts";
 import { speedKey } from "./estimate.ts";
 import { HELD_OUT_MEASURED_MAX } from "./examples.ts";
 import type { Checkpoint, Job, JobResult } from "./job.ts";
-import type { JobBook } from "./jobBook.ts";
+import { guarded, type JobBook } from "./jobBook.ts";
 import type { Base, FactoryPorts } from "./ports.ts";
 import { heldOutOf, loadSource } from "./source.ts";
 
@@ -24,7 +24,7 @@ export class JobRun {
   readonly #book: JobBook;
   readonly #job: Job;
   readonly #speeds: number[] = [];
-  readonly #pending: Promise<unknown>[] = [];
+  readonly #pending: Promise<Result<void>>[] = [];
   #steps = 0;
   #trainedTokens = 0;
   #loss: number | undefined;
@@ -51,7 +51,10 @@ export class JobRun {
       options: job.options,
     };
     const trained = await trainer.train(task, (event) => this.#take(event, base.value), signal);
-    await Promise.all(this.#pending);
+    for (const one of this.#pending) {
+      const kept = await one;
+      if (!kept.ok) return failed(kept.error);
+    }
     if (!trained.ok) return failed(trained.error);
     const result = this.#result;
     if (result === undefined) return { kind: "stopped" };
@@ -96,7 +99,7 @@ export class JobRun {
         );
         return;
       case "checkpoint":
-        this.#pending.push(this.#checkpoint(event.step, base));
+        this.#pending.push(guarded(() => this.#checkpoint(event.step, base)));
         return;
       case "finished":
         this.#result = this.#resultOf(event);
@@ -119,7 +122,7 @@ export class JobRun {
   }
 
   /** Begins at once, since the trainer's next checkpoint takes this one's place. */
-  async #checkpoint(step: number, base: Base): Promise<void> {
+  async #checkpoint(step: number, base: Base): Promise<Result<void>> {
     const { folders, nowMs } = this.#ports;
     const heldOut = this.#heldOut?.step === step ? this.#heldOut.loss : undefined;
     const isAdapter = this.#job.options.adapter !== undefined;
@@ -130,12 +133,14 @@ export class JobRun {
       isKept: isAdapter && (await folders.keepCheckpoint(this.#job, base, step)).ok,
     };
     const dropped: number[] = [];
-    await this.#book.update(this.#job.id, (now) => {
+    const kept = await this.#book.update(this.#job.id, (now) => {
       const { checkpoints, dropped: old } = withCheckpoint(now, checkpoint);
       dropped.push(...old);
       return ok({ ...now, checkpoints });
     });
+    if (!kept.ok) return kept;
     for (const old of dropped) await folders.dropCheckpoint(this.#job.id, old);
+    return ok(undefined);
   }
 
   #resultOf({ hash, steps, reason, heldOutLoss }: Extract<TrainingEvent, { type: "finished" }>): JobResult {

@@ -56,6 +56,10 @@ export async function prepareJob(
     ...{ train, heldOut, options: options.value, shape, measured, prices: ports.prices(datanets) },
   });
   if (!reckoned.ok) return reckoned;
+  if (reckoned.value.steps === 0)
+    return refuse("invalid_request", "there is nothing to learn: no example has an answer or text", {
+      field: "training_file",
+    });
   return ok({
     ...{ base: { name, hash }, source: source.value, options: options.value, heldOutShare, estimate: reckoned.value },
     ...noCheckpoint,

@@ -1,0 +1,125 @@
+import { ok, type Result, refuse } from "../core/result.ts";
+import { type Evaluation, type EvaluationPart, type EvaluationPlan, evaluatePart } from "./evaluation.ts";
+import type { Deployment, DeployWish, Job } from "./job.ts";
+import type { JobBook } from "./jobBook.ts";
+import { deployDefaults, usualName } from "./order.ts";
+import type { Base, FactoryPorts } from "./ports.ts";
+import { loadSource } from "./source.ts";
+
+/** Of each datanet's held-out records, so many are measured, and so many asked. */
+const planned = { lossesMax: 64, answersMax: 8, answerTokensMax: 48 } as const;
+
+export interface DeployRequest extends DeployWish {
+  readonly step?: number;
+}
+
+/** What is done with a trained model: measured beside its base, and served. */
+export class Aftercare {
+  readonly #ports: FactoryPorts;
+  readonly #book: JobBook;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: FactoryPorts, book: JobBook) {
+    this.#ports = ports;
+    this.#book = book;
+  }
+
+  /** After a training: deploys it if that was ordered, and measures it. What fails is an event of the job, and can be asked for again. */
+  async afterTraining(job: Job, signal: AbortSignal): Promise<void> {
+    if (job.deploy !== undefined && !signal.aborted) {
+      const deployed = await this.deploy(job, job.deploy);
+      if (!deployed.ok) this.#book.event(job.id, "warn", `It could not be deployed: ${deployed.error.message}`);
+    }
+    const isMeasured = job.evaluations.some(({ step }) => step === undefined);
+    if (isMeasured || signal.aborted || job.estimate.heldOut === 0) return;
+    const evaluated = await this.evaluate(job, undefined, signal);
+    if (!evaluated.ok && !signal.aborted)
+      this.#book.event(job.id, "warn", `It could not be evaluated: ${evaluated.error.message}`);
+  }
+
+  /** Base and model side by side on what was held out. One at a time, for it takes the machine. */
+  evaluate(job: Job, step: number | undefined, signal: AbortSignal): Promise<Result<Evaluation>> {
+    const done = this.#turn.then(() => this.#evaluate(job, step, signal));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Serves the result or a kept checkpoint. The same again is the same deployment. */
+  async deploy(job: Job, { step, ...wish }: DeployRequest): Promise<Result<Deployment>> {
+    const base = await this.#baseOf(job);
+    if (!base.ok) return base;
+    const present = weightsPresent(job, step);
+    if (!present.ok) return present;
+    const name = wish.name ?? usualName(job, step);
+    const known = job.deployments.find((one) => one.name === name);
+    if (known !== undefined && known.step === step) return ok(known);
+    const deployed = await this.#ports.shop.deploy(job, base.value, {
+      ...{ name, royalty: wish.royalty ?? deployDefaults.royalty },
+      ...{ parentsBps: wish.parentsBps ?? deployDefaults.parentsBps, ...(step === undefined ? {} : { step }) },
+    });
+    if (!deployed.ok) return deployed;
+    const kept = await this.#book.update(job.id, (now) => {
+      const others = now.deployments.filter((one) => one.name !== name);
+      return ok({ ...now, deployments: [...others, deployed.value] });
+    });
+    if (!kept.ok) return kept;
+    this.#book.event(job.id, "info", `New fine-tuned model created: ${name}`);
+    return deployed;
+  }
+
+  async #evaluate(job: Job, step: number | undefined, signal: AbortSignal): Promise<Result<Evaluation>> {
+    const { evaluator, answers, index, nowMs, folders } = this.#ports;
+    const base = await this.#baseOf(job);
+    if (!base.ok) return base;
+    const present = weightsPresent(job, step);
+    if (!present.ok) return present;
+    const loaded = await loadSource(this.#ports, job.source, job.heldOutShare);
+    if (!loaded.ok) return loaded;
+    const folder = folders.weights(job, step);
+    const plan: EvaluationPlan = {
+      ...{ base: { base: base.value.folder }, sequenceTokens: job.options.sequenceTokens, ...planned },
+      model: job.options.adapter === undefined ? { base: folder } : { base: base.value.folder, adapter: folder },
+    };
+    const parts: EvaluationPart[] = [];
+    for (const { name, version, examples: heldOut } of loaded.value.heldOut) {
+      if (heldOut.length === 0) continue;
+      if (signal.aborted) return refuse("cancelled", "the evaluation was cancelled");
+      const of = version === undefined ? {} : { version, index: await index(name, version) };
+      const part = await evaluatePart({ name, heldOut, ...of }, plan, { evaluator, answers }, signal);
+      if (!part.ok) return part;
+      parts.push(part.value);
+    }
+    if (parts.length === 0)
+      return refuse("conflict", "nothing was held out of this job's training to measure it by", {
+        hint: "order it with a held-out share above 0, or with a validation file",
+      });
+    const evaluation: Evaluation = { timeMs: nowMs(), ...(step === undefined ? {} : { step }), parts };
+    const kept = await this.#book.update(job.id, (now) => {
+      const others = now.evaluations.filter((one) => one.step !== step);
+      return ok({ ...now, evaluations: [...others, evaluation] });
+    });
+    if (!kept.ok) return kept;
+    for (const { name, base: before, model } of parts)
+      this.#book.event(job.id, "info", `${name}: held-out loss ${before.loss.toFixed(4)} → ${model.loss.toFixed(4)}`);
+    return ok(evaluation);
+  }
+
+  async #baseOf(job: Job): Promise<Result<Base>> {
+    const base = await this.#ports.bases.find(job.base.name);
+    if (!base.ok || base.value.hash === job.base.hash) return base;
+    return refuse("conflict", `the base ${job.base.name} is another one by now`);
+  }
+}
+
+function weightsPresent(job: Job, step: number | undefined): Result<void> {
+  if (step === undefined)
+    return job.result !== undefined
+      ? ok(undefined)
+      : refuse("conflict", `the job is ${job.status} and has no result yet`, { hint: "name one of its checkpoints" });
+  const kept = job.checkpoints.filter(({ isKept }) => isKept).map((one) => one.step);
+  if (kept.includes(step)) return ok(undefined);
+  return refuse("not_found", `no weights are kept of step ${step}`, {
+    hint: kept.length === 0 ? "the job has no checkpoints" : `there are ${kept.join(", ")}`,
+    field: "step",
+  });
+}

@@ -1,0 +1,215 @@
+import { toHex, utf8 } from "../core/bytes.ts";
+import { sha256 } from "../core/hash.ts";
+import type { Prices } from "../core/quote.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { Aftercare, type DeployRequest } from "./aftercare.ts";
+import type { Evaluation } from "./evaluation.ts";
+import { FileDesk, type Viewer } from "./fileDesk.ts";
+import { type Deployment, isOver, type Job, type JobEvent } from "./job.ts";
+import { guarded, JobBook, unknownJob } from "./jobBook.ts";
+import { JobQueue } from "./jobQueue.ts";
+import { orderHash, type PreparedJob, prepareJob, type TrainingOrder } from "./order.ts";
+import type { AdapterFiles, FactoryPorts } from "./ports.ts";
+import type { Page } from "./store.ts";
+
+/** Jobs of one account that are not over. */
+export const OPEN_JOBS_MAX = 32;
+/** Orders that wait to be prepared, which takes a while where there is much to read. */
+const PREPARING_MAX = 16;
+
+export interface OrderedBy {
+  readonly account: string;
+  /** The same key with the same order is the same job; with another order it is refused. */
+  readonly key?: string;
+}
+
+/** The model factory, for whoever opens a door to it: files, jobs, and what is done with what they have made. */
+export class Factory {
+  readonly files: FileDesk;
+  readonly #ports: FactoryPorts;
+  readonly #book: JobBook;
+  readonly #queue: JobQueue;
+  readonly #aftercare: Aftercare;
+  readonly #closing = new AbortController();
+  #preparing = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: FactoryPorts) {
+    this.#ports = ports;
+    this.files = new FileDesk(ports);
+    this.#book = new JobBook(ports);
+    this.#aftercare = new Aftercare(ports, this.#book);
+    this.#queue = new JobQueue(ports, this.#book, (job, signal) => this.#aftercare.afterTraining(job, signal));
+  }
+
+  /** Goes on with what an earlier run has left. */
+  start(): Promise<Result<void>> {
+    return guarded(() => this.#queue.start());
+  }
+
+  /** Begins what waits, if nothing runs: to be called now and then, since the store may have been away when it was asked. */
+  pump(): void {
+    this.#queue.pump();
+  }
+
+  /** Stops the running job at its next step; it goes on when the factory starts again. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#queue.close();
+    await this.#book.settled();
+  }
+
+  /** What an order would take, before anything begins. */
+  estimate(account: string, order: TrainingOrder): Promise<Result<PreparedJob>> {
+    return this.#prepare(account, order);
+  }
+
+  /** Durable when it returns; `isNew` is false for a repeated order. */
+  order(by: OrderedBy, order: TrainingOrder): Promise<Result<{ readonly job: Job; readonly isNew: boolean }>> {
+    return guarded(async () => {
+      const { store, randomBytes, nowMs, shop } = this.#ports;
+      const hash = orderHash(order);
+      const seed = by.key === undefined ? randomBytes(32) : sha256(utf8(JSON.stringify([by.account, by.key])));
+      const id = `ftjob-${toHex(seed).slice(2, 26)}`;
+      const known = await store.job(id);
+      if (known !== undefined) return this.#repeated(known, by, order);
+      const open = (await store.openJobs()).filter(({ account }) => account === by.account);
+      if (open.length >= OPEN_JOBS_MAX)
+        return refuse("rate_limited", `an account has at most ${OPEN_JOBS_MAX} jobs that are not over`);
+      const name = order.deploy?.name;
+      if (name !== undefined && shop.isTaken(name))
+        return refuse("already_exists", `there is a model ${name} already`, { field: "openledger.deploy.name" });
+      const prepared = await this.#prepare(by.account, order);
+      if (!prepared.ok) return prepared;
+      const { suffix, metadata, deploy } = order;
+      const job: Job = {
+        ...{ id, account: by.account, createdMs: nowMs(), orderHash: hash, ...prepared.value },
+        status: order.isPaused === true ? "paused" : "queued",
+        ...(suffix === undefined ? {} : { suffix }),
+        ...(metadata === undefined ? {} : { metadata }),
+        ...(deploy === undefined ? {} : { deploy }),
+      };
+      const added = await store.addJob(job);
+      if (!added.ok) return added;
+      // Somebody with the same key may have been faster.
+      if (added.value.orderHash !== hash || added.value.createdMs !== job.createdMs)
+        return this.#repeated(added.value, by, order);
+      this.#book.event(id, "info", `Created fine-tuning job: ${id}`);
+      await this.#book.settled();
+      this.pump();
+      return ok({ job: added.value, isNew: true });
+    });
+  }
+
+  job(viewer: Viewer, id: string): Promise<Result<Job>> {
+    return guarded(async () => {
+      const job = await this.#book.find(id);
+      return job.ok && viewer !== undefined && job.value.account !== viewer ? unknownJob(id) : job;
+    });
+  }
+
+  jobs(viewer: Viewer, page: Page): Promise<Result<readonly Job[]>> {
+    return guarded(async () => {
+      const jobs = await this.#ports.store.jobs(viewer, page);
+      return ok(jobs.map((job) => this.#book.withProgress(job)));
+    });
+  }
+
+  /** Newest first. */
+  events(
+    viewer: Viewer,
+    id: string,
+    page: { readonly before?: number; readonly limit: number },
+  ): Promise<Result<readonly JobEvent[]>> {
+    return this.#of(viewer, id, async () => ok(await this.#ports.store.events(id, page)));
+  }
+
+  cancel(viewer: Viewer, id: string): Promise<Result<Job>> {
+    return this.#of(viewer, id, () => this.#queue.cancel(id));
+  }
+
+  pause(viewer: Viewer, id: string): Promise<Result<Job>> {
+    return this.#of(viewer, id, () => this.#queue.pause(id));
+  }
+
+  resume(viewer: Viewer, id: string): Promise<Result<Job>> {
+    return this.#of(viewer, id, () => this.#queue.resume(id));
+  }
+
+  /** Measures the result, or a kept checkpoint, beside its base. */
+  evaluate(viewer: Viewer, id: string, step?: number): Promise<Result<Evaluation>> {
+    return this.#of(viewer, id, (job) => this.#aftercare.evaluate(job, step, this.#closing.signal));
+  }
+
+  deploy(viewer: Viewer, id: string, request: DeployRequest): Promise<Result<Deployment>> {
+    return this.#of(viewer, id, (job) => this.#aftercare.deploy(job, request));
+  }
+
+  /** Another royalty for a deployed model, from the next request on. */
+  reprice(viewer: Viewer, name: string, royalty: Prices): Promise<Result<Deployment>> {
+    return guarded(async () => {
+      const found = (await this.#ports.store.deployedJobs()).find(
+        (job) => (viewer === undefined || job.account === viewer) && job.deployments.some((one) => one.name === name),
+      );
+      const deployment = found?.deployments.find((one) => one.name === name);
+      if (found === undefined || deployment === undefined)
+        return refuse("model_not_found", `no job has deployed a model ${name.slice(0, 128)}`, { field: "model" });
+      const repriced = { ...deployment, royalty };
+      const done = await this.#ports.shop.reprice(repriced);
+      if (!done.ok) return done;
+      const kept = await this.#book.update(found.id, (now) =>
+        ok({ ...now, deployments: now.deployments.map((one) => (one.name === name ? repriced : one)) }),
+      );
+      return kept.ok ? ok(repriced) : kept;
+    });
+  }
+
+  /** An adapter that was trained elsewhere becomes the job's result. The same again is the same result. */
+  importAdapter(viewer: Viewer, id: string, files: AdapterFiles): Promise<Result<Job>> {
+    return this.#of(viewer, id, async (job) => {
+      if (job.status === "running") return refuse("conflict", "the job is running here", { hint: "pause it first" });
+      if (isOver(job) && job.result?.reason !== "imported")
+        return refuse("conflict", `the job has ${job.status} already`);
+      const base = await this.#ports.bases.find(job.base.name);
+      if (!base.ok) return base;
+      const hash = await this.#ports.folders.putAdapter(job, base.value, files);
+      if (!hash.ok) return hash;
+      const { trainedTokens, steps } = job.estimate;
+      const result = { hash: hash.value, kind: "adapter", steps, trainedTokens, reason: "imported" } as const;
+      const done = await this.#book.update(id, (now) => {
+        if (now.result?.hash === hash.value) return ok(now);
+        if (now.status === "running" || isOver(now)) return refuse("conflict", `the job has ${now.status} meanwhile`);
+        const finishedMs = this.#ports.nowMs();
+        return ok({ ...now, status: "succeeded", finishedMs, result: { ...result, build: "imported" } });
+      });
+      if (!done.ok || job.result !== undefined) return done;
+      this.#book.event(id, "info", "Its adapter was imported.");
+      await this.#aftercare.afterTraining(done.value, this.#closing.signal);
+      return this.#book.find(id);
+    });
+  }
+
+  #repeated(known: Job, { account }: OrderedBy, order: TrainingOrder) {
+    if (known.account === account && known.orderHash === orderHash(order)) return ok({ job: known, isNew: false });
+    return refuse("idempotency_mismatch", "this idempotency key was used for another order");
+  }
+
+  /** One after the other: reading and encoding take the processor from whoever is served. */
+  async #prepare(account: string, order: TrainingOrder): Promise<Result<PreparedJob>> {
+    if (this.#preparing >= PREPARING_MAX)
+      return refuse("queue_full", "many orders are being prepared", { hint: "try again in a moment" });
+    this.#preparing += 1;
+    const prepared = this.#turn.then(() => guarded(() => prepareJob(this.#ports, account, order)));
+    this.#turn = prepared.catch(() => undefined);
+    return prepared.finally(() => {
+      this.#preparing -= 1;
+    });
+  }
+
+  #of<T>(viewer: Viewer, id: string, work: (job: Job) => Promise<Result<T>>): Promise<Result<T>> {
+    return guarded(async () => {
+      const job = await this.job(viewer, id);
+      return job.ok ? work(job.value) : job;
+    });
+  }
+}

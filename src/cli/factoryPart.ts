@@ -1,12 +1,17 @@
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { Prices } from "../core/quote.ts";
-import { type Result, refuse, unwrap } from "../core/result.ts";
+import { noPrices, type Prices } from "../core/quote.ts";
+import { type Result, unwrap } from "../core/result.ts";
 import type { DatanetStore } from "../datanets/store.ts";
+import type { TrainingPrices } from "../factory/estimate.ts";
 import type { Answers } from "../factory/evaluation.ts";
-import type { Job } from "../factory/job.ts";
-import type { LoadedSource } from "../factory/source.ts";
+import { Factory } from "../factory/factory.ts";
+import type { DatanetRef, Job } from "../factory/job.ts";
+import { type LoadedSource, loadSource } from "../factory/source.ts";
+import type { FactoryStore } from "../factory/store.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
+import { field } from "../models/formats/json.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
@@ -26,15 +31,15 @@ export interface FactoryPartParts {
   readonly nowMs: () => number;
   readonly operator: Uint8Array;
   readonly cost: Prices;
-  /** Where jobs are kept; without it nothing that a job has made is written about or exported. */
-  readonly jobs?: JobReader;
+  /** Files and jobs. */
+  readonly store: FactoryStore;
+  readonly randomBytes: (size: number) => Uint8Array;
 }
 
-export interface JobReader {
-  job(id: string): Promise<Job | undefined>;
-  /** A job's examples, as its training reads them. */
-  source(job: Job): Promise<Result<LoadedSource>>;
-}
+/** Nano a million tokens that are learnt: each is read forwards and backwards, where an answer only reads it forwards. */
+const COST_PER_MILLION = 300_000_000;
+/** What a datanet's terms add to that. */
+const DATA_FEE_PER_MILLION = 200_000_000;
 
 /** What trains, measures and serves neural models. Nothing native is loaded before the first training, measurement or question. */
 export class FactoryPart {
@@ -44,10 +49,12 @@ export class FactoryPart {
   readonly evaluator = new ChildEvaluator();
   readonly answers: Answers;
   readonly shelf: NeuralShelf;
+  readonly factory: Factory;
   readonly exports: ModelExports;
   readonly #grounds: Grounds;
   readonly #engine: LlamaEngine;
-  readonly #jobs: JobReader;
+  readonly #store: FactoryStore;
+  readonly #source: (job: Job) => Promise<Result<LoadedSource>>;
 
   constructor(parts: FactoryPartParts) {
     const { data, datanets, provenance } = parts;
@@ -61,15 +68,22 @@ export class FactoryPart {
     this.#engine = engine;
     this.answers = new EngineAnswers(engine);
     const { bases, folders } = this;
-    this.#jobs = parts.jobs ?? noJobs;
-    this.exports = new ModelExports({ data, bases, source: (job) => this.#jobs.source(job) });
+    const { store, nowMs, randomBytes } = parts;
+    this.#store = store;
+    this.#source = (job) => loadSource({ datanets, store, pause }, job.source, job.heldOutShare);
+    this.exports = new ModelExports({ data, bases, source: this.#source });
     this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine });
+    const { trainer, evaluator, answers, shelf: shop } = this;
+    this.factory = new Factory({
+      ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
+      ...{ prices: trainingPrices, build: buildName(), index: (name, version) => this.index(name, version) },
+    });
   }
 
   /** What a library of models shows. */
   get shown() {
     const { bases, folders, shelf, exports } = this;
-    return { bases, folders, shelf, exports, job: (id: string) => this.#jobs.job(id) };
+    return { bases, folders, shelf, exports, job: (id: string) => this.#store.job(id) };
   }
 
   /** Of a datanet version's records. */
@@ -78,11 +92,27 @@ export class FactoryPart {
   }
 
   async close(): Promise<void> {
+    await this.factory.close();
     await Promise.all([this.trainer.close(), this.evaluator.close(), this.#engine.close()]);
   }
 }
 
-const noJobs: JobReader = {
-  job: async () => undefined,
-  source: async () => refuse("not_found", "this node keeps no jobs"),
-};
+function trainingPrices(datanets: readonly DatanetRef[]): TrainingPrices {
+  const royalty = datanets.length === 0 ? noPrices : { ...noPrices, inPerMillion: DATA_FEE_PER_MILLION };
+  return { cost: { ...noPrices, inPerMillion: COST_PER_MILLION }, royalty };
+}
+
+/** What else than data and options a result's bits follow from. */
+function buildName(): string {
+  const { version, platform, arch } = process;
+  return `node ${version} ${platform}-${arch}, onnxruntime ${packageVersion("onnxruntime-node")}, 1 thread`;
+}
+
+function packageVersion(name: string): string {
+  const manifest: unknown = createRequire(import.meta.url)(`${name}/package.json`);
+  return String(field(manifest, "version"));
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

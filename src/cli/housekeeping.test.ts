@@ -27,6 +27,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
       },
     },
     business: { round: () => Promise.resolve() },
+    factory: { pump: () => undefined },
     workshop: { settleBindings: note("bindings") },
     ...{ epochMs: at.epochMs, nowMs: () => at.nowMs, say: (text: string) => done.push(text) },
   };

@@ -24,6 +24,8 @@ export interface HousekeepingParts {
   readonly workshop: { settleBindings(): Promise<Result<unknown>> };
   /** Tells of what has happened. */
   readonly business: { round(): Promise<void> };
+  /** Begins trainings that wait. */
+  readonly factory: { pump(): void };
   /** An epoch with receipts is closed once it is this old; 0 leaves closing to whoever asks for it. */
   readonly epochMs: number;
   readonly nowMs: () => number;
@@ -32,7 +34,8 @@ export interface HousekeepingParts {
 
 /** Publishes the journal, books deposits, closes epochs that are due and settles bindings; what fails is said, and tried again at the next turn. */
 export async function keepHouse(parts: HousekeepingParts): Promise<void> {
-  const { ledger, publisher, settlement, workshop, say } = parts;
+  const { ledger, publisher, settlement, workshop, factory, say } = parts;
+  factory.pump();
   if ((publisher.published?.size ?? 0) < ledger.books.size()) await publisher.publish(ledger.books.size());
   const turns = [
     () => settlement.watchDeposits(),

@@ -21,6 +21,7 @@ import { Publisher } from "../ledger/publish.ts";
 import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
+import { type OpenFactoryStore, openFactoryStore } from "../store/factoryStore.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
 import { openOutputStore } from "../store/outputStore.ts";
 import { type OpenPayoutStore, openPayoutStore } from "../store/payoutStore.ts";
@@ -97,6 +98,7 @@ interface Stores {
   readonly ledger: LedgerStore;
   readonly datanets: DatanetStore;
   readonly payouts: OpenPayoutStore;
+  readonly factory: OpenFactoryStore;
 }
 
 async function openStores(
@@ -181,6 +183,8 @@ async function assemble(
     const restored = await shelf.restore(say);
     if (!restored.ok) return restored;
   }
+  const started = await house.factory.factory.start();
+  if (!started.ok) return started;
   const adminKey = await keepAdminKey(data, ledger);
   if (!adminKey.ok) return adminKey;
   const listening = await house.gateway.listen(options.port, options.host);
@@ -190,9 +194,19 @@ async function assemble(
   const resumed = await settlement.resume();
   if (!resumed.ok) return resumed;
   await publisher.publish(ledger.books.size());
-  const { workshop, business } = house;
+  const { workshop, business, factory } = house;
   const epochMs = options.epochMs ?? EPOCH_MS;
-  const housekeeping = { ledger, publisher, settlement, workshop, business, epochMs, nowMs: now, say };
+  const housekeeping = {
+    ledger,
+    publisher,
+    settlement,
+    workshop,
+    business,
+    factory: factory.factory,
+    epochMs,
+    nowMs: now,
+    say,
+  };
   children.add({ name: "housekeeping", stop: startHousekeeping(housekeeping) });
   await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
   const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };
@@ -249,9 +263,11 @@ function furnish(furnishing: Furnishing) {
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets };
-      made.factory = new FactoryPart({ ...shared, data, nowMs: now, operator, cost: embeddedCost });
+      const place = { data, store: stores.factory, nowMs: now, randomBytes: random };
+      made.factory = new FactoryPart({ ...shared, ...place, operator, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });
     },
+    factory: () => made.factory!.factory,
     workshop: (self) => {
       const shelf = new ModelShelf({
         ...{ data, store: stores.datanets, provenance, gateway: self, nowMs: now, operator, cost: embeddedCost },

@@ -48,6 +48,7 @@ const evaluation = z.object({
 export const jobBody: z.ZodType<Job> = z.object({
   ...{ id: z.string(), account: z.string(), createdMs: z.number(), orderHash: hex, status: z.enum(jobStatuses) },
   ...{ base: z.object({ name: z.string(), hash: hex }), source, options, heldOutShare: z.number() },
+  rateMultiplier: z.number().exactOptional(),
   ...{ suffix: z.string().exactOptional(), metadata: texts.exactOptional() },
   deploy: z
     .object({

@@ -82,9 +82,11 @@ export class Factory {
       const prepared = await this.#prepare(by.account, order);
       if (!prepared.ok) return prepared;
       const { suffix, metadata, deploy } = order;
+      const rateMultiplier = order.wish.learningRateMultiplier;
       const job: Job = {
         ...{ id, account: by.account, createdMs: nowMs(), orderHash: hash, ...prepared.value },
         status: order.isPaused === true ? "paused" : "queued",
+        ...(rateMultiplier === undefined ? {} : { rateMultiplier }),
         ...(suffix === undefined ? {} : { suffix }),
         ...(metadata === undefined ? {} : { metadata }),
         ...(deploy === undefined ? {} : { deploy }),

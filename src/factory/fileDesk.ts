@@ -11,6 +11,7 @@ export type Viewer = string | undefined;
 
 /** What one account may keep. */
 export const ACCOUNT_BYTES_MAX = 256 * 1024 * 1024;
+export const ACCOUNT_FILES_MAX = 1_000;
 const NAME_CHARACTERS_MAX = 255;
 
 /** Uploaded training files: checked when they come, kept per account, never changed. */
@@ -79,6 +80,11 @@ export class FileDesk {
     const kept = await store.fileBytes(account);
     if (kept + content.length > ACCOUNT_BYTES_MAX)
       return refuse("payload_too_large", `an account keeps at most ${ACCOUNT_BYTES_MAX} bytes of files`, {
+        hint: "delete files that are no longer needed",
+        field: "file",
+      });
+    if ((await store.files(account, { limit: ACCOUNT_FILES_MAX })).length === ACCOUNT_FILES_MAX)
+      return refuse("payload_too_large", `an account keeps at most ${ACCOUNT_FILES_MAX} files`, {
         hint: "delete files that are no longer needed",
         field: "file",
       });

@@ -18,6 +18,8 @@ export interface Job {
   readonly source: TrainingSource;
   readonly options: TrainingOptions;
   readonly heldOutShare: number;
+  /** As it was ordered; absent: nobody scaled the usual rate. */
+  readonly rateMultiplier?: number;
   readonly suffix?: string;
   readonly metadata?: Readonly<Record<string, string>>;
   /** How the result is to be served once it is there; absent: not at all. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Factory } from "../factory/factory.ts";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { accountRoutes } from "./accountRoutes.ts";
@@ -8,6 +9,7 @@ import { type Departures, departureRoutes } from "./departureRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
 import type { ExecutionDesk } from "./executionDesk.ts";
 import { executionRoutes } from "./executionRoutes.ts";
+import { jobRoutes } from "./jobRoutes.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
 import { modelRoutes } from "./modelRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -35,6 +37,7 @@ export interface ApiParts {
   readonly workshop: Workshop | undefined;
   readonly models: ModelLibrary | undefined;
   readonly executions: ExecutionDesk;
+  readonly factory: Factory | undefined;
   readonly version: string;
   readonly rhythm: Rhythm;
   state(): { readonly isDraining: boolean; readonly uptimeMs: number };
@@ -55,6 +58,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
     ...(parts.departures === undefined ? [] : departureRoutes(parts.departures)),
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
+    ...(parts.factory === undefined ? [] : jobRoutes(parts.factory)),
     ...(parts.models === undefined ? [] : modelRoutes(parts.models)),
   ];
   let document: object | undefined;

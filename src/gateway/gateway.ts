@@ -1,5 +1,6 @@
 import type { Rate } from "../core/quote.ts";
 import type { Result } from "../core/result.ts";
+import type { Factory } from "../factory/factory.ts";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
@@ -11,6 +12,7 @@ import { completionRoutes, type LiveAnswers } from "./completionRoutes.ts";
 import type { Timeouts } from "./deadline.ts";
 import type { Departures } from "./departureRoutes.ts";
 import { alsoReported, ExecutionDesk, type ReportRules } from "./executionDesk.ts";
+import { fineTuningRoutes } from "./fineTuningRoutes.ts";
 import { Leases } from "./leases.ts";
 import { KeyMeters } from "./limits.ts";
 import { GatewayMetrics } from "./metrics.ts";
@@ -60,6 +62,8 @@ export interface GatewayParts {
   readonly reports?: ReportRules & {
     /** 32 bytes: who is paid for running a model that is served here too. */ readonly operator: Uint8Array;
   };
+  /** Trains models; asked for after the library, since its models are served through the gateway. */
+  readonly factory?: () => Factory;
   readonly version?: string;
 }
 
@@ -108,6 +112,8 @@ export class Gateway {
     const openAi = completionRoutes(this.floor, live);
     const { datanets, journal, chain, epochs, payouts, departures, statements, webhooks, version = "0.1.0" } = parts;
     const models = parts.models?.(this);
+    const factory = parts.factory?.();
+    if (factory !== undefined) openAi.push(...fineTuningRoutes(factory, world.nowMs));
     const workshop = parts.workshop?.(this);
     const executions = this.#openDesk(parts);
     const api = apiRoutes(this.floor, openAi, {
@@ -122,6 +128,7 @@ export class Gateway {
       workshop,
       models,
       executions,
+      factory,
       version,
       rhythm: this.floor.rhythm,
       state,

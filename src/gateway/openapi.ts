@@ -20,6 +20,8 @@ type PathConfig = Parameters<OpenAPIRegistry["registerPath"]>[0];
 function pathOf(route: Route, scheme: string): PathConfig {
   const { params, query } = route;
   const hasBody = route.method === "POST" && !(route.body instanceof z.ZodUnknown);
+  const [media, schema] =
+    route.form === undefined ? ["application/json", route.body] : ["multipart/form-data", route.form];
   return {
     method: methods[route.method],
     path: route.path.replace("*}", "}"),
@@ -28,7 +30,7 @@ function pathOf(route: Route, scheme: string): PathConfig {
     request: {
       ...(params instanceof z.ZodObject && hasFields(params) ? { params } : {}),
       ...(query instanceof z.ZodObject && hasFields(query) ? { query } : {}),
-      ...(hasBody ? { body: { content: { "application/json": { schema: route.body } }, required: true } } : {}),
+      ...(hasBody || route.form !== undefined ? { body: { content: { [media]: { schema } }, required: true } } : {}),
     },
     responses: { 200: { description: route.summary, content: contentOf(route) }, default: errorOf(route.path) },
   };

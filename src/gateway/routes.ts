@@ -26,6 +26,10 @@ export interface RouteSpec<P, Q, B> {
   readonly response: z.ZodType | "bytes" | "text";
   /** Media types, other than JSON's, whose bodies the route reads by itself; then JSON too comes as bytes alone. */
   readonly media?: readonly string[];
+  /** The body is a `multipart/form-data` form with these fields, which the handler reads from `rawBody`. */
+  readonly form?: z.ZodType;
+  /** Whatever is sent with it is not looked at: OpenAI's clients send no body then, and no media type. */
+  readonly isBodyless?: boolean;
   /** For a route whose bodies are larger than the server's usual limit. The server takes in one such body at a time. */
   readonly bodyBytesMax?: number;
   handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;

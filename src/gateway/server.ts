@@ -156,7 +156,8 @@ export class HttpDoor {
   ): Promise<Result<Reply, Refused>> {
     const body = route.method === "POST" ? await readBody(exchange, bytesMax) : ok(noBody);
     if (!body.ok) return body;
-    const parsed = parseBody(exchange.request, route.method, body.value, route.media);
+    const isParsed = route.form === undefined && route.isBodyless !== true;
+    const parsed = isParsed ? parseBody(exchange.request, route.method, body.value, route.media) : ok(undefined);
     if (!parsed.ok) return parsed;
     return route.run({ exchange, key, params, query, body: parsed.value, rawBody: body.value });
   }

@@ -144,7 +144,7 @@ function wholeJob(i: number): Job {
       ...jobOf(i, "a").options,
       adapter: { rank: 2, alpha: 4, dropout: 0.1, targets: ["q_proj", "up_proj"] },
     },
-    ...{ suffix: "s", metadata: { a: "b" }, deploy: { name: "n", royalty, parentsBps: 100 } },
+    ...{ rateMultiplier: 0.5, suffix: "s", metadata: { a: "b" }, deploy: { name: "n", royalty, parentsBps: 100 } },
     ...{ startedMs: 1, finishedMs: 2, status: "succeeded" },
     error: { code: "upstream_failed", message: "m", hint: "h", field: "f" },
     progress: { step: 1, steps: 2, loss: 0.5, tokensPerSecond: 100 },

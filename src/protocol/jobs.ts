@@ -1,0 +1,102 @@
+import { z } from "zod";
+import { deployWishSchema } from "./fineTuning.ts";
+import { hex, limit, nano, timeMs, wholeNumber } from "./scalars.ts";
+import { modelPrices } from "./workshop.ts";
+
+/** Training jobs as our own API shows them: all that is kept of one. */
+const datanetRef = z.object({
+  ...{ name: z.string(), version: z.number().int(), id: hex, licence: z.string(), records: z.number().int() },
+});
+const sourceSchema = z.union([
+  z.object({ kind: z.literal("file"), file: z.string(), validation: z.string().optional() }),
+  z.object({ kind: z.literal("datanets"), datanets: z.array(datanetRef) }),
+]);
+const optionsSchema = z.looseObject({
+  adapter: z
+    .object({ rank: z.number(), alpha: z.number(), dropout: z.number(), targets: z.array(z.string()) })
+    .optional(),
+  ...{ epochs: z.number(), batchSize: z.number(), sequenceTokens: z.number(), learningRate: z.number() },
+  ...{ seed: z.number(), patience: z.number(), checkpointEvery: z.number() },
+});
+const figures = z.object({
+  ...{ examples: z.number(), heldOut: z.number(), tokens: z.number(), trainedTokens: z.number(), steps: z.number() },
+  ...{ tokensPerSecond: z.number(), isMeasured: z.boolean(), seconds: z.number(), cost: nano, dataFee: nano },
+});
+const baseRef = z.object({ name: z.string(), hash: hex });
+
+export const estimateSchema = z.object({
+  ...{ base: baseRef, source: sourceSchema, options: optionsSchema, heldOutShare: z.number(), estimate: figures },
+});
+export type EstimateView = z.infer<typeof estimateSchema>;
+
+const measured = z.object({
+  ...{ loss: z.number(), tokens: z.number(), answers: z.number() },
+  ...{ exactMatch: z.number().optional(), grounding: z.number().optional() },
+});
+export const evaluationSchema = z.object({
+  ...{ timeMs, step: z.number().optional() },
+  parts: z.array(
+    z.object({
+      ...{ name: z.string(), version: z.number().optional(), examples: z.number(), base: measured, model: measured },
+      samples: z.array(
+        z.object({
+          ...{ record: z.string(), prompt: z.string(), expected: z.string(), base: z.string(), model: z.string() },
+        }),
+      ),
+    }),
+  ),
+});
+export type EvaluationView = z.infer<typeof evaluationSchema>;
+
+export const deploymentSchema = z.object({
+  ...{ name: z.string(), step: z.number().optional(), asset: hex, hash: hex, royalty: modelPrices },
+  ...{ parentsBps: z.number(), createdMs: timeMs },
+});
+
+export const jobViewSchema = estimateSchema.extend({
+  ...{ id: z.string(), account: z.string(), createdMs: timeMs },
+  status: z.enum(["queued", "running", "paused", "succeeded", "failed", "cancelled"]),
+  ...{ suffix: z.string().optional(), metadata: z.record(z.string(), z.string()).optional() },
+  ...{ startedMs: timeMs.optional(), finishedMs: timeMs.optional() },
+  error: z
+    .object({
+      ...{ code: z.string(), message: z.string(), hint: z.string().optional(), field: z.string().optional() },
+    })
+    .optional(),
+  progress: z
+    .object({
+      ...{ step: z.number(), steps: z.number(), loss: z.number().optional(), tokensPerSecond: z.number().optional() },
+    })
+    .optional(),
+  checkpoints: z.array(
+    z.object({
+      ...{ step: z.number(), timeMs, isKept: z.boolean() },
+      ...{ trainLoss: z.number().optional(), heldOutLoss: z.number().optional() },
+    }),
+  ),
+  result: z
+    .object({
+      ...{ hash: hex, kind: z.enum(["adapter", "model"]), steps: z.number(), trainedTokens: z.number() },
+      ...{ heldOutLoss: z.number().optional(), reason: z.string(), build: z.string() },
+    })
+    .optional(),
+  ...{ evaluations: z.array(evaluationSchema), deployments: z.array(deploymentSchema) },
+});
+export type JobView = z.infer<typeof jobViewSchema>;
+export const jobListSchema = z.object({ data: z.array(jobViewSchema) });
+export const jobsQuery = z.strictObject({ after: z.string().max(128).optional(), limit });
+
+/** Steps in order, each with what was measured there. */
+export const lossesSchema = z.object({
+  data: z.array(z.object({ step: z.number().int(), loss: z.number().optional(), heldOutLoss: z.number().optional() })),
+});
+export const lossesQuery = z.strictObject({ after: wholeNumber.default(0) });
+
+const step = z.number().int().min(1).optional();
+export const evaluateBody = z.strictObject({ step });
+export const deployBody = deployWishSchema.extend({ step });
+export const priceBody = z.strictObject({ royalty: modelPrices });
+export const adapterFormSchema = z.object({
+  config: z.string().meta({ format: "binary", description: "PEFT's adapter_config.json" }),
+  weights: z.string().meta({ format: "binary", description: "PEFT's adapter_model.safetensors" }),
+});

@@ -91,6 +91,17 @@ export class FactoryPart {
     return unwrap(await this.#grounds.of([{ name: datanet, version }])).index;
   }
 
+  /** Serves again what was served, and goes on with what was being trained. */
+  async restore(say: (text: string) => void): Promise<Result<void>> {
+    const restored = await this.shelf.restore(say);
+    return restored.ok ? this.factory.start() : restored;
+  }
+
+  /** Begins trainings that wait, if the store was away before. */
+  pump(): void {
+    this.factory.pump();
+  }
+
   async close(): Promise<void> {
     await this.factory.close();
     await Promise.all([this.trainer.close(), this.evaluator.close(), this.#engine.close()]);

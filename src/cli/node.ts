@@ -129,7 +129,10 @@ async function openStores(
   children.add({ name: "output store", stop: () => outputs.value.close() });
   const combinations = await CombinationShelf.open(data);
   if (!combinations.ok) return combinations;
-  const stores = { ledger: ledger.value, datanets: datanets.value, payouts: payouts.value };
+  const factory = await openFactoryStore({ url });
+  if (!factory.ok) return factory;
+  children.add({ name: "factory store", stop: () => factory.value.close() });
+  const stores = { ledger: ledger.value, datanets: datanets.value, payouts: payouts.value, factory: factory.value };
   return ok({ ...stores, outputs: outputs.value, combinations: combinations.value });
 }
 
@@ -179,12 +182,10 @@ async function assemble(
   const reported = await house.reported.restore();
   if (!reported.ok) return reported;
   children.add({ name: "neural engines", stop: () => house.factory.close() });
-  for (const shelf of [house.shelf, house.factory.shelf]) {
+  for (const shelf of [house.shelf, house.factory]) {
     const restored = await shelf.restore(say);
     if (!restored.ok) return restored;
   }
-  const started = await house.factory.factory.start();
-  if (!started.ok) return started;
   const adminKey = await keepAdminKey(data, ledger);
   if (!adminKey.ok) return adminKey;
   const listening = await house.gateway.listen(options.port, options.host);
@@ -194,19 +195,8 @@ async function assemble(
   const resumed = await settlement.resume();
   if (!resumed.ok) return resumed;
   await publisher.publish(ledger.books.size());
-  const { workshop, business, factory } = house;
   const epochMs = options.epochMs ?? EPOCH_MS;
-  const housekeeping = {
-    ledger,
-    publisher,
-    settlement,
-    workshop,
-    business,
-    factory: factory.factory,
-    epochMs,
-    nowMs: now,
-    say,
-  };
+  const housekeeping = { ...house, ledger, publisher, settlement, epochMs, nowMs: now, say };
   children.add({ name: "housekeeping", stop: startHousekeeping(housekeeping) });
   await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
   const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };

@@ -27,7 +27,6 @@ const baseRef = z.object({ name: z.string(), hash: hex });
 export const estimateSchema = z.object({
   ...{ base: baseRef, source: sourceSchema, options: optionsSchema, heldOutShare: z.number(), estimate: figures },
 });
-export type EstimateView = z.infer<typeof estimateSchema>;
 
 const measured = z.object({
   ...{ loss: z.number(), tokens: z.number(), answers: z.number() },
@@ -46,7 +45,6 @@ export const evaluationSchema = z.object({
     }),
   ),
 });
-export type EvaluationView = z.infer<typeof evaluationSchema>;
 
 export const deploymentSchema = z.object({
   ...{ name: z.string(), step: z.number().optional(), asset: hex, hash: hex, royalty: modelPrices },
@@ -82,7 +80,6 @@ export const jobViewSchema = estimateSchema.extend({
     .optional(),
   ...{ evaluations: z.array(evaluationSchema), deployments: z.array(deploymentSchema) },
 });
-export type JobView = z.infer<typeof jobViewSchema>;
 export const jobListSchema = z.object({ data: z.array(jobViewSchema) });
 export const jobsQuery = z.strictObject({ after: z.string().max(128).optional(), limit });
 

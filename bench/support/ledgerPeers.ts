@@ -30,7 +30,7 @@ export async function sameBytes(url: string, legs: number, random: (size: number
     unwrap(
       await store.append({
         ...{ ledger, term, entries, openings: [], idempotency: [], accounts: [], keys: [], movements: [] },
-        ...{ epochMarks: [], epochLeaves: [], checkpoint: undefined },
+        ...{ organisations: [], audits: [], spending: [], epochMarks: [], epochLeaves: [], checkpoint: undefined },
       }),
     );
   };

@@ -188,6 +188,7 @@ async function assemble(
   }
   const adminKey = await keepAdminKey(data, ledger);
   if (!adminKey.ok) return adminKey;
+  await house.gateway.seedMeters();
   const listening = await house.gateway.listen(options.port, options.host);
   if (!listening.ok) return listening;
   const { url } = listening.value;
@@ -249,6 +250,7 @@ function furnish(furnishing: Furnishing) {
       claimed: (payee) => business.payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
     },
     ...business.gateway,
+    organisations: ledger.organisations,
     epochs: epochControl(settlement),
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {

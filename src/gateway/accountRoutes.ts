@@ -18,10 +18,11 @@ import {
 import { payeeParam } from "../protocol/epochs.ts";
 import { accountView, balanceView } from "./accountView.ts";
 import type { Floor } from "./order.ts";
+import { present } from "./present.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
 /** Accounts, keys and statements. A key sees its own account; an admin key sees and makes all. */
-export function accountRoutes({ ledger }: Floor): Route[] {
+export function accountRoutes({ ledger, organisations }: Floor): Route[] {
   const { accounts } = ledger;
   const view = (account: Account) => accountView(account, accounts);
   const own = (id: string, key: ApiKey | undefined): Result<Account> => {
@@ -34,7 +35,14 @@ export function accountRoutes({ ledger }: Floor): Route[] {
   return [
     route({
       ...plain,
-      ...{ method: "GET", path: "/api/accounts/{id}", tag: "accounts", access: "key", response: accountSchema },
+      ...{
+        method: "GET",
+        path: "/api/accounts/{id}",
+        tag: "accounts",
+        access: "key",
+        needs: "money.read",
+        response: accountSchema,
+      },
       summary: "An account and its balance; `me` is the key's own",
       params: accountParam,
       handle: ({ params, key }) => jsonOf(own(params.id, key), view),
@@ -46,6 +54,7 @@ export function accountRoutes({ ledger }: Floor): Route[] {
         path: "/api/accounts/{id}/statement",
         tag: "accounts",
         access: "key",
+        needs: "money.read",
         response: statementSchema,
       },
       summary: "Every credit and debit of an account, each explained by its receipt",
@@ -88,15 +97,31 @@ export function accountRoutes({ ledger }: Floor): Route[] {
       },
       summary: "Grant credit from the node's own deposit; idempotent by `key`",
       ...{ params: accountParam, body: creditSchema },
-      handle: async ({ params, body, key }) => {
+      handle: async ({ params, body, key, exchange }) => {
         const account = own(params.id, key);
         if (!account.ok) return account;
-        return jsonOf(await accounts.credit({ account: account.value.id, ...body }), balanceView);
+        const { id } = account.value;
+        const before = accounts.balance(id);
+        const credited = await accounts.credit({ account: id, ...body });
+        const organisation = organisations?.ofAccount(id);
+        if (!credited.ok || organisation === undefined || key === undefined || before === undefined)
+          return jsonOf(credited, balanceView);
+        const [from, to] = [before, credited.value].map((balance) => ({ credited: String(balance.credited) }));
+        const act = { action: "account.credit", target: id, before: from!, after: { ...to!, note: body.note } };
+        const noted = await organisations?.note({ key, request: exchange.requestId }, organisation.id, act);
+        return noted?.ok === false ? noted : jsonOf(credited, balanceView);
       },
     }),
     route({
       ...plain,
-      ...{ method: "GET", path: "/api/keys", tag: "keys", access: "key", response: keyListSchema },
+      ...{
+        method: "GET",
+        path: "/api/keys",
+        tag: "keys",
+        access: "key",
+        needs: "organisation.read",
+        response: keyListSchema,
+      },
       summary: "The account's keys; an admin sees all",
       handle: ({ key }) => json({ data: accounts.keys(key?.admin ? undefined : key?.account) }),
     }),
@@ -107,6 +132,10 @@ export function accountRoutes({ ledger }: Floor): Route[] {
       body: createKeySchema,
       handle: async ({ body }) => {
         const { account, name, limits, admin } = body;
+        if (organisations?.ofAccount(account) !== undefined)
+          return refuse("conflict", "the account is an organisation's, whose members make its keys", {
+            hint: "openledger org key --help",
+          });
         const made = await accounts.createKey({
           ...{ account, name },
           ...(limits === undefined ? {} : { limits: present(limits) }),
@@ -120,27 +149,18 @@ export function accountRoutes({ ledger }: Floor): Route[] {
       ...{ method: "DELETE", path: "/api/keys/{id}", tag: "keys", access: "key", response: keySchema },
       summary: "Revoke a key of the own account",
       params: keyParam,
-      handle: async ({ params, key }) => {
+      handle: async ({ params, key, exchange }) => {
         const found = accounts.keys(key?.admin ? undefined : key?.account).find((one) => one.id === params.id);
         if (found === undefined) return refuse("not_found", `there is no key ${params.id}`, { field: "id" });
-        return jsonOf(await accounts.revokeKey(params.id));
+        const { scope } = found;
+        if (scope === undefined || organisations === undefined || key === undefined)
+          return jsonOf(await accounts.revokeKey(params.id));
+        return jsonOf(
+          await organisations.revokeKey({ key, request: exchange.requestId }, scope.organisation, params.id),
+        );
       },
     }),
   ];
-}
-
-/** Without the fields that are undefined: what `exactOptionalPropertyTypes` asks for. */
-function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const kept: { [K in keyof T]?: Exclude<T[K], undefined> } = {};
-  for (const name in fields) {
-    const value = fields[name];
-    if (isPresent(value)) kept[name] = value;
-  }
-  return kept;
-}
-
-function isPresent<T>(value: T): value is Exclude<T, undefined> {
-  return value !== undefined;
 }
 
 function statementView({ lines, total, truncated }: Statement): object {

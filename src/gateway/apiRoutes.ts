@@ -14,6 +14,7 @@ import type { ModelLibrary } from "./modelLibrary.ts";
 import { modelRoutes } from "./modelRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Floor } from "./order.ts";
+import { organisationRoutes } from "./organisationRoutes.ts";
 import { payoutRoutes } from "./payoutRoutes.ts";
 import type { ChainView, DatanetDirectory, EpochControl, JournalFiles } from "./ports.ts";
 import { receiptRoutes } from "./receiptRoutes.ts";
@@ -51,9 +52,10 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...correctionRoutes(floor),
     ...executionRoutes(parts.executions),
     ...accountRoutes(floor),
+    ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),
     ...epochRoutes(floor, parts),
     ...(parts.webhooks === undefined ? [] : webhookRoutes(floor, parts.webhooks)),
-    ...(parts.statements === undefined ? [] : statementRoutes(parts.statements)),
+    ...(parts.statements === undefined ? [] : statementRoutes(floor, parts.statements)),
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
     ...(parts.departures === undefined ? [] : departureRoutes(parts.departures)),

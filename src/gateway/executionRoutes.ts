@@ -35,7 +35,14 @@ const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
  * Two more doors take what common clients send, at the paths and with the answers that these clients expect.
  */
 export function executionRoutes(desk: ExecutionDesk): Route[] {
-  const shared = { ...plain, method: "POST", access: "key", tag: "executions", media } as const;
+  const shared = {
+    ...plain,
+    method: "POST",
+    access: "key",
+    needs: "models.execute",
+    tag: "executions",
+    media,
+  } as const;
   return [
     route({
       ...{ ...shared, path: "/api/executions", query: executionsQuery, response: executionsSchema },

@@ -3,6 +3,7 @@ import type { Result } from "../core/result.ts";
 import type { Factory } from "../factory/factory.ts";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { Organisations } from "../ledger/organisations.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
@@ -14,7 +15,7 @@ import type { Departures } from "./departureRoutes.ts";
 import { alsoReported, ExecutionDesk, type ReportRules } from "./executionDesk.ts";
 import { fineTuningRoutes } from "./fineTuningRoutes.ts";
 import { Leases } from "./leases.ts";
-import { KeyMeters } from "./limits.ts";
+import { DAY_MS, KeyMeters } from "./limits.ts";
 import { GatewayMetrics } from "./metrics.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
 import { OperatorTable } from "./operators.ts";
@@ -54,6 +55,8 @@ export interface GatewayParts {
   readonly departures?: Departures;
   readonly statements?: StatementDesk;
   readonly webhooks?: WebhookParts;
+  /** Customers that are kept apart; without it every key stands for its account alone. */
+  readonly organisations?: Organisations;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
   readonly workshop?: (gateway: Gateway) => Workshop;
   /** What is written about models, and their bases; made before the workshop. */
@@ -95,11 +98,14 @@ export class Gateway {
     this.catalog = new ModelCatalog(parts.rate ?? { nanoPerUsd: 1_000_000_000, source: "play" });
     this.operators = new OperatorTable();
     const admission = new Admission(this.operators, world, { ...defaultOptions.admission, ...options.admission });
+    const { organisations } = parts;
+    const meters = new KeyMeters(organisations && ((key) => organisations.scopesOf(key)));
     const leases = new Leases(ledger.holds, options.leaseMs ?? defaultOptions.leaseMs);
     this.metrics = new GatewayMetrics(gauges(admission, ledger));
     this.floor = {
       ...{ world, ledger, admission, leases },
-      ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters: new KeyMeters() },
+      ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters },
+      organisations,
       labels: parts.labels ?? (() => undefined),
       combinations: parts.combinations ?? (async () => undefined),
       answers: parts.answers,
@@ -135,7 +141,7 @@ export class Gateway {
     });
     const router = new Router([...openAi, ...api]);
     const server = { ...defaultOptions.server, ...options.server };
-    this.#door = new HttpDoor({ world, ledger, metrics: this.metrics, router, live }, server);
+    this.#door = new HttpDoor({ world, ledger, metrics: this.metrics, router, live, organisations }, server);
     this.#housekeeping = setInterval(
       () => {
         leases.renewAll();
@@ -161,6 +167,14 @@ export class Gateway {
   seedRhythm(): Promise<void> {
     const { ledger, rhythm } = this.floor;
     return rhythm.seed(ledger.books, ledger.books.size());
+  }
+
+  /** Reads back what the day's receipts spent of the limits of a day. For a composition root to call once, before it listens. */
+  async seedMeters(): Promise<void> {
+    const { ledger, meters, world } = this.floor;
+    const nowMs = world.nowMs();
+    const day = Math.floor(nowMs / DAY_MS);
+    meters.seed(await ledger.books.spending(day, day + 1), ledger.accounts.keys(), nowMs);
   }
 
   /** Binds; port 0 takes a free one. Refuses with `port_in_use`. */

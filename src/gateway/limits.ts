@@ -1,65 +1,89 @@
 import type { Nano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { ApiKey } from "../ledger/ledger.ts";
+import type { ApiKey, KeyLimits, Spending } from "../ledger/ledger.ts";
+import type { LimitScope } from "../ledger/organisations.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 
 /** What a request was let in for; what it did not use is given back. */
 export interface Allowance {
+  /** Where a day's spending is limited: the key and the day that it counts for. */
+  readonly metered: { readonly key: string; readonly day: number } | undefined;
   settle(used: { readonly tokens: number; readonly nano: Nano }): void;
 }
 
+type Worst = { readonly tokens: number; readonly nano: Nano };
+
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /**
- * The limits of each key: requests and tokens a minute as token buckets, nano a UTC day, requests in flight. A request is charged its worst case
- * on entry and settles to what it used. Meters live in memory: a restart forgives a minute, and at most one day's spending limit.
+ * The limits of each key, and of the project, member and organisation that it acts for: requests and tokens a minute as token buckets, nano a UTC day,
+ * requests in flight. A request is charged its worst case in all of them on entry, or in none, and settles to what it used. A restart forgives a minute;
+ * what a day's receipts spent is read back, and what was only held is free.
  */
 export class KeyMeters {
   readonly #meters = new Map<string, Meter>();
+  readonly #scopesOf: (key: ApiKey) => readonly LimitScope[];
 
-  enter(
-    key: ApiKey,
-    worst: { readonly tokens: number; readonly nano: Nano },
-    nowMs: number,
-  ): Result<Allowance, Refused> {
-    const { limits } = key;
-    const meter = this.#meterOf(key.id, nowMs);
-    refill(meter, limits, nowMs);
-    const refused = overLimit(meter, key, worst, nowMs);
-    if (refused !== undefined) return { ok: false, error: refused };
-    meter.inFlight += 1;
-    meter.requests -= 1;
-    meter.tokens -= worst.tokens;
-    meter.nano += worst.nano;
-    const day = meter.day;
+  /** `scopesOf`: what a key's requests count against; by default the key alone. */
+  constructor(scopesOf: (key: ApiKey) => readonly LimitScope[] = keyAlone) {
+    this.#scopesOf = scopesOf;
+  }
+
+  enter(key: ApiKey, worst: Worst, nowMs: number): Result<Allowance, Refused> {
+    const scopes = this.#scopesOf(key);
+    for (const scope of scopes) {
+      const refused = overLimit(this.#now(scope, nowMs), scope, worst, nowMs);
+      if (refused !== undefined) return { ok: false, error: refused };
+    }
+    // Nothing is awaited since the looks, so what was found free still is.
+    const meters = scopes.map(({ id }) => this.#meters.get(id)!);
+    for (const meter of meters) take(meter, worst);
+    const day = meters[0]!.day;
+    const isMetered = key.scope !== undefined || key.limits.nanoPerDay !== undefined;
     let isSettled = false;
     return ok({
+      metered: isMetered ? { key: key.id, day } : undefined,
       settle: (used) => {
         if (isSettled) return;
         isSettled = true;
-        meter.inFlight -= 1;
-        meter.tokens += worst.tokens - used.tokens;
-        if (meter.day === day) meter.nano += used.nano - worst.nano;
+        for (const meter of meters) giveBack(meter, worst, used, day);
       },
     });
+  }
+
+  /** What a day's receipts spent before this process began. To be called once, before the first request. */
+  seed(rows: readonly Spending[], keys: readonly ApiKey[], nowMs: number): void {
+    const byId = new Map(keys.map((key) => [key.id, key]));
+    for (const { day, key: id, nano } of rows) {
+      const key = byId.get(id);
+      if (key === undefined || day !== Math.floor(nowMs / DAY_MS)) continue;
+      for (const scope of this.#scopesOf(key)) this.#now(scope, nowMs).nano += nano;
+    }
+  }
+
+  /** What a scope spent or holds of the day, and what it has in flight. */
+  usage(scope: LimitScope, nowMs: number): { readonly nano: Nano; readonly inFlight: number } {
+    const { nano, inFlight } = this.#now(scope, nowMs);
+    return { nano, inFlight };
   }
 
   /** Adds the `x-ratelimit-*` headers as OpenAI names them; none for a key without such limits. */
   addHeaders(key: ApiKey, nowMs: number, headers: Record<string, string>): void {
     const { requestsPerMinute, tokensPerMinute } = key.limits;
     if (requestsPerMinute === undefined && tokensPerMinute === undefined) return;
-    const meter = this.#meterOf(key.id, nowMs);
-    refill(meter, key.limits, nowMs);
+    const meter = this.#now(key, nowMs);
     if (requestsPerMinute !== undefined) addBucket(headers, "requests", requestsPerMinute, meter.requests);
     if (tokensPerMinute !== undefined) addBucket(headers, "tokens", tokensPerMinute, meter.tokens);
   }
 
-  #meterOf(id: string, nowMs: number): Meter {
-    const present = this.#meters.get(id);
-    if (present !== undefined) return present;
-    const meter = { requests: Infinity, tokens: Infinity, atMs: nowMs, day: 0, nano: 0, inFlight: 0 };
-    this.#meters.set(id, meter);
+  #now({ id, limits }: Pick<LimitScope, "id" | "limits">, nowMs: number): Meter {
+    let meter = this.#meters.get(id);
+    if (meter === undefined) {
+      meter = { requests: Infinity, tokens: Infinity, atMs: nowMs, day: 0, nano: 0, inFlight: 0 };
+      this.#meters.set(id, meter);
+    }
+    refill(meter, limits, nowMs);
     return meter;
   }
 }
@@ -81,45 +105,63 @@ interface Meter {
   inFlight: number;
 }
 
-function refill(meter: Meter, limits: ApiKey["limits"], nowMs: number): void {
+function keyAlone({ id, hint, limits }: ApiKey): readonly LimitScope[] {
+  return [{ id, kind: "key", name: hint, limits }];
+}
+
+function refill(meter: Meter, limits: KeyLimits, nowMs: number): void {
   const passed = Math.max(0, nowMs - meter.atMs) / MINUTE_MS;
   const { requestsPerMinute = Infinity, tokensPerMinute = Infinity } = limits;
   meter.requests = Math.min(requestsPerMinute, meter.requests + passed * (limits.requestsPerMinute ?? 0));
   meter.tokens = Math.min(tokensPerMinute, meter.tokens + passed * (limits.tokensPerMinute ?? 0));
   meter.atMs = nowMs;
   const day = Math.floor(nowMs / DAY_MS);
-  if (day !== meter.day) Object.assign(meter, { day, nano: 0 });
+  // A clock that is set back begins no day again: what was spent on the later one stays counted.
+  if (day > meter.day) Object.assign(meter, { day, nano: 0 });
 }
 
-function overLimit(
-  meter: Meter,
-  { limits, hint: keyHint }: ApiKey,
-  worst: { readonly tokens: number; readonly nano: Nano },
-  nowMs: number,
-): Refused | undefined {
-  const { requestsPerMinute, tokensPerMinute, nanoPerDay, inFlight } = limits;
+function take(meter: Meter, worst: Worst): void {
+  meter.inFlight += 1;
+  meter.requests -= 1;
+  meter.tokens -= worst.tokens;
+  meter.nano += worst.nano;
+}
+
+function giveBack(meter: Meter, worst: Worst, used: Worst, day: number): void {
+  meter.inFlight -= 1;
+  meter.tokens += worst.tokens - used.tokens;
+  if (meter.day === day) meter.nano += used.nano - worst.nano;
+}
+
+function overLimit(meter: Meter, scope: LimitScope, worst: Worst, nowMs: number): Refused | undefined {
+  const { requestsPerMinute, tokensPerMinute, nanoPerDay, inFlight } = scope.limits;
   if (inFlight !== undefined && meter.inFlight >= inFlight) {
-    const message = `key ${keyHint}… has ${meter.inFlight} requests in flight, its limit is ${inFlight}`;
+    const message = `${nameOf(scope)} has ${meter.inFlight} requests in flight, its limit is ${inFlight}`;
     return refuseFor("rate_limited", message, { retryAfterMs: 1_000 }).error;
   }
   if (requestsPerMinute !== undefined && meter.requests < 1) {
     const retryAfterMs = Math.ceil(((1 - meter.requests) / requestsPerMinute) * MINUTE_MS);
-    return refuseFor("rate_limited", `${requestsPerMinute} requests a minute is the key's limit`, { retryAfterMs })
-      .error;
+    const message = `${requestsPerMinute} requests a minute is the limit of ${nameOf(scope)}`;
+    return refuseFor("rate_limited", message, { retryAfterMs }).error;
   }
   if (tokensPerMinute !== undefined && worst.tokens > tokensPerMinute) {
-    const message = `the request may use ${worst.tokens} tokens, the key's limit is ${tokensPerMinute} a minute`;
+    const message = `the request may use ${worst.tokens} tokens, the limit of ${nameOf(scope)} is ${tokensPerMinute} a minute`;
     return refuse("invalid_request", message, { hint: "lower max_tokens", field: "max_tokens" }).error;
   }
   if (tokensPerMinute !== undefined && meter.tokens < worst.tokens) {
     const retryAfterMs = Math.ceil(((worst.tokens - meter.tokens) / tokensPerMinute) * MINUTE_MS);
-    return refuseFor("rate_limited", `${tokensPerMinute} tokens a minute is the key's limit`, { retryAfterMs }).error;
+    const message = `${tokensPerMinute} tokens a minute is the limit of ${nameOf(scope)}`;
+    return refuseFor("rate_limited", message, { retryAfterMs }).error;
   }
   if (nanoPerDay !== undefined && meter.nano + worst.nano > nanoPerDay) {
-    const message = `the key may spend ${nanoPerDay} nano a day, ${meter.nano} are spent or held`;
+    const message = `${nameOf(scope)} may spend ${nanoPerDay} nano a day, ${meter.nano} are spent or held`;
     return refuseFor("rate_limited", message, { retryAfterMs: DAY_MS - (nowMs % DAY_MS) }).error;
   }
   return undefined;
+}
+
+function nameOf({ kind, name }: LimitScope): string {
+  return kind === "key" ? `the key ${name}` : `the ${kind} "${name}"`;
 }
 
 function addBucket(headers: Record<string, string>, what: "requests" | "tokens", limit: number, left: number): void {

@@ -2,6 +2,7 @@ import type { EngineMessage, EngineRequest } from "../core/engine.ts";
 import type { Rate, Usage } from "../core/quote.ts";
 import type { Refusal } from "../core/result.ts";
 import type { ApiKey, Hold, Ledger, ReceiptPromise } from "../ledger/ledger.ts";
+import type { Organisations } from "../ledger/organisations.ts";
 import type { FinishReason, WireSettlement } from "../protocol/completions.ts";
 import type { Admission } from "./admission.ts";
 import type { ModelCatalog, ServedModel } from "./catalog.ts";
@@ -21,6 +22,7 @@ export interface Floor {
   readonly operators: OperatorTable;
   readonly admission: Admission;
   readonly meters: KeyMeters;
+  readonly organisations: Organisations | undefined;
   readonly leases: Leases;
   readonly metrics: GatewayMetrics;
   readonly rhythm: Rhythm;

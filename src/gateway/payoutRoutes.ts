@@ -43,7 +43,14 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
       handle: async ({ params }) => jsonOf(await desk.details(payeeId(params.payee))),
     }),
     route({
-      ...{ ...shared, method: "POST", path: "/api/payees/{payee}/details", params: payeeParam, body: payeeDetailsBody },
+      ...{
+        ...shared,
+        method: "POST",
+        audit: "bodiless",
+        path: "/api/payees/{payee}/details",
+        params: payeeParam,
+        body: payeeDetailsBody,
+      },
       ...{ summary: "Set how a payee is paid by bank; kept outside the journal", response: payeeDetailsSchema },
       handle: async ({ params, body: { taxId, bic, ...rest } }) =>
         jsonOf(

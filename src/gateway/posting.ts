@@ -66,6 +66,7 @@ export async function post(
     evidenceRoot: attribution?.evidenceRoot ?? none,
     indexId: grounding?.indexId ?? none,
     methodsHash: grounding?.methodsHash ?? none,
+    ...(placed.allowance.metered === undefined ? {} : { metered: placed.allowance.metered }),
     ...(attribution === undefined
       ? {}
       : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),

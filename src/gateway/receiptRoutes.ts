@@ -1,6 +1,7 @@
 import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
+import { may } from "../protocol/capabilities.ts";
 import { promiseSchema } from "../protocol/completions.ts";
 import { type Explanation, explanationSchema } from "../protocol/explanation.ts";
 import {
@@ -27,12 +28,12 @@ export function receiptRoutes(floor: Floor): Route[] {
   const one = (path: string, tag: string): Route =>
     route({
       ...plain,
-      ...{ method: "GET", path, tag, access: "optional", response: receiptDetailSchema },
+      ...{ method: "GET", path, tag, access: "optional", needs: "receipts.read", response: receiptDetailSchema },
       summary: "One receipt with its route; the payer's key also opens it",
       params: receiptParam,
       handle: async ({ params, key }) => {
         const stored = await ledger.books.receipt(fromHex(params.id));
-        if (stored === undefined) return unknown(params.id);
+        if (stored === undefined || isAnothers(floor, key, stored.receipt.account)) return unknown(params.id);
         const opening = mayOpen(floor, key, stored.receipt.account) ? openingOf(stored.opening) : undefined;
         const combination = await floor.combinations(stored.receipt.methodsHash);
         const detail = {
@@ -82,16 +83,24 @@ export function receiptRoutes(floor: Floor): Route[] {
     }),
     route({
       ...plain,
-      ...{ method: "GET", path: "/api/receipts", tag: "receipts", access: "optional", response: receiptListSchema },
+      ...{
+        method: "GET",
+        path: "/api/receipts",
+        tag: "receipts",
+        access: "optional",
+        needs: "receipts.read",
+        response: receiptListSchema,
+      },
       summary: "Receipts, newest first; `mine=true` only those of the key's account",
       query: receiptQuery,
       handle: async ({ query, key }) => {
         const { limit, beforeSeq, mine } = query;
         if (mine && key === undefined) return refuse("unauthenticated", "mine=true needs an API key");
+        const isOwn = mine || key?.scope !== undefined;
         const found = await ledger.books.recent({
           limit,
           ...(beforeSeq === undefined ? {} : { beforeSeq }),
-          ...(mine && key !== undefined ? { account: key.account } : {}),
+          ...(isOwn && key !== undefined ? { account: key.account } : {}),
         });
         const last = found.length < limit ? undefined : found.at(-1);
         return json({ data: found.map(view), ...(last === undefined ? {} : { nextBeforeSeq: last.seq }) });
@@ -132,9 +141,17 @@ function unknown(id: string): Result<Reply> {
   return refuse("not_found", `there is no receipt ${id}`, { field: "id" });
 }
 
+/** To a key of an organisation, what others paid for is not there. */
+function isAnothers({ ledger }: Floor, key: ApiKey | undefined, pseudonym: Uint8Array): boolean {
+  if (key?.scope === undefined) return false;
+  const account = ledger.accounts.get(key.account);
+  return account === undefined || !equalBytes(account.pseudonym, pseudonym);
+}
+
 /** The key of the paying account, or an admin's. */
-function mayOpen({ ledger }: Floor, key: ApiKey | undefined, pseudonym: Uint8Array): boolean {
+function mayOpen({ ledger, organisations }: Floor, key: ApiKey | undefined, pseudonym: Uint8Array): boolean {
   if (key === undefined) return false;
+  if (key.scope !== undefined && !may(organisations?.roleOf(key), "receipts.open")) return false;
   const account = ledger.accounts.get(key.account);
   return key.admin || (account !== undefined && equalBytes(account.pseudonym, pseudonym));
 }

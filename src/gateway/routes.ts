@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ok, type Result } from "../core/result.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
+import type { Capability } from "../protocol/capabilities.ts";
 import { parseInput } from "../protocol/parse.ts";
 import { empty } from "../protocol/scalars.ts";
 import type { Exchange } from "./exchange.ts";
@@ -18,6 +19,10 @@ export interface RouteSpec<P, Q, B> {
   readonly summary: string;
   readonly tag: string;
   readonly access: Access;
+  /** What a key that acts in an organisation needs for it, in its role; without one such a key is refused. */
+  readonly needs?: Capability;
+  /** How an administrative act is noted: with its body, without it where that is personal, or not at all where the books themselves say as much. */
+  readonly audit?: "bodiless" | "none";
   readonly params: z.ZodType<P>;
   readonly query: z.ZodType<Q>;
   readonly body: z.ZodType<B>;

@@ -2,10 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
+import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
 import { authenticate, checkHost, corsHeaders, type DoorRules, parseBody } from "./door.ts";
 import { type Exchange, readBody, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import { isAudited, permit, runAudited } from "./permission.ts";
 import type { World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 import { type Found, noFields, type Reply, type Router } from "./routes.ts";
@@ -20,6 +22,7 @@ export interface ServerParts {
   readonly metrics: GatewayMetrics;
   readonly router: Router;
   readonly live: LiveAnswers;
+  readonly organisations: Organisations | undefined;
 }
 
 /** The HTTP server: guards, routes, reads, answers. Every refusal leaves through one place, in the path's own error format. */
@@ -133,6 +136,8 @@ export class HttpDoor {
     const { route } = found;
     const key = authenticate(request, this.#parts.ledger.accounts, route.access);
     if (!key.ok) return key;
+    const permitted = permit(key.value, route, this.#parts.organisations);
+    if (!permitted.ok) return permitted;
     const query = search === "" ? noFields : Object.fromEntries(new URLSearchParams(search));
     const { bodyBytesMax } = route;
     if (bodyBytesMax === undefined) return this.#run(exchange, found, key.value, query, this.#options.bodyBytesMax);
@@ -159,7 +164,9 @@ export class HttpDoor {
     const isParsed = route.form === undefined && route.isBodyless !== true;
     const parsed = isParsed ? parseBody(exchange.request, route.method, body.value, route.media) : ok(undefined);
     if (!parsed.ok) return parsed;
-    return route.run({ exchange, key, params, query, body: parsed.value, rawBody: body.value });
+    const { organisations } = this.#parts;
+    const call = { exchange, key, params, query, body: parsed.value, rawBody: body.value };
+    return isAudited(route) && organisations !== undefined ? runAudited(route, call, organisations) : route.run(call);
   }
 
   #refuse(exchange: Exchange, refusal: Refused): void {

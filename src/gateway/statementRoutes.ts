@@ -1,6 +1,7 @@
 import { fromHex, toHex } from "../core/bytes.ts";
-import { ok } from "../core/result.ts";
+import { ok, refuse } from "../core/result.ts";
 import type { IssuedStatement, StatementDesk } from "../ledger/issued.ts";
+import type { ApiKey } from "../ledger/ledger.ts";
 import { statementPdf } from "../ledger/statementPdf.ts";
 import {
   type IssuedStatementView,
@@ -12,14 +13,26 @@ import {
   statementListQuery,
   statementNumberParam,
 } from "../protocol/statements.ts";
+import type { Floor } from "./order.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
-/** Monthly statements and credit notes as they were issued; the owner's alone, since they name people. */
-export function statementRoutes(desk: StatementDesk): Route[] {
-  const shared = { ...plain, access: "admin", tag: "statements" } as const;
+/** Monthly statements and credit notes as they were issued. They name people: an admin sees all, every other key its account's own. */
+export function statementRoutes({ ledger }: Floor, desk: StatementDesk): Route[] {
+  const shared = { ...plain, access: "key", needs: "money.read", tag: "statements" } as const;
+  const ownParty = (key: ApiKey | undefined): string | undefined => {
+    const account = key === undefined ? undefined : ledger.accounts.get(key.account);
+    return key?.admin === true ? undefined : toHex(account?.pseudonym ?? new Uint8Array(16));
+  };
   return [
     route({
-      ...{ ...shared, method: "POST", path: "/api/statements", body: issueBody, response: issuedSchema },
+      ...{
+        ...shared,
+        access: "admin",
+        method: "POST",
+        path: "/api/statements",
+        body: issueBody,
+        response: issuedSchema,
+      },
       summary:
         "Issue a month's statements for everybody who was credited or charged in it; again, only what is missing",
       handle: async ({ body }) => jsonOf(await desk.issue(body.period)),
@@ -27,10 +40,11 @@ export function statementRoutes(desk: StatementDesk): Route[] {
     route({
       ...{ ...shared, method: "GET", path: "/api/statements", query: statementListQuery },
       ...{ summary: "Issued statements, by number, without their lines", response: issuedStatementListSchema },
-      handle: async ({ query: { period, party, limit } }) => {
+      handle: async ({ query: { period, party, limit }, key }) => {
+        const of = ownParty(key) ?? (party === undefined ? undefined : toHex(fromHex(party)));
         const wanted = {
           ...(period === undefined ? {} : { period }),
-          ...(party === undefined ? {} : { party: toHex(fromHex(party)) }),
+          ...(of === undefined ? {} : { party: of }),
         };
         const found = await desk.store.list({ ...wanted, limit });
         return json({ data: found.map((one) => ({ ...statementView(one), lines: undefined })) });
@@ -43,8 +57,11 @@ export function statementRoutes(desk: StatementDesk): Route[] {
         query: statementFormatQuery,
         response: issuedStatementSchema,
       },
-      handle: async ({ params, query }) => {
-        const found = await desk.get(params.number);
+      handle: async ({ params, query, key }) => {
+        const own = ownParty(key);
+        const issued = await desk.get(params.number);
+        const isOwn = own === undefined || !issued.ok || issued.value.party.id === own;
+        const found = isOwn ? issued : refuse("not_found", `there is no statement ${params.number}`);
         if (!found.ok || query.format === "json") return jsonOf(found, statementView);
         const name = `statement-${params.number}.${query.format}`;
         const isCsv = query.format === "csv";

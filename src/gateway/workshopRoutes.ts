@@ -53,7 +53,7 @@ function datanetMaking(workshop: Workshop): Route[] {
       },
     }),
     route({
-      ...{ ...admin, path: "/api/datanets/{name}/contributions", tag: "datanets", params: datanetParam },
+      ...{ ...admin, audit: "none", path: "/api/datanets/{name}/contributions", tag: "datanets", params: datanetParam },
       ...{ body: contributeSchema, response: contributedSchema },
       summary: "Contribute records; the same records again are the same contribution (200)",
       handle: async ({ params, body }) => {

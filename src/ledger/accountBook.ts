@@ -1,20 +1,21 @@
-import { timingSafeEqual } from "node:crypto";
 import { toHex, utf8 } from "../core/bytes.ts";
 import { hmacSha256 } from "../core/hash.ts";
 import { isNano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import { keyOf } from "./keyOf.ts";
+import type { KeyBook } from "./keyBook.ts";
 import type { Account, Accounts, ApiKey, Balance, Statement, StatementQuery } from "./ledger.ts";
+import { hasNul, named } from "./names.ts";
 import type { PeriodBook } from "./period.ts";
-import type { LedgerStore, LedgerWorld, MovementRow, StoredKey } from "./ports.ts";
+import type { LedgerStore, LedgerWorld, MovementRow } from "./ports.ts";
 import type { Purses } from "./purses.ts";
-import type { Writer } from "./writer.ts";
+import type { Batch, Writer } from "./writer.ts";
 
 export interface AccountBookOptions {
   readonly ledger: Uint8Array;
   readonly store: LedgerStore;
   readonly world: LedgerWorld;
-  /** Keys the hashes of API keys and the pseudonyms of accounts: 32 bytes that never leave the node. */
+  readonly keys: KeyBook;
+  /** Keys the pseudonyms of accounts: 32 bytes that never leave the node. */
   readonly secret: Uint8Array;
   /** 32 bytes: who pays for API-key accounts. */
   readonly node: Uint8Array;
@@ -27,15 +28,12 @@ export class AccountBook implements Accounts {
   readonly #writer: Writer;
   readonly #purses: Purses;
   readonly #options: AccountBookOptions;
-  readonly #keys = new Map<string, StoredKey>();
-  readonly #byHash = new Map<string, string>();
   readonly #moving = new Map<string, Promise<unknown>>();
 
-  constructor(writer: Writer, purses: Purses, keys: readonly StoredKey[], options: AccountBookOptions) {
+  constructor(writer: Writer, purses: Purses, options: AccountBookOptions) {
     this.#writer = writer;
     this.#purses = purses;
     this.#options = options;
-    for (const key of keys) this.#keep(key);
   }
 
   open(input: {
@@ -44,28 +42,29 @@ export class AccountBook implements Accounts {
     readonly payee?: Uint8Array;
     readonly external?: string;
   }): Promise<Result<Account>> {
-    const name = input.name.trim();
-    if (name === "" || name.length > 120) return refused("an account's name has 1 to 120 characters", "name");
+    const name = named(input.name, "an account's name");
+    if (!name.ok) return Promise.resolve(name);
     const { external } = input;
-    const { world, secret, node } = this.#options;
-    const id = `acct_${toHex(world.randomBytes(12)).slice(2)}`;
-    const pseudonym = hmacSha256(secret, utf8("account"), utf8(id)).slice(0, 16);
-    const account = {
-      id,
-      name,
-      payer: input.payer ?? node,
-      pseudonym,
-      createdMs: world.nowMs(),
-      ...(input.payee === undefined ? {} : { payee: input.payee }),
-      ...(external === undefined ? {} : { external }),
-    };
     return this.#writer.run((batch) => {
       const known = external === undefined ? undefined : this.#purses.external(external);
-      if (known !== undefined) return ok(() => known);
-      batch.accounts.push(account);
-      this.#purses.add(account);
+      const account = known ?? this.openIn(batch, { ...input, name: name.value });
       return ok(() => account);
     });
+  }
+
+  /** As part of something larger, which is durable together with it. */
+  openIn(batch: Batch, { name, payer, payee, external }: Parameters<Accounts["open"]>[0]): Account {
+    const { world, secret, node, keys } = this.#options;
+    const id = keys.newId("acct");
+    const account = {
+      ...{ id, name, payer: payer ?? node, createdMs: world.nowMs() },
+      pseudonym: hmacSha256(secret, utf8("account"), utf8(id)).slice(0, 16),
+      ...(payee === undefined ? {} : { payee }),
+      ...(external === undefined ? {} : { external }),
+    };
+    batch.accounts.push(account);
+    this.#purses.add(account);
+    return account;
   }
 
   /** From now on the account may spend what this payee earns. */
@@ -125,50 +124,37 @@ export class AccountBook implements Accounts {
 
   createKey(input: Parameters<Accounts["createKey"]>[0]): Promise<Result<{ key: ApiKey; secret: string }>> {
     if (this.#purses.account(input.account) === undefined) return Promise.resolve(unknown(input.account));
-    const name = input.name.trim();
-    if (name === "" || name.length > 120) return refused("a key's name has 1 to 120 characters", "name");
-    const { world } = this.#options;
-    const id = `key_${toHex(world.randomBytes(12)).slice(2)}`;
-    const secret = `ol_${toHex(world.randomBytes(24)).slice(2)}`;
-    const facts = { limits: input.limits ?? {}, admin: input.admin ?? false, createdMs: world.nowMs() };
-    const key = {
-      id,
-      account: input.account,
-      name,
-      hint: `${secret.slice(0, 7)}…`,
-      ...facts,
-      hash: this.#hash(secret),
-    };
+    const name = named(input.name, "a key's name");
+    if (!name.ok) return Promise.resolve(name);
+    const { keys } = this.#options;
     return this.#writer.run((batch) => {
-      batch.keys.push(key);
-      return ok(() => {
-        this.#keep(key);
-        return { key: shown(key), secret };
-      });
+      const facts = {
+        account: input.account,
+        name: name.value,
+        limits: input.limits ?? {},
+        admin: input.admin ?? false,
+      };
+      const fresh = keys.create(batch, facts);
+      return ok(() => fresh);
     });
   }
 
   revokeKey(id: string): Promise<Result<ApiKey>> {
-    const key = this.#keys.get(id);
-    if (key === undefined) return Promise.resolve(refuse("not_found", `there is no key ${id}`));
-    if (key.revokedMs !== undefined) return Promise.resolve(ok(shown(key)));
-    const revoked = { ...key, revokedMs: this.#options.world.nowMs() };
-    // It stops working at once, and is durable a moment later: the other order would let it spend in between.
-    this.#keep(revoked);
+    const { keys, world } = this.#options;
     return this.#writer.run((batch) => {
-      batch.keys.push(revoked);
-      return ok(() => shown(revoked));
+      const key = keys.get(id);
+      if (key === undefined) return refuse("not_found", `there is no key ${id}`);
+      const revoked = key.revokedMs === undefined ? keys.change(batch, id, { revokedMs: world.nowMs() }) : key;
+      return ok(() => revoked);
     });
   }
 
   keys(account?: string): readonly ApiKey[] {
-    return [...this.#keys.values()].filter((key) => account === undefined || key.account === account).map(shown);
+    return this.#options.keys.list(account);
   }
 
   findKey(secret: string): ApiKey | undefined {
-    const hash = this.#hash(secret);
-    const key = this.#keys.get(this.#byHash.get(keyOf(hash)) ?? "");
-    return key !== undefined && timingSafeEqual(key.hash, hash) ? shown(key) : undefined;
+    return this.#options.keys.find(secret);
   }
 
   statement(query: StatementQuery): Promise<Statement> {
@@ -183,6 +169,7 @@ export class AccountBook implements Accounts {
   async #move(input: Omit<MovementRow, "timeMs">): Promise<Result<"booked" | "known">> {
     if (!isNano(input.amount) || input.amount === 0)
       return refused("an amount is whole nano above 0 and below 2^53", "amount");
+    if (hasNul(input.reference + input.note)) return refused("a text has no character 0", "note");
     const running = this.#moving.get(input.reference);
     if (running !== undefined) {
       await running;
@@ -212,20 +199,6 @@ export class AccountBook implements Accounts {
       return ok(() => "booked" as const);
     });
   }
-
-  /** An attacker who reads the database learns no key, and one who can write hashes cannot make one. */
-  #hash(secret: string): Uint8Array {
-    return hmacSha256(this.#options.secret, utf8("api key"), utf8(secret));
-  }
-
-  #keep(key: StoredKey): void {
-    this.#keys.set(key.id, key);
-    this.#byHash.set(keyOf(key.hash), key.id);
-  }
-}
-
-function shown({ hash: _hash, ...key }: StoredKey): ApiKey {
-  return key;
 }
 
 function unknown(id: string): Result<never> {

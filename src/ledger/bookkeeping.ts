@@ -7,7 +7,7 @@ import { amountOf, type Receipt } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { asCorrected, correctionsOf, givenBack, refundLegs } from "./correcting.ts";
 import type { HoldTable } from "./holds.ts";
-import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Totals } from "./ledger.ts";
+import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Spending, Totals } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
 import type { LedgerStore } from "./ports.ts";
 import { Posting } from "./posting.ts";
@@ -199,6 +199,10 @@ export class BookKeeping implements Books {
       ...(account === undefined ? {} : { pseudonym: account.pseudonym }),
     });
     return stored.map(({ bytes }) => receiptOf(bytes));
+  }
+
+  spending(from: number, until: number): Promise<readonly Spending[]> {
+    return this.#store.spending(this.#state.ledger, from, until);
   }
 
   async *entries(from: number, until: number): AsyncIterable<Uint8Array> {

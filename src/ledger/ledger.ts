@@ -58,6 +58,14 @@ export interface KeyLimits {
   readonly inFlight?: number;
 }
 
+/** On behalf of whom in an organisation a key acts. */
+export interface KeyScope {
+  readonly organisation: string;
+  readonly member: string;
+  /** A project's key executes and nothing else. */
+  readonly project?: string;
+}
+
 export interface ApiKey {
   /** `key_` and 24 hex digits. Never the secret. */
   readonly id: string;
@@ -67,8 +75,18 @@ export interface ApiKey {
   readonly hint: string;
   readonly limits: KeyLimits;
   readonly admin: boolean;
+  readonly scope?: KeyScope;
   readonly createdMs: number;
   readonly revokedMs?: number;
+}
+
+/** What a key spent on a day, which counts from 1970 in UTC: that on which its money was held. */
+export interface Spending {
+  readonly day: number;
+  readonly key: string;
+  readonly nano: number;
+  readonly receipts: number;
+  readonly tokens: number;
 }
 
 export interface Accounts {
@@ -165,6 +183,8 @@ export interface ReceiptDraft extends ExecutionDraft {
   /** Opaque to the ledger; kept beside the receipt so that it can be opened later (salts, texts, evidence). JSON. */
   readonly opening?: string;
   readonly idempotency?: { readonly key: string; readonly bodyHash: Uint8Array; readonly response?: string };
+  /** The key whose spending of a day is kept, and that day: see `Spending`. */
+  readonly metered?: { readonly key: string; readonly day: number };
 }
 
 /** A durable receipt and the promise that it will be in the published journal. */
@@ -223,6 +243,8 @@ export interface Books {
     beforeSeq?: number;
     account?: string;
   }): Promise<readonly { seq: number; timeMs: number; receipt: Receipt }[]>;
+  /** What metered keys spent on the days [from, until). */
+  spending(from: number, until: number): Promise<readonly Spending[]>;
   /** Entries [from, until) as they stand in the journal. */
   entries(from: number, until: number): AsyncIterable<Uint8Array>;
   /** Durable size of the journal. */

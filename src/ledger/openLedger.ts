@@ -4,11 +4,15 @@ import type { FeePolicy } from "../core/policy.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { AccountBook } from "./accountBook.ts";
 import { AssetBook } from "./assetBook.ts";
+import { AuditTrail } from "./auditTrail.ts";
 import { BookKeeping } from "./bookkeeping.ts";
 import { BookState } from "./bookState.ts";
 import { EpochBook } from "./epochBook.ts";
 import { HoldTable } from "./holds.ts";
+import { KeyBook } from "./keyBook.ts";
 import type { Ledger } from "./ledger.ts";
+import { OrganisationBook } from "./organisationBook.ts";
+import type { Organisations } from "./organisations.ts";
 import type { LedgerStore, LedgerWorld, Signer, Takeover } from "./ports.ts";
 import { Purses } from "./purses.ts";
 import { periodOf, statementOf } from "./statement.ts";
@@ -35,6 +39,7 @@ export interface LedgerOptions {
 /** A ledger whose accounts can also be linked to a payee that was bound to them. */
 export interface OpenLedger extends Ledger {
   readonly accounts: AccountBook;
+  readonly organisations: Organisations;
 }
 
 const PUBLISH_WITHIN_MS = 60_000;
@@ -67,14 +72,20 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
     const set = await books.setPolicy(options.policy);
     if (!set.ok) return set;
   }
-  const accounts = new AccountBook(writer, purses, taken.value.keys, {
-    ...{ ledger: id, store, world, secret: options.secret, node: options.node },
+  const keys = new KeyBook(taken.value.keys, options.secret, world);
+  const accounts = new AccountBook(writer, purses, {
+    ...{ ledger: id, store, world, keys, secret: options.secret, node: options.node },
     statement: (query) =>
       statementOf(state.value, store, query, query.account === undefined ? undefined : purses.account(query.account)),
     period: (fromMs, untilMs) => periodOf(state.value, store, fromMs, untilMs),
   });
   const epochs = new EpochBook(writer, purses, store, taken.value.epochMarks);
-  return ok({ id, accounts, holds, books, epochs, assets: new AssetBook(writer), close: () => writer.close() });
+  const trail = new AuditTrail(taken.value.auditHeads);
+  const organisations = new OrganisationBook(taken.value.organisations, {
+    ...{ ledger: id, writer, accounts, keys, store, trail, world },
+  });
+  const assets = new AssetBook(writer);
+  return ok({ id, accounts, organisations, holds, books, epochs, assets, close: () => writer.close() });
 }
 
 async function rebuild(options: LedgerOptions, taken: Takeover): Promise<Result<BookState>> {

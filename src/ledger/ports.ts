@@ -1,5 +1,7 @@
 import type { Result } from "../core/result.ts";
-import type { Account, ApiKey, EpochStatus } from "./ledger.ts";
+import type { AuditHead, AuditRow } from "./audit.ts";
+import type { Account, ApiKey, EpochStatus, Spending } from "./ledger.ts";
+import type { Organisation } from "./organisations.ts";
 
 /** What a ledger needs from the world, handed in by the composition root. */
 export interface LedgerWorld {
@@ -43,6 +45,14 @@ export interface LedgerStore {
   /** Nano that corrections have refunded of a receipt so far, in the order of their entries. */
   corrections(ledger: Uint8Array, receipt: Uint8Array): Promise<readonly StoredEntry[]>;
   epochLeaves(ledger: Uint8Array, epoch: number): Promise<EpochLeaves | undefined>;
+  /** What metered keys spent on the days [from, until), by day and key. */
+  spending(ledger: Uint8Array, from: number, until: number): Promise<readonly Spending[]>;
+  /** Rows of an audit log after the number `after`, in their order. */
+  audits(
+    ledger: Uint8Array,
+    log: string,
+    query: { readonly after: number; readonly limit: number },
+  ): Promise<readonly AuditRow[]>;
 }
 
 export interface Takeover {
@@ -51,6 +61,9 @@ export interface Takeover {
   readonly accounts: readonly Account[];
   readonly keys: readonly StoredKey[];
   readonly movements: readonly MovementSum[];
+  readonly organisations: readonly Organisation[];
+  /** The last row of each audit log. */
+  readonly auditHeads: readonly AuditHead[];
   readonly epochMarks: readonly EpochMark[];
   readonly epochEnds: readonly number[];
   readonly checkpoint: { readonly seq: number; readonly state: Uint8Array } | undefined;
@@ -125,6 +138,10 @@ export interface AppendBatch {
   readonly accounts: readonly Account[];
   readonly keys: readonly StoredKey[];
   readonly movements: readonly MovementRow[];
+  readonly organisations: readonly Organisation[];
+  readonly audits: readonly AuditRow[];
+  /** To be added to what is there: at most one row for a key and day. */
+  readonly spending: readonly Spending[];
   readonly epochMarks: readonly EpochMark[];
   readonly epochLeaves: readonly EpochLeaves[];
   readonly checkpoint: { readonly seq: number; readonly state: Uint8Array } | undefined;

@@ -43,6 +43,8 @@ export class Posting {
         const { key, bodyHash, response } = draft.idempotency;
         batch.idempotency.push({ account: hold.account, key, bodyHash, receipt: hold.id, response });
       }
+      if (draft.metered !== undefined)
+        batch.meter(draft.metered, priced.own, draft.usage.tokensIn + draft.usage.tokensOut);
       return ok((commit) => new PostedReceipt(batch, facts, seq, bytes, commit));
     };
   }

@@ -1,10 +1,12 @@
 import { batchDigest, type Domain } from "../core/eip712.ts";
 import { type EntryBody, type EntryKind, encodeEntry, encodeReceipt, entryKinds, type Room } from "../core/entry.ts";
+import type { Nano } from "../core/money.ts";
 import type { ReceiptFacts } from "../core/receipt.ts";
 import { assert, type Result, refuse } from "../core/result.ts";
 import type { LegColumns } from "../core/route.ts";
 import { BatchTree } from "./batchTree.ts";
 import type { BookState } from "./bookState.ts";
+import type { Spending } from "./ledger.ts";
 import type { AppendBatch, EntryRow, LedgerStore, LedgerWorld, Signer } from "./ports.ts";
 
 /**
@@ -173,11 +175,14 @@ export class Batch {
   readonly accounts: AppendBatch["accounts"][number][] = [];
   readonly keys: AppendBatch["keys"][number][] = [];
   readonly movements: AppendBatch["movements"][number][] = [];
+  readonly organisations: AppendBatch["organisations"][number][] = [];
+  readonly audits: AppendBatch["audits"][number][] = [];
   readonly epochMarks: AppendBatch["epochMarks"][number][] = [];
   readonly epochLeaves: AppendBatch["epochLeaves"][number][] = [];
   readonly timeMs: number;
   bytes = 0;
   wantsCheckpoint = false;
+  readonly #spending = new Map<string, Spending>();
   readonly #state: BookState;
   readonly #options: WriterOptions;
   readonly #first: number;
@@ -214,8 +219,28 @@ export class Batch {
   }
 
   get isEmpty(): boolean {
-    const rows = [this.entries, this.accounts, this.keys, this.movements, this.epochMarks, this.idempotency];
+    const rows = [
+      this.entries,
+      this.accounts,
+      this.keys,
+      this.movements,
+      this.epochMarks,
+      this.idempotency,
+      this.audits,
+    ];
     return rows.every((list) => list.length === 0);
+  }
+
+  /** A receipt of a metered key: its rows of a batch are one. */
+  meter({ key, day }: { readonly key: string; readonly day: number }, nano: Nano, tokens: number): void {
+    const place = `${day} ${key}`;
+    const before = this.#spending.get(place);
+    if (before === undefined) this.#spending.set(place, { day, key, nano, receipts: 1, tokens });
+    else
+      this.#spending.set(place, {
+        ...{ day, key, nano: before.nano + nano },
+        ...{ receipts: before.receipts + 1, tokens: before.tokens + tokens },
+      });
   }
 
   /** Signs what was added, as the batch's last entry. */
@@ -239,7 +264,10 @@ export class Batch {
   rows(): AppendBatch {
     const { ledger, term } = this.#options;
     const { entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves } = this;
-    const rows = { entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves };
+    const { organisations, audits } = this;
+    const spending = [...this.#spending.values()];
+    const beside = { accounts, keys, movements, organisations, audits, spending, epochMarks, epochLeaves };
+    const rows = { entries, openings, idempotency, ...beside };
     return { ledger, term, ...rows, checkpoint: this.#checkpoint };
   }
 

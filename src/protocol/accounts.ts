@@ -31,6 +31,7 @@ export const keySchema = z.object({
   hint: z.string(),
   limits: limitsSchema,
   admin: z.boolean(),
+  scope: z.object({ organisation: z.string(), member: z.string(), project: z.string().optional() }).optional(),
   createdMs: timeMs,
   revokedMs: timeMs.optional(),
 });

@@ -3,6 +3,7 @@ import { fromHex, toHex } from "../core/bytes.ts";
 import type { Account } from "../ledger/ledger.ts";
 import type { AppendBatch } from "../ledger/ports.ts";
 import { byteaArray, int2Array, textArray } from "./binaryArray.ts";
+import { organisationInserts, spendingColumns } from "./organisationAppend.ts";
 
 /**
  * True when the term is over: then nothing was written. The shard's row stays locked at its term until the commit. What a receipt writes is
@@ -21,7 +22,7 @@ export async function appendIn(client: PoolClient, batch: AppendBatch): Promise<
   return false;
 }
 
-/** Writes entries, openings and idempotency keys under the term, if the shard is at it. A batch's seqs follow each other, so only the first is sent. */
+/** Writes entries, openings, idempotency keys and what metered keys spent under the term, if the shard is at it. A batch's seqs follow each other, so only the first is sent. */
 async function isFenced(client: PoolClient, batch: AppendBatch): Promise<boolean> {
   const { ledger, term, entries, openings, idempotency } = batch;
   const values = [
@@ -37,12 +38,16 @@ async function isFenced(client: PoolClient, batch: AppendBatch): Promise<boolean
     byteaArray(idempotency.map((row) => row.receipt)),
     textArray(idempotency.map((row) => row.response)),
   ];
-  const { rowCount } = await client.query({ name: "append", text: appendUnderTerm, values });
+  const isMetered = batch.spending.length > 0;
+  const statement = isMetered
+    ? { name: "append metered", text: appendMetered, values: [...values, ...spendingColumns(batch.spending)] }
+    : { name: "append", text: appendUnderTerm, values };
+  const { rowCount } = await client.query(statement);
   return rowCount === 0;
 }
 
 /** What takes over changes the term's row, and waits for the lock; where it came first there is no row of our term, and nothing is joined to it. */
-const appendUnderTerm = `WITH shard AS MATERIALIZED (SELECT ledger FROM ledger.shard WHERE ledger = $1 AND term = $2 FOR SHARE),
+const append = `WITH shard AS MATERIALIZED (SELECT ledger FROM ledger.shard WHERE ledger = $1 AND term = $2 FOR SHARE),
   entries AS (INSERT INTO ledger.entry (ledger, seq, kind, receipt, bytes)
     SELECT ledger, $3::bigint + at - 1, kind, receipt, bytes
     FROM shard, unnest($4::smallint[], $5::bytea[], $6::bytea[]) WITH ORDINALITY AS t (kind, receipt, bytes, at)),
@@ -50,7 +55,14 @@ const appendUnderTerm = `WITH shard AS MATERIALIZED (SELECT ledger FROM ledger.s
     SELECT ledger, receipt, opening FROM shard, unnest($7::bytea[], $8::text[]) AS t (receipt, opening)),
   idempotency AS (INSERT INTO ledger.idempotency (ledger, account, key, body_hash, receipt, response)
     SELECT ledger, account, key, body_hash, receipt, response
-    FROM shard, unnest($9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[]) AS t (account, key, body_hash, receipt, response))
+    FROM shard, unnest($9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[]) AS t (account, key, body_hash, receipt, response))`;
+
+const appendUnderTerm = `${append} SELECT 1 FROM shard`;
+
+const appendMetered = `${append}, spending AS (INSERT INTO ledger.spending AS s (ledger, day, key, nano, receipts, tokens)
+    SELECT ledger, day, key, nano, receipts, tokens
+    FROM shard, unnest($14::integer[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[]) AS t (day, key, nano, receipts, tokens)
+    ON CONFLICT (ledger, day, key) DO UPDATE SET nano = s.nano + excluded.nano, receipts = s.receipts + excluded.receipts, tokens = s.tokens + excluded.tokens)
   SELECT 1 FROM shard`;
 
 function rareInserts(batch: AppendBatch): [text: string, values: readonly unknown[]][] {
@@ -64,7 +76,7 @@ function rareInserts(batch: AppendBatch): [text: string, values: readonly unknow
   }
   for (const { hash, ...key } of keys) {
     list.push([
-      "INSERT INTO ledger.api_key (ledger, id, hash, key) VALUES ($1, $2, $3, $4) ON CONFLICT (ledger, id) DO UPDATE SET key = excluded.key",
+      "INSERT INTO ledger.api_key (ledger, id, hash, key) VALUES ($1, $2, $3, $4) ON CONFLICT (ledger, id) DO UPDATE SET hash = excluded.hash, key = excluded.key",
       [ledger, key.id, bufferOf(hash), JSON.stringify(key)],
     ]);
   }
@@ -74,6 +86,7 @@ function rareInserts(batch: AppendBatch): [text: string, values: readonly unknow
       [ledger, reference, kind, party, amount, block, note, timeMs],
     ]);
   }
+  list.push(...organisationInserts(batch));
   for (const { epoch, status, reference } of epochMarks) {
     list.push([
       "INSERT INTO ledger.epoch_mark VALUES ($1, $2, $3, $4) ON CONFLICT (ledger, epoch) DO UPDATE SET status = excluded.status, reference = excluded.reference",
@@ -110,6 +123,14 @@ export async function hasBatch(client: PoolClient, batch: AppendBatch): Promise<
     const { rowCount } = await client.query(
       "SELECT 1 FROM ledger.movement WHERE ledger = $1 AND reference = $2 AND time_ms = $3",
       [batch.ledger, movement.reference, movement.timeMs],
+    );
+    return rowCount === 1;
+  }
+  const audit = batch.audits.at(-1);
+  if (audit !== undefined) {
+    const { rowCount } = await client.query(
+      "SELECT 1 FROM ledger.audit WHERE ledger = $1 AND log = $2 AND number = $3 AND hash = $4",
+      [batch.ledger, audit.log, audit.number, audit.hash],
     );
     return rowCount === 1;
   }

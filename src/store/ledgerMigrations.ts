@@ -20,4 +20,9 @@ export const ledgerSteps: readonly string[] = [
    CREATE TABLE ledger.epoch_leaves (
      ledger bytea NOT NULL, epoch bigint NOT NULL, postings bytea NOT NULL, payouts bytea NOT NULL, debits bytea NOT NULL, PRIMARY KEY (ledger, epoch));
    CREATE TABLE ledger.checkpoint (ledger bytea PRIMARY KEY, seq bigint NOT NULL, state bytea NOT NULL);`,
+  `CREATE TABLE ledger.organisation (ledger bytea NOT NULL, id text NOT NULL, position bigserial, organisation jsonb NOT NULL, PRIMARY KEY (ledger, id));
+   CREATE TABLE ledger.audit (ledger bytea NOT NULL, log text NOT NULL, number bigint NOT NULL, hash text NOT NULL, row json NOT NULL, PRIMARY KEY (ledger, log, number));
+   CREATE TABLE ledger.spending (
+     ledger bytea NOT NULL, day integer NOT NULL, key text NOT NULL, nano bigint NOT NULL, receipts bigint NOT NULL, tokens bigint NOT NULL,
+     PRIMARY KEY (ledger, day, key));`,
 ];

@@ -1,6 +1,9 @@
 import { Pool, type PoolClient } from "pg";
 import { decodeEntry } from "../core/entry.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { AuditRow } from "../ledger/audit.ts";
+import type { Spending } from "../ledger/ledger.ts";
+import type { Organisation } from "../ledger/organisations.ts";
 import type {
   AppendBatch,
   EpochMark,
@@ -209,6 +212,32 @@ class PostgresLedgerStore implements OpenLedgerStore {
     };
   }
 
+  async spending(ledger: Uint8Array, from: number, until: number): Promise<readonly Spending[]> {
+    const { rows } = await this.#pool.query<Record<"nano" | "receipts" | "tokens" | "key", string> & { day: number }>(
+      "SELECT day, key, nano, receipts, tokens FROM ledger.spending WHERE ledger = $1 AND day >= $2 AND day < $3 ORDER BY day, key",
+      [ledger, from, until],
+    );
+    return rows.map(({ day, key, nano, receipts, tokens }) => ({
+      ...{ day, key, nano: bounded(nano), receipts: whole(receipts), tokens: bounded(tokens) },
+    }));
+  }
+
+  async audits(
+    ledger: Uint8Array,
+    log: string,
+    { after, limit }: { readonly after: number; readonly limit: number },
+  ): Promise<readonly AuditRow[]> {
+    const { rows } = await this.#pool.query<{
+      number: string;
+      hash: string;
+      row: Omit<AuditRow, "log" | "number" | "hash">;
+    }>(
+      "SELECT number, hash, row FROM ledger.audit WHERE ledger = $1 AND log = $2 AND number > $3 ORDER BY number LIMIT $4",
+      [ledger, log, after, limit],
+    );
+    return rows.map(({ number, hash, row }) => ({ ...row, log, number: whole(number), hash }));
+  }
+
   /** A session of one's own. Between two statements nobody else listens, and a connection that breaks then would end the process. */
   async #session(): Promise<PoolClient> {
     const client = await this.#pool.connect();
@@ -228,6 +257,12 @@ class PostgresLedgerStore implements OpenLedgerStore {
     const movements = await all<{ kind: MovementKind; party: string; amount: string }>(
       "SELECT kind, party, sum(amount)::text AS amount FROM ledger.movement WHERE ledger = $1 GROUP BY kind, party",
     );
+    const organisations = await all<{ organisation: Organisation }>(
+      "SELECT organisation FROM ledger.organisation WHERE ledger = $1 ORDER BY position",
+    );
+    const heads = await all<{ log: string; number: string; hash: string }>(
+      "SELECT DISTINCT ON (log) log, number, hash FROM ledger.audit WHERE ledger = $1 ORDER BY log, number DESC",
+    );
     const marks = await all<{ epoch: string; status: EpochMark["status"]; reference: string }>(
       "SELECT epoch, status, reference FROM ledger.epoch_mark WHERE ledger = $1 ORDER BY epoch",
     );
@@ -242,6 +277,8 @@ class PostgresLedgerStore implements OpenLedgerStore {
       accounts: accounts.map((row) => accountOf(row.account)),
       keys: keys.map((row) => ({ ...row.key, hash: new Uint8Array(row.hash) })),
       movements: movements.map((row): MovementSum => ({ ...row, amount: BigInt(row.amount) })),
+      organisations: organisations.map((row) => row.organisation),
+      auditHeads: heads.map((row) => ({ ...row, number: whole(row.number) })),
       epochMarks: marks.map((row) => ({ ...row, epoch: whole(row.epoch) })),
       epochEnds: epochs.map((row) => endOf(row.bytes)),
       checkpoint:
@@ -269,6 +306,11 @@ interface MovementColumns {
   readonly block: string;
   readonly note: string;
   readonly time_ms: string;
+}
+
+/** A sum that no limit reaches is as good as the largest whole number. */
+function bounded(sum: string): number {
+  return Math.min(Number(sum), Number.MAX_SAFE_INTEGER);
 }
 
 function storedEntry(row: EntryColumns): StoredEntry {

@@ -23,6 +23,7 @@ import { keyCommands } from "./key.ts";
 import { modelCommands } from "./model.ts";
 import { modelExchangeCommands } from "./modelExchange.ts";
 import { modelImportCommand } from "./modelImport.ts";
+import { orgCommands } from "./org.ts";
 import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { receiptCommands } from "./receipt.ts";
@@ -45,6 +46,7 @@ export const commands: readonly CliCommand[] = [
   ...receiptCommands,
   ...keyCommands,
   ...accountCommands,
+  ...orgCommands,
   ...epochCommands,
   claimCommand,
   ...[...statementCommands, ...payoutCommands, ...webhookCommands],
@@ -61,6 +63,7 @@ const groups: Readonly<Record<string, string>> = {
   receipt: "What was executed, who paid, who is credited",
   key: "API keys",
   account: "Accounts, credit and statements",
+  org: "Customers: organisations, their members, projects, keys, limits and audit log",
   epoch: "Closed ranges of the journal",
   statement: "Monthly statements and credit notes",
   payout: "Bank payouts of a ledger on credit",

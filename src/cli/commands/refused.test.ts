@@ -146,6 +146,60 @@ account credit      | me 0                                              | 65 amo
 account statement   | acct_1                                            | 64 invalid_request | an account id
 account statement   | me --payee ${id}                                  | 64 invalid_request | of an account or of a payee
 account statement   | me --from yesterday                               | 64 invalid_request | ISO 8601
+org create          |                                                   | 64 invalid_request | missing required argument
+org create          | ${"x".repeat(121)}                                | 64 invalid_request | <name>
+org create          | acme --owner                                      | 64 invalid_request | argument missing
+org list            | all                                               | 64 invalid_request | too many arguments
+org list            | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+org list            | --limit 3                                         | 64 invalid_request | unknown option
+org show            | acme                                              | 64 invalid_request | <org>
+org show            | org_000000000000000000000000                      | 66 not_found | nothing at
+org show            | me you                                            | 64 invalid_request | too many arguments
+org rename          |                                                   | 64 invalid_request | missing required argument
+org rename          | a b                                               | 64 invalid_request | too many arguments
+org rename          | a --org acme                                      | 64 invalid_request | --org
+org invite          | Ben                                               | 64 invalid_request | missing required argument
+org invite          | Ben chief                                         | 64 invalid_request | <role>
+org invite          | Ben builder --org acme                            | 64 invalid_request | --org
+org join            |                                                   | 64 invalid_request | missing required argument
+org join            | inv_1                                             | 64 invalid_request | <token>
+org join            | inv_000000000000000000000000000000000000000000000000| 66 not_found | nothing at
+org role            | Ben builder                                       | 64 invalid_request | <member>
+org role            | mem_000000000000000000000000 chief                | 64 invalid_request | <role>
+org role            | mem_000000000000000000000000 viewer               | 66 not_found | nothing at
+org remove          |                                                   | 64 invalid_request | missing required argument
+org remove          | key_000000000000000000000000                      | 64 invalid_request | <id>
+org remove          | prj_000000000000000000000000                      | 66 not_found | nothing at
+org transfer        |                                                   | 64 invalid_request | missing required argument
+org transfer        | Ben                                               | 64 invalid_request | <member>
+org transfer        | mem_000000000000000000000000                      | 66 not_found | nothing at
+org project         |                                                   | 64 invalid_request | missing required argument
+org project         | ${"x".repeat(121)}                                | 64 invalid_request | <name>
+org project         | a --org acme                                      | 64 invalid_request | --org
+org key             |                                                   | 64 invalid_request | missing required argument
+org key             | prod --project                                    | 64 invalid_request | argument missing
+org key             | prod                                              | 66 not_found | nothing at
+org keys            | all                                               | 64 invalid_request | too many arguments
+org keys            | --org acme                                        | 64 invalid_request | --org
+org keys            |                                                   | 66 not_found | nothing at
+org rotate          |                                                   | 64 invalid_request | missing required argument
+org rotate          | key_1                                             | 64 invalid_request | <id>
+org rotate          | key_000000000000000000000000                      | 66 not_found | nothing at
+org revoke          |                                                   | 64 invalid_request | missing required argument
+org revoke          | key_1                                             | 64 invalid_request | <id>
+org revoke          | key_000000000000000000000000                      | 66 not_found | nothing at
+org limit           |                                                   | 64 invalid_request | missing required argument
+org limit           | everything                                        | 64 invalid_request | <id>
+org limit           | me --open-per-day -1                              | 64 invalid_request | --open-per-day
+org usage           | all                                               | 64 invalid_request | too many arguments
+org usage           | --org acme                                        | 64 invalid_request | --org
+org usage           |                                                   | 66 not_found | nothing at
+org spending        |                                                   | 64 invalid_request | --from
+org spending        | --from 2027-01-01 --until soon                    | 64 invalid_request | --until
+org spending        | --from 2027-01-01 --until 2027-02-01              | 66 not_found | nothing at
+org audit           | all                                               | 64 invalid_request | too many arguments
+org audit           | --org acme                                        | 64 invalid_request | --org
+org audit           | --node                                            | 66 not_found | nothing at
 epoch list          | 1                                                 | 64 invalid_request | too many arguments
 epoch list          | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
 epoch list          | --open                                            | 64 invalid_request | unknown option

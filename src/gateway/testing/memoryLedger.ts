@@ -4,7 +4,7 @@ import { encodeEntry } from "../../core/entry.ts";
 import { sha256 } from "../../core/hash.ts";
 import type { Nano } from "../../core/money.ts";
 import { defaultPolicyBps, type FeePolicy, policyHash } from "../../core/policy.ts";
-import { feeOf } from "../../core/quote.ts";
+import { feeOf, type Usage } from "../../core/quote.ts";
 import { amountOf, ownOf, type Receipt, rootNesting } from "../../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../../core/result.ts";
 import { routeFee, type Share } from "../../core/route.ts";
@@ -24,6 +24,7 @@ import type {
   Posted,
   ReceiptDraft,
   ReceiptPromise,
+  Spending,
   Totals,
 } from "../../ledger/ledger.ts";
 
@@ -74,6 +75,7 @@ class MemoryState {
     string,
     { readonly bodyHash: Uint8Array; readonly receipt: Uint8Array; readonly response?: string }
   >();
+  readonly spending = new Map<string, Spending>();
   readonly running = new Set<string>();
   readonly payees = new Map<string, MemoryPayee>();
   /** By number, less one. */
@@ -263,6 +265,7 @@ function memoryBooks(state: MemoryState, ledger: Uint8Array, nowMs: () => number
         .reverse()
         .slice(0, limit)
         .map(({ posted: { seq, timeMs, receipt } }) => ({ seq, timeMs, receipt })),
+    spending: async (from, until) => [...state.spending.values()].filter(({ day }) => day >= from && day < until),
     entries: async function* (from, until) {
       yield* state.entries.slice(from, until);
     },
@@ -327,6 +330,7 @@ function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeM
   state.spent.set(hold.account, (state.spent.get(hold.account) ?? 0n) + BigInt(own));
   state.debited += BigInt(own);
   for (const leg of receipt.legs) state.payeeList[leg.payee - 1]!.lifetime += BigInt(leg.amount);
+  if (draft.metered !== undefined) meter(state, draft.metered, own, draft.usage);
   state.entries.push(entry);
   state.receiptsPosted += 1;
   const posted = { seq, timeMs, receipt, promise: promiseOf(receipt, seq, timeMs, entry) };
@@ -345,6 +349,13 @@ function post(state: MemoryState, ledger: Uint8Array, draft: ReceiptDraft, timeM
     state.idempotent.set(`${hold.account}\n${idempotency.key}`, kept);
   }
   return ok(posted);
+}
+
+function meter(state: MemoryState, { key, day }: { key: string; day: number }, own: Nano, usage: Usage): void {
+  const place = `${day} ${key}`;
+  const { nano, receipts, tokens } = state.spending.get(place) ?? { nano: 0, receipts: 0, tokens: 0 };
+  const used = tokens + usage.tokensIn + usage.tokensOut;
+  state.spending.set(place, { day, key, nano: nano + own, receipts: receipts + 1, tokens: used });
 }
 
 const forgotten = new Uint8Array();

@@ -1,6 +1,7 @@
 import { equalBytes } from "../../core/bytes.ts";
 import { decodeEntry } from "../../core/entry.ts";
 import { ok, refuse } from "../../core/result.ts";
+import type { Spending } from "../ledger.ts";
 import type { AppendBatch, LedgerStore } from "../ports.ts";
 
 /** A ledger store in memory, for tests: it forgets everything with the process. */
@@ -18,6 +19,14 @@ export function memoryStore(): LedgerStore {
         accounts: batches.flatMap((batch) => batch.accounts),
         keys: batches.flatMap((batch) => batch.keys),
         movements: batches.flatMap((batch) => batch.movements.map((row) => ({ ...row, amount: BigInt(row.amount) }))),
+        organisations: lastOf(
+          batches.flatMap((batch) => batch.organisations),
+          ({ id }) => id,
+        ),
+        auditHeads: lastOf(
+          batches.flatMap((batch) => batch.audits),
+          ({ log }) => log,
+        ).map(({ log, number, hash }) => ({ log, number, hash })),
         epochMarks: batches.flatMap((batch) => batch.epochMarks),
         epochEnds: all.flatMap(({ bytes }) => epochEnd(bytes)),
       });
@@ -66,7 +75,30 @@ export function memoryStore(): LedgerStore {
       ),
     epochLeaves: async (_ledger, epoch) =>
       batches.flatMap((batch) => batch.epochLeaves).find((row) => row.epoch === epoch),
+    spending: async (_ledger, from, until) =>
+      summed(batches.flatMap((batch) => batch.spending)).filter(({ day }) => day >= from && day < until),
+    audits: async (_ledger, log, { after, limit }) =>
+      batches
+        .flatMap((batch) => batch.audits)
+        .filter((row) => row.log === log && row.number > after)
+        .slice(0, limit),
   };
+}
+
+/** The last of each name, in the order in which the names came. */
+function lastOf<T>(rows: readonly T[], nameOf: (row: T) => string): T[] {
+  return [...new Map(rows.map((row) => [nameOf(row), row])).values()];
+}
+
+function summed(rows: readonly Spending[]): Spending[] {
+  const sums = new Map<string, Spending>();
+  for (const row of rows) {
+    const place = `${String(row.day).padStart(9)} ${row.key}`;
+    const { nano, receipts, tokens } = sums.get(place) ?? { nano: 0, receipts: 0, tokens: 0 };
+    const sum = { nano: nano + row.nano, receipts: receipts + row.receipts, tokens: tokens + row.tokens };
+    sums.set(place, { day: row.day, key: row.key, ...sum });
+  }
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
 function epochEnd(bytes: Uint8Array): number[] {

@@ -3,7 +3,9 @@ import { u64 } from "../../core/bytes.ts";
 import { encodeEntry } from "../../core/entry.ts";
 import { sha256 } from "../../core/hash.ts";
 import { unwrap } from "../../core/result.ts";
+import type { AuditRow } from "../audit.ts";
 import type { Account } from "../ledger.ts";
+import type { Organisation } from "../organisations.ts";
 import type { AppendBatch, EntryRow, LedgerStore, MovementRow, StoredEntry, StoredKey, Takeover } from "../ports.ts";
 
 /** What every {@link LedgerStore} does. An adapter's test calls this with a way to get an empty store; `close` ends it. */
@@ -30,6 +32,7 @@ export function describeLedgerStore(
 export function batchOf(rows: Partial<AppendBatch>): AppendBatch {
   return {
     ...{ ledger: testLedger, term: 1, entries: [], openings: [], idempotency: [], accounts: [], keys: [] },
+    ...{ organisations: [], audits: [], spending: [] },
     ...{ movements: [], epochMarks: [], epochLeaves: [], checkpoint: undefined, ...rows },
   };
 }
@@ -66,7 +69,8 @@ function termTests(withStore: WithStore): void {
   it("a new ledger is empty, and each takeover is the next term", () =>
     withStore(async (store) => {
       const nothing = { lastSeq: -1, accounts: [], keys: [], movements: [], epochMarks: [], epochEnds: [] };
-      expect(await takeover(store)).toEqual({ ...nothing, term: 1, checkpoint: undefined });
+      const none = { ...nothing, organisations: [], auditHeads: [] };
+      expect(await takeover(store)).toEqual({ ...none, term: 1, checkpoint: undefined });
       expect((await takeover(store)).term).toBe(2);
     }));
 
@@ -104,7 +108,8 @@ function settleTests(withStore: WithStore): void {
       await takeover(store);
       const written = batchOf({ entries: [entryRow(0), entryRow(1)] });
       const booked = batchOf({ movements: [movement("one", 5)] });
-      for (const batch of [written, booked]) {
+      const noted = batchOf({ organisations: [organisation("a")], audits: [audit("a", 1)] });
+      for (const batch of [written, booked, noted]) {
         expect(await store.settle(batch)).toEqual({ ok: true, value: "absent" });
         unwrap(await store.append(batch));
         expect(await store.settle(batch)).toEqual({ ok: true, value: "written" });
@@ -249,6 +254,37 @@ function besideTests(withStore: WithStore): void {
       ]);
     }));
 
+  it("an organisation is as it was written last, and each audit log goes on from its last row", () =>
+    withStore(async (store) => {
+      await takeover(store);
+      const [first, second] = [organisation("a"), { ...organisation("b"), limits: { nanoPerDay: 5 } }];
+      unwrap(await store.append(batchOf({ organisations: [first, organisation("b")], audits: [audit("a", 1)] })));
+      const rows = [audit("a", 2), audit("node", 1), audit("a", 3)];
+      unwrap(await store.append(batchOf({ organisations: [second], audits: rows })));
+      const { organisations, auditHeads } = await takeover(store);
+      expect(organisations).toEqual([first, second]);
+      expect([...auditHeads].sort((a, b) => (a.log < b.log ? -1 : 1))).toEqual([
+        { log: "a", number: 3, hash: "0xa3" },
+        { log: "node", number: 1, hash: "0xnode1" },
+      ]);
+      expect(await store.audits(testLedger, "a", { after: 1, limit: 1 })).toEqual([audit("a", 2)]);
+      expect(await store.audits(testLedger, "a", { after: 0, limit: 9 })).toHaveLength(3);
+      expect(await store.audits(testLedger, "b", { after: 0, limit: 9 })).toEqual([]);
+    }));
+
+  it("spending of a key and day adds up, of any range of days", () =>
+    withStore(async (store) => {
+      await takeover(store);
+      const row = { day: 20_000, key: "k1", nano: 7, receipts: 1, tokens: 10 };
+      const other = { ...row, key: "k2" };
+      unwrap(await store.append(batchOf({ entries: [entryRow(0)], spending: [other, row] })));
+      unwrap(await store.append(batchOf({ entries: [entryRow(1)], spending: [row, { ...row, day: 20_001 }] })));
+      const sum = { ...row, nano: 14, receipts: 2, tokens: 20 };
+      expect(await store.spending(testLedger, 20_000, 20_001)).toEqual([sum, other]);
+      expect(await store.spending(testLedger, 20_000, 20_002)).toEqual([sum, other, { ...row, day: 20_001 }]);
+      expect(await store.spending(testLedger, 20_002, 30_000)).toEqual([]);
+    }));
+
   it("an idempotency key is of one account, with and without a response", () =>
     withStore(async (store) => {
       await takeover(store);
@@ -291,6 +327,17 @@ async function takeover(store: LedgerStore): Promise<Takeover> {
 
 function lastById<T extends { readonly id: string }>(rows: readonly T[]): T[] {
   return [...new Map(rows.map((row) => [row.id, row])).values()];
+}
+
+function organisation(name: string): Organisation {
+  const member = { id: "mem_1", name: "Ann", role: "owner", limits: {}, state: "active", createdMs: 1 } as const;
+  return { id: `org_${name}`, name, account: "acct_a", limits: {}, members: [member], projects: [], createdMs: 1 };
+}
+
+function audit(log: string, number: number): AuditRow {
+  const act = { action: "member.invite", target: "mem_1", before: "", after: '{"name":"\\u0000 ü"}' };
+  const by = { request: "req_1", key: "key_1", member: "" };
+  return { log, number, timeMs: 5, ...by, ...act, previous: `0x${number - 1}`, hash: `0x${log}${number}` };
 }
 
 function account(name: string): Account {

@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { toHex } from "../core/bytes.ts";
+import { ok } from "../core/result.ts";
+import type { IssuedStatement, StatementStore } from "../ledger/issued.ts";
+import { StatementDesk } from "../ledger/issued.ts";
+import { smallLedger } from "../ledger/testing/smallLedger.ts";
+import { CALL_NANO, type Customer, type CustomerNode, customer, startCustomerNode } from "./testing/customers.ts";
+import { hello } from "./testing/scriptedEngine.ts";
+
+let node: CustomerNode;
+let [acme, bolt]: Customer[] = [];
+let receiptOfBolt = "";
+const issued: IssuedStatement[] = [];
+
+beforeAll(async () => {
+  const { ledger, world } = await smallLedger();
+  const statements = new StatementDesk({
+    ...{ ledger, store: statementStore(), details: { allDetails: async () => [] } },
+    ...{ labelOf: () => undefined, nanoPerUsd: () => 1_000_000_000, nowMs: () => world.nowMs() },
+  });
+  node = await startCustomerNode(ledger, hello, () => world.nowMs(), { statements });
+  [acme, bolt] = [await customer(node, "acme", 1_000_000), await customer(node, "bolt", 1_000_000)];
+  receiptOfBolt = (await node.ask(bolt!.secrets.owner)).receipt;
+  expect((await node.ask(acme!.secrets.owner)).status).toBe(200);
+  const month = new Date(world.nowMs()).toISOString().slice(0, 7);
+  world.timeMs += 40 * 86_400_000;
+  expect(await statements.issue(month)).toMatchObject({ ok: true });
+});
+afterAll(() => node.gateway.drain(50));
+
+function statementStore(): StatementStore {
+  return {
+    lastNumber: async () => issued.length,
+    list: async ({ period, party }) =>
+      issued.filter((one) => (period ?? one.period) === one.period && (party ?? one.party.id) === one.party.id),
+    get: async (number) => issued.find((one) => one.number === number),
+    add: async (fresh) => {
+      issued.push(...fresh);
+      return ok(undefined);
+    },
+  };
+}
+
+/** Which roles each endpoint lets in. An endpoint that is not named here lets in no key of an organisation. */
+const table: Readonly<Record<string, string>> = {
+  "GET /v1/models": "owner builder billing viewer project",
+  "GET /v1/models/{name}": "owner builder billing viewer project",
+  "POST /v1/chat/completions": "owner builder project",
+  "POST /v1/completions": "owner builder project",
+  "GET /v1/receipts/{id}": "owner builder billing viewer project",
+  "GET /api/receipts/{id}": "owner builder billing viewer project",
+  "GET /api/receipts": "owner builder billing viewer project",
+  "GET /api/accounts/{id}": "owner billing",
+  "GET /api/accounts/{id}/statement": "owner billing",
+  "GET /api/statements": "owner billing",
+  "GET /api/statements/{number}": "owner billing",
+  "GET /api/keys": "owner builder billing viewer",
+  "GET /api/organisations": "owner builder billing viewer",
+  "GET /api/organisations/{id}": "owner builder billing viewer",
+  "POST /api/organisations/{id}": "owner",
+  "POST /api/organisations/{id}/limits": "owner billing",
+  "POST /api/organisations/{id}/transfer": "owner",
+  "POST /api/organisations/{id}/members": "owner",
+  "POST /api/organisations/{id}/members/{member}": "owner",
+  "POST /api/organisations/{id}/members/{member}/limits": "owner billing",
+  "DELETE /api/organisations/{id}/members/{member}": "owner",
+  "POST /api/organisations/{id}/projects": "owner builder",
+  "POST /api/organisations/{id}/projects/{project}": "owner builder",
+  "POST /api/organisations/{id}/projects/{project}/limits": "owner billing",
+  "DELETE /api/organisations/{id}/projects/{project}": "owner builder",
+  "GET /api/organisations/{id}/keys": "owner builder billing viewer",
+  "POST /api/organisations/{id}/keys": "owner builder",
+  "POST /api/organisations/{id}/keys/own": "owner builder billing viewer",
+  "POST /api/organisations/{id}/keys/{key}/rotate": "owner builder billing viewer",
+  "POST /api/organisations/{id}/keys/{key}/limits": "owner billing",
+  "DELETE /api/organisations/{id}/keys/{key}": "owner builder billing viewer",
+  "GET /api/organisations/{id}/usage": "owner builder billing viewer",
+  "GET /api/organisations/{id}/spending": "owner billing",
+  "GET /api/organisations/{id}/audit": "owner",
+};
+
+const absent = "0".repeat(24);
+
+interface Operation {
+  readonly name: string;
+  readonly method: string;
+  readonly path: string;
+}
+
+/** Every operation that asks for a key. */
+async function guarded(): Promise<Operation[]> {
+  const paths: Record<string, Record<string, { security?: unknown }>> = Reflect.get(
+    Object((await node.call(undefined, "GET", "/api/openapi.json")).body),
+    "paths",
+  );
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods)
+      .filter(([, { security }]) => security !== undefined)
+      .map(([method]) => ({ name: `${method.toUpperCase()} ${path}`, method: method.toUpperCase(), path })),
+  );
+}
+
+function filled(path: string, id: string, ids: Partial<Record<"member" | "project" | "key", string>> = {}): string {
+  return path
+    .replace("{id}", id)
+    .replace("{member}", ids.member ?? `mem_${absent}`)
+    .replace("{project}", ids.project ?? `prj_${absent}`)
+    .replace("{key}", ids.key ?? `key_${absent}`)
+    .replace("{number}", "999")
+    .replace(/\{[a-z]+\}/g, "none");
+}
+
+test("every endpoint with every role: in or out as the table says", async () => {
+  const operations = await guarded();
+  expect(operations.length).toBeGreaterThan(40);
+  const names = new Set(operations.map(({ name }) => name));
+  expect(Object.keys(table).filter((name) => !names.has(name))).toEqual([]);
+  for (const { name, method, path } of operations) {
+    for (const role of ["owner", "builder", "billing", "viewer", "project"] as const) {
+      const isIn = (table[name] ?? "").split(" ").includes(role);
+      const asked = filled(path, path.startsWith("/api/receipts") || path.startsWith("/v1/receipts") ? absent : "me");
+      const { status } = await node.call(acme!.secrets[role], method, asked);
+      expect([name, role, status === 403 ? "out" : "in"]).toEqual([name, role, isIn ? "in" : "out"]);
+      expect([name, role, status]).not.toEqual([name, role, 401]);
+      expect(status).toBeLessThan(500);
+    }
+  }
+});
+
+test("one customer's owner and another's things: nothing is shown, nothing is changed", async () => {
+  const before = JSON.stringify([
+    ...[node.ledger.organisations.get(bolt!.organisation.id), node.ledger.accounts.keys(bolt!.organisation.account)],
+    String(node.ledger.accounts.balance(bolt!.organisation.account)?.available),
+  ]);
+  const ids = { member: bolt!.organisation.members[0]!.id, project: bolt!.project, key: bolt!.projectKey };
+  const secret = acme!.secrets.owner;
+  for (const { name, method, path } of await guarded()) {
+    if (!path.includes("{id}")) continue;
+    const theirs = path.includes("/receipts/")
+      ? receiptOfBolt
+      : path.includes("/accounts/")
+        ? bolt!.organisation.account
+        : bolt!.organisation.id;
+    const called = await node.call(secret, method, filled(path, theirs, ids), { name: "mine now" });
+    expect([name, [400, 403, 404].includes(called.status)]).toEqual([name, true]);
+    // Their parts under one's own name.
+    if (/\{(member|project|key)\}/.test(path)) {
+      const mine = await node.call(secret, method, filled(path, "me", ids), { name: "mine now" });
+      expect([name, mine.status]).toEqual([name, 404]);
+    }
+  }
+  const after = JSON.stringify([
+    ...[node.ledger.organisations.get(bolt!.organisation.id), node.ledger.accounts.keys(bolt!.organisation.account)],
+    String(node.ledger.accounts.balance(bolt!.organisation.account)?.available),
+  ]);
+  expect(after).toBe(before);
+});
+
+test("lists show one's own and nobody else's", async () => {
+  const secret = acme!.secrets.owner;
+  const text = async (path: string, by = secret) => JSON.stringify((await node.call(by, "GET", path)).body);
+  const theirs = [
+    ...[bolt!.organisation.id, bolt!.organisation.account, bolt!.projectKey, receiptOfBolt, "bolt"],
+    toHex(node.ledger.accounts.get(bolt!.organisation.account)!.pseudonym),
+  ];
+  const lists = ["/api/receipts", "/api/receipts?mine=true", "/api/keys", "/api/organisations", "/api/statements"];
+  const dates = "from=2020-01-01&until=2100-01-01";
+  const own = ["keys", "usage", "audit", `spending?${dates}`].map((part) => `/api/organisations/me/${part}`);
+  for (const path of [...lists, ...own]) {
+    const found = await text(path);
+    for (const word of theirs) expect([path, word, found.includes(word)]).toEqual([path, word, false]);
+    expect([path, JSON.parse(found).data.length > 0]).toEqual([path, true]);
+  }
+  const their = issued.find(({ party }) => party.id === theirs.at(-1))!;
+  expect((await node.call(secret, "GET", `/api/statements/${their.number}`)).status).toBe(404);
+  expect((await node.call(bolt!.secrets.billing, "GET", `/api/statements/${their.number}`)).status).toBe(200);
+  expect((await node.call(secret, "GET", `/api/statements?party=${"0".repeat(64)}`)).body).toMatchObject({
+    data: [{ party: { name: "acme" } }],
+  });
+  const usage = (await node.call(secret, "GET", `/api/organisations/me/spending?${dates}`)).body;
+  expect(usage).toMatchObject({ data: [{ nano: CALL_NANO, receipts: 1, member: acme!.organisation.members[0]!.id }] });
+});
+
+test("who reads receipts does not thereby read what was asked and answered", async () => {
+  const mine = (await node.ask(acme!.secrets.project)).receipt;
+  const opened = async (secret: string) =>
+    "opening" in Object((await node.call(secret, "GET", `/api/receipts/${mine}`)).body);
+  expect(
+    await Promise.all(
+      (["owner", "builder", "project", "billing", "viewer"] as const).map((role) => opened(acme!.secrets[role])),
+    ),
+  ).toEqual([true, true, true, false, false]);
+});
+
+test("an admin cannot make a key that escapes an organisation's limits", async () => {
+  const body = { account: acme!.organisation.account, name: "way round" };
+  expect((await node.call(node.admin.secret, "POST", "/api/keys", body)).status).toBe(409);
+});
+
+test("acts of the node's owner are noted before they are done, with what came of those refused; secrets and personal things are not", async () => {
+  const { secret } = node.admin;
+  const account = { account: acme!.organisation.account };
+  await node.call(secret, "POST", `/api/accounts/${account.account}/credit`, { amount: 5, key: "more", note: "gift" });
+  await node.call(secret, "POST", "/api/keys", { ...account, name: "no" });
+  const { body } = await node.call(secret, "GET", "/api/audit");
+  const rows: { action: string; after: string; request: string; key: string }[] = Reflect.get(Object(body), "data");
+  const of = (action: string) => rows.filter((row) => row.action === action).map(({ after }) => JSON.parse(after));
+  expect(of("POST /api/accounts/{id}/credit").at(-1)).toEqual({ body: { amount: 5, key: "more", note: "gift" } });
+  expect(of("POST /api/keys").slice(-2)).toEqual([{ body: { ...account, name: "no" } }, { refused: "conflict" }]);
+  expect(rows.every(({ key, request }) => key === node.admin.key.id && request.startsWith("req_"))).toBe(true);
+  const log = await node.call(acme!.secrets.owner, "GET", "/api/organisations/me/audit?limit=1000");
+  expect(JSON.stringify(log.body)).toContain('"action":"account.credit"');
+  const paged = await node.call(acme!.secrets.owner, "GET", "/api/organisations/me/audit?after=2&limit=1");
+  expect(paged.body).toMatchObject({ data: [{ number: 3 }] });
+});
+
+test("joining, working and leaving over HTTP", async () => {
+  const { owner } = acme!.secrets;
+  const invited = await node.call(owner, "POST", "/api/organisations/me/members", { name: "Eve", role: "builder" });
+  const { token, member }: { token: string; member: { id: string } } = Object(invited.body);
+  const joined = await node.call(undefined, "POST", "/api/invitations/accept", { token });
+  const { secret }: { secret: string } = Object(joined.body);
+  expect((await node.ask(secret)).status).toBe(200);
+  expect(
+    (await node.call(owner, "POST", `/api/organisations/me/members/${member.id}`, { role: "billing" })).status,
+  ).toBe(200);
+  expect((await node.ask(secret)).status).toBe(403);
+  expect((await node.call(owner, "DELETE", `/api/organisations/me/members/${member.id}`)).status).toBe(200);
+  expect((await node.ask(secret)).status).toBe(401);
+  expect((await node.call(undefined, "POST", "/api/invitations/accept", { token })).status).toBe(404);
+});

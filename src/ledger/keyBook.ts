@@ -1,0 +1,100 @@
+import { timingSafeEqual } from "node:crypto";
+import { toHex, utf8 } from "../core/bytes.ts";
+import { hmacSha256 } from "../core/hash.ts";
+import { keyOf } from "./keyOf.ts";
+import type { ApiKey, KeyScope } from "./ledger.ts";
+import type { LedgerWorld, StoredKey } from "./ports.ts";
+import type { Batch } from "./writer.ts";
+
+export interface FreshKey {
+  readonly key: ApiKey;
+  /** Nobody knows it before the batch that it is part of is durable and answered. */
+  readonly secret: string;
+}
+
+/** API keys by id and by the keyed hash of their secret. Changes are part of a batch, together with whatever they belong to. */
+export class KeyBook {
+  readonly #byId = new Map<string, StoredKey>();
+  readonly #byHash = new Map<string, string>();
+  readonly #secret: Uint8Array;
+  readonly #world: LedgerWorld;
+
+  /** `secret` keys the hashes: an attacker who reads the database learns no key, and one who can write hashes cannot make one. */
+  constructor(keys: readonly StoredKey[], secret: Uint8Array, world: LedgerWorld) {
+    this.#secret = secret;
+    this.#world = world;
+    for (const key of keys) this.#keep(key);
+  }
+
+  create(
+    batch: Batch,
+    facts: Pick<ApiKey, "account" | "name" | "limits" | "admin"> & { readonly scope?: KeyScope },
+  ): FreshKey {
+    return this.#issue(batch, { ...facts, id: this.newId("key"), createdMs: this.#world.nowMs() });
+  }
+
+  /** Another secret for the same key; the old one opens nothing from then on. */
+  rotate(batch: Batch, key: ApiKey, scope: KeyScope): FreshKey {
+    return this.#issue(batch, { ...key, scope });
+  }
+
+  /** At once: a key that is revoked stops before that is durable, for the other order would let it spend in between. */
+  change(batch: Batch, id: string, change: Partial<Pick<ApiKey, "limits" | "revokedMs">>): ApiKey {
+    const key = { ...this.#byId.get(id)!, ...change };
+    batch.keys.push(key);
+    this.#keep(key);
+    return shown(key);
+  }
+
+  get(id: string): ApiKey | undefined {
+    const key = this.#byId.get(id);
+    return key === undefined ? undefined : shown(key);
+  }
+
+  list(account?: string): readonly ApiKey[] {
+    return [...this.#byId.values()].filter((key) => account === undefined || key.account === account).map(shown);
+  }
+
+  find(secret: string): ApiKey | undefined {
+    const hash = this.#hash("api key", secret);
+    const key = this.#byId.get(this.#byHash.get(keyOf(hash)) ?? "");
+    return key !== undefined && timingSafeEqual(key.hash, hash) ? shown(key) : undefined;
+  }
+
+  newId(kind: "acct" | "key" | "org" | "mem" | "prj"): string {
+    return `${kind}_${toHex(this.#world.randomBytes(12)).slice(2)}`;
+  }
+
+  /** An invitation's token, and the hash by which it is known again. */
+  newToken(): { readonly token: string; readonly hash: string } {
+    const token = `inv_${toHex(this.#world.randomBytes(24)).slice(2)}`;
+    return { token, hash: this.tokenHash(token) };
+  }
+
+  tokenHash(token: string): string {
+    return toHex(this.#hash("invitation", token));
+  }
+
+  #issue(batch: Batch, facts: Omit<ApiKey, "hint">): FreshKey {
+    const secret = `ol_${toHex(this.#world.randomBytes(24)).slice(2)}`;
+    const key = { ...facts, hint: `${secret.slice(0, 7)}…`, hash: this.#hash("api key", secret) };
+    batch.keys.push(key);
+    this.#keep(key);
+    return { key: shown(key), secret };
+  }
+
+  #hash(kind: "api key" | "invitation", secret: string): Uint8Array {
+    return hmacSha256(this.#secret, utf8(kind), utf8(secret));
+  }
+
+  #keep(key: StoredKey): void {
+    const before = this.#byId.get(key.id);
+    if (before !== undefined) this.#byHash.delete(keyOf(before.hash));
+    this.#byId.set(key.id, key);
+    this.#byHash.set(keyOf(key.hash), key.id);
+  }
+}
+
+function shown({ hash: _hash, ...key }: StoredKey): ApiKey {
+  return key;
+}

@@ -25,8 +25,6 @@ export const organisationSchema = z.object({
 export type OrganisationView = z.infer<typeof organisationSchema>;
 export const organisationListSchema = z.object({ data: z.array(organisationSchema) });
 export const newOrganisationSchema = newKeySchema.extend({ organisation: organisationSchema });
-export const memberListSchema = z.object({ data: z.array(memberSchema) });
-export const projectListSchema = z.object({ data: z.array(projectSchema) });
 export const invitationSchema = z.object({
   member: memberSchema,
   token: z.string().meta({ description: "shown this once; whoever accepts it becomes the member" }),

@@ -11,6 +11,10 @@ const benches: Readonly<
     load: () => import("./epoch.ts"),
   },
   gateway: { about: "CPU per request beside a bare proxy, JSON and SSE", load: () => import("./gateway.ts") },
+  grounding: {
+    about: "questions answered from records with context, beside windows of equal bytes; unanswerable ones refused",
+    load: () => import("./grounding.ts"),
+  },
   house: {
     about: "training the house model from nothing, as the one in the package was",
     load: () => import("./house.ts"),

@@ -1,3 +1,4 @@
+import { bitsOf, type Demand, demandOf, SUBJECT_PART, supportedBy } from "./blockSupport.ts";
 import { type Block, splitBlocks } from "./blocks.ts";
 import { END_OF_RECORD, encode, TokenDecoder } from "./bpe.ts";
 import { type CorpusIndex, indexTokens } from "./corpusIndex.ts";
@@ -80,8 +81,6 @@ interface Plan {
 
 /** The share of what a question says, by rarity, that one record must say too. */
 const COVERAGE_MIN = 0.6;
-/** A word at least this rare, beside the rarest, must be said somewhere. */
-const SUBJECT_PART = 0.8;
 const STEPS_MAX = 5;
 /** What a plan may count on; where it is too much, the answer is cut at the last token allowed. */
 const CHARACTERS_PER_TOKEN = 2.5;
@@ -93,7 +92,7 @@ interface RatedBlock extends Block {
 }
 
 function planAnswer(terms: readonly QueryTerm[], { records, messages, maxTokens }: AnswerInput): Plan {
-  const asked = terms.reduce((sum, { bits }) => sum + bits, 0);
+  const asked = bitsOf(terms);
   const said = records.map((record) => stemsOf(`${record.title}\n${record.headings.join("\n")}\n${record.text}`));
   const missing = terms.filter(({ stem }) => !said.some((stems) => stems.has(stem)));
   if (asked === 0) return { steps: [], missing };
@@ -103,8 +102,9 @@ function planAnswer(terms: readonly QueryTerm[], { records, messages, maxTokens 
   const rarest = Math.max(...terms.map(({ bits }) => bits));
   if (best < COVERAGE_MIN || missing.some(({ bits }) => bits >= SUBJECT_PART * rarest)) return { steps: [], missing };
   const wantsCode = /\b(how|show|example|usage|command|code)\b/i.test(questionOf(messages));
+  const question = { terms, asked, demand: demandOf(terms, questionOf(messages)), wantsCode };
   const blocks = records.flatMap((record, rank) =>
-    coverage[rank]! >= 0.75 * best ? rateBlocks({ terms, asked, wantsCode }, record, rank, coverage[rank]!) : [],
+    coverage[rank]! >= 0.75 * best ? rateBlocks(question, record, rank, coverage[rank]!) : [],
   );
   blocks.sort((a, b) => b.score - a.score || a.rank - b.rank || a.order - b.order);
   const top = blocks[0];
@@ -143,16 +143,20 @@ interface Question {
   readonly terms: readonly QueryTerm[];
   /** Bits of all terms. */
   readonly asked: number;
+  readonly demand: Demand;
   readonly wantsCode: boolean;
 }
 
+/** The blocks that say what is asked, with how well they answer it. */
 function rateBlocks(question: Question, record: RetrievedRecord, rank: number, coverage: number): RatedBlock[] {
-  const { terms, asked, wantsCode } = question;
+  const { terms, asked, demand, wantsCode } = question;
   const part = (text: string): number => covered(terms, stemsOf(text)) / asked;
   const inTitle = part(`${record.title}\n${record.headings.join("\n")}`);
   // A record that is named exactly what is asked about is the one about it.
   const isNamed = terms.some(({ stem }) => stem === stemOf(record.title.toLowerCase()));
-  return splitBlocks(record.text).map((block) => {
+  const blocks = splitBlocks(record.text);
+  const isSupported = supportedBy(demand, { ...record, introduction: blocks[0]?.text ?? "" });
+  return blocks.filter(isSupported).map((block) => {
     // What the block itself says counts most; its place under a fitting heading and title stands in for words it need not repeat.
     const relevance = part(block.text) + 0.8 * part(block.heading) + 0.3 * inTitle + (isNamed ? 0.6 : 0);
     const form = (block.hasCode && wantsCode ? 0.25 : 0) + 0.1 / (1 + block.order) + 0.25 * coverage;
@@ -163,7 +167,7 @@ function rateBlocks(question: Question, record: RetrievedRecord, rank: number, c
 }
 
 function covered(terms: readonly QueryTerm[], stems: ReadonlyMap<string, number>): number {
-  return terms.reduce((sum, { stem, bits }) => sum + (stems.has(stem) ? bits : 0), 0);
+  return bitsOf(terms.filter(({ stem }) => stems.has(stem)));
 }
 
 function* write(

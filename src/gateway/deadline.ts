@@ -19,8 +19,9 @@ export class Watch {
   readonly #timeouts: Timeouts;
   readonly #total: NodeJS.Timeout;
   readonly #outer: StopSignal;
-  #pace: NodeJS.Timeout;
+  #pace: NodeJS.Timeout | undefined;
   #wake: (step: undefined) => void = () => {};
+  #hasBegun = false;
   #isRunning = false;
   #isWaiting = false;
   #cause: Refusal | undefined;
@@ -29,7 +30,9 @@ export class Watch {
   constructor(outer: StopSignal, timeouts: Timeouts, firstByteMs = timeouts.firstByteMs) {
     this.#timeouts = timeouts;
     this.#outer = outer;
-    this.#pace = setTimeout(() => this.#paceUp("first byte", firstByteMs), firstByteMs);
+    // Whoever may take the whole time until the first byte needs no second clock for it.
+    if (firstByteMs < timeouts.totalMs)
+      this.#pace = setTimeout(() => this.#paceUp("first byte", firstByteMs), firstByteMs);
     this.#total = setTimeout(() => this.#timeUp("whole answer", timeouts.totalMs), timeouts.totalMs);
     if (outer.aborted) this.#outerAborted();
     else outer.addEventListener("abort", this.#outerAborted, { once: true });
@@ -48,14 +51,15 @@ export class Watch {
   async next(events: AsyncIterator<readonly EngineEvent[]>): Promise<readonly EngineEvent[] | undefined> {
     if (this.signal.aborted) return undefined;
     this.#isWaiting = true;
-    this.#pace.refresh();
+    if (this.#hasBegun && !this.#isRunning) this.#run();
+    else this.#pace?.refresh();
     const step = await new Promise<IteratorResult<readonly EngineEvent[]> | undefined>((resolve, reject) => {
       this.#wake = resolve;
       events.next().then(resolve, reject);
     });
     this.#isWaiting = false;
     if (step === undefined || step.done === true) return undefined;
-    if (!this.#isRunning) this.#run();
+    this.#hasBegun = true;
     return step.value;
   }
 
@@ -67,7 +71,7 @@ export class Watch {
     if (!isOver && !this.signal.aborted) this.#source.abort(stopped);
   }
 
-  /** From the first byte on the shorter patience holds. */
+  /** From the first byte on the shorter patience holds, where anything follows it. */
   #run(): void {
     this.#isRunning = true;
     clearTimeout(this.#pace);

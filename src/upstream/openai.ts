@@ -101,7 +101,7 @@ export class OpenAiEngine implements Engine {
     const text = await boundedText(inbox, this.#bytesMax);
     if (text === undefined) return [tooLarge(this.#bytesMax)];
     const events: EngineEvent[] = [];
-    const chunks = new ChunkReader();
+    const chunks = new ChunkReader(false);
     chunks.read(text, events);
     if (!chunks.isOver) events.push(chunks.ended());
     return events;
@@ -148,11 +148,16 @@ async function boundedText(inbox: Inbox, bytesMax: number): Promise<string | und
   let bytes = 0;
   for (;;) {
     const parts = await inbox.read();
-    if (parts === undefined) return Buffer.concat(all, bytes).toString("utf8");
+    if (parts === undefined) return textOf(all, bytes);
     for (const part of parts) {
       bytes += part.length;
       all.push(part);
     }
     if (bytes > bytesMax) return undefined;
   }
+}
+
+function textOf(parts: readonly Uint8Array[], bytes: number): string {
+  const whole = parts.length === 1 ? parts[0]! : Buffer.concat(parts, bytes);
+  return Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength).toString("utf8");
 }

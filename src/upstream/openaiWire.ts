@@ -6,7 +6,12 @@ export class ChunkReader {
   #finish: "stop" | "length" | undefined;
   #isOver = false;
   #form: ChunkForm | undefined;
-  #formsLeft = FORMS_MAX;
+  #formsLeft: number;
+
+  /** An answer that comes whole has no second chunk to know the first one's form for. */
+  constructor(isStreamed = true) {
+    this.#formsLeft = isStreamed ? FORMS_MAX : 0;
+  }
 
   get isOver(): boolean {
     return this.#isOver;

@@ -35,6 +35,10 @@ const benches: Readonly<
     about: "300 adapters over one base on llama.cpp: first token, memory, cost beside one adapter",
     load: () => import("./serving.ts"),
   },
+  smallest: {
+    about: "what the smallest tenth of real contributors gets of its due in a year, beside usual rounding",
+    load: () => import("./smallest.ts"),
+  },
   spans: {
     about: "building the ∞-gram index and finding maximal spans, beside a naive scan",
     load: () => import("./spans.ts"),

@@ -6,6 +6,10 @@ const benches: Readonly<
     about: "what influence foretells of retraining, beside BM25, DataInf, TRAK and others (--quick)",
     load: () => import("./attribution.ts"),
   },
+  cost: {
+    about: "what a million receipts cost in CPU, disk and gas, and the memory of an idle node",
+    load: () => import("./cost.ts"),
+  },
   epoch: {
     about: "closing an epoch of a million accounts and a million legs, beside one of ten",
     load: () => import("./epoch.ts"),

@@ -29,6 +29,7 @@ export const benchWorld: World = {
 export async function openBenchLedger(): Promise<{
   readonly ledger: Ledger;
   readonly storePid: number | undefined;
+  readonly url: string;
   stop(): Promise<void>;
 }> {
   const data = await mkdtemp(join(tmpdir(), "openledger-bench-"));
@@ -53,7 +54,7 @@ export async function openBenchLedger(): Promise<{
     await postgres.stop();
     await rm(data, { recursive: true, force: true });
   };
-  return { ledger, storePid: postgres.pid(), stop };
+  return { ledger, storePid: postgres.pid(), url: postgres.url, stop };
 }
 
 /** A registered model called `bench`, grounded where a grounding is given. */

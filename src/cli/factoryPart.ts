@@ -15,6 +15,7 @@ import { field } from "../models/formats/json.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
+import type { CombinationShelf } from "./combinationShelf.ts";
 import { EngineAnswers, placeOfName } from "./factoryAnswers.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
@@ -28,6 +29,7 @@ export interface FactoryPartParts {
   readonly datanets: DatanetStore;
   readonly provenance: Provenance;
   readonly gateway: Gateway;
+  readonly combinations: CombinationShelf;
   readonly nowMs: () => number;
   readonly operator: Uint8Array;
   readonly cost: Prices;

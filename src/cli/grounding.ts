@@ -1,8 +1,10 @@
 import { attributeAnswer } from "../attribution/answer.ts";
 import { indexCombination } from "../attribution/attribute.ts";
+import type { Attribution as Found } from "../attribution/attributor.ts";
 import type { WholeMethod } from "../attribution/combine.ts";
 import { memoryCorpus } from "../attribution/corpus.ts";
 import { type Evidence, evidenceRoot } from "../attribution/evidence.ts";
+import { likelihoodOf } from "../attribution/likelihood.ts";
 import { PAYEES_MAX, weighPayees } from "../attribution/payeeWeights.ts";
 import { type Combination, combinationHash } from "../attribution/policy.ts";
 import { fromHex, toHex } from "../core/bytes.ts";
@@ -13,6 +15,7 @@ import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { People } from "./people.ts";
+import { drawsOf, type Reading } from "./reading.ts";
 import { traceView } from "./traceView.ts";
 import { noUpstream, type Upstream } from "./upstream.ts";
 
@@ -27,7 +30,9 @@ export interface Ground {
   /** That of an ∞-gram model by the default policy, where it is left out. */
   readonly combination?: Combination;
   readonly upstream?: Upstream;
-  /** Methods that speak of the whole answer, for one answer; none where the model has none. */
+  /** Of a model that reads records, and whose engine says what its answers owe to them. */
+  readonly reading?: Reading;
+  /** Other methods that speak of the whole answer, for one answer; none where the model has none. */
   readonly wholeMethods?: (input: AttributionInput) => readonly WholeMethod[];
 }
 
@@ -61,26 +66,28 @@ export function groundModel(ground: Ground): Grounding {
 /** A version's records are the first registered of their near-duplicates: those that stand behind them are in no index. */
 const noClusters: ReadonlyMap<number, number> = new Map();
 
+/** What the engine says it owes to what it read; where it cannot tell, or nothing was read, what matches. */
 async function attribute(ground: Ground, input: AttributionInput): Promise<Attribution> {
-  const { records, index, people, combination = indexCombination, upstream = noUpstream } = ground;
-  const { derivations, answers } = upstream;
-  const context = input.passages.map((passage) => passage.number);
-  const stated: Evidence[] = [];
-  const whole = (ground.wholeMethods?.(input) ?? []).map((method) => noted(method, stated));
-  const methods = { corpus: memoryCorpus(index), combination, clusters: noClusters, derivations };
-  const found = await attributeAnswer(methods, input.answer, context, whole);
+  const { reading, people, combination = indexCombination, upstream = noUpstream } = ground;
+  const other = ground.wholeMethods?.(input) ?? [];
+  const asked = reading === undefined || input.passages.length === 0 ? undefined : ask(ground, reading, input);
+  const read =
+    asked === undefined ? undefined : await find(ground, reading!.combination, input, [asked.method, ...other]);
+  const isTold = read !== undefined && asked?.isTold() === true;
+  const { found, stated } = isTold ? read : await find(ground, combination, input, other);
   const payeesOf = (number: number): readonly Share[] => {
-    const answer = answers.get(number);
-    return answer === undefined ? people.sharesOf(records[number]!) : people.numbered(answer.shares);
+    const answer = upstream.answers.get(number);
+    return answer === undefined ? people.sharesOf(ground.records[number]!) : people.numbered(answer.shares);
   };
   const { shares, unattributed } = weighPayees(found, {
     ...{ payeesOf, receiptId: input.receipt, payeesMax: PAYEES_MAX },
   });
-  const used = found.evidence.flatMap(({ recordNumber }) => derivations.get(recordNumber) ?? []);
+  const derivations = derivationsView(ground, found.evidence);
   return {
     shares: shares.map(({ payee, weight }) => ({ ...people.payee(payee), weight })),
     unattributed,
     evidenceRoot: evidenceRoot(found.evidence, found.totalUnits),
+    ...(isTold ? { methodsHash: combinationHash(reading!.combination) } : {}),
     evidence: found.evidence.map((item) => ({
       ...{ kind: item.kind, weight: item.weight },
       ...describe(ground, item),
@@ -91,10 +98,40 @@ async function attribute(ground: Ground, input: AttributionInput): Promise<Attri
     })),
     grounds: {
       context: input.passages.map(({ record }) => record),
-      ...(used.length === 0 ? {} : { derivations: derivationsView(ground, found.evidence) }),
+      ...(derivations.length === 0 ? {} : { derivations }),
       ...(stated.length === 0 ? {} : { stated: stated.map(statedView) }),
     },
   };
+}
+
+async function find(
+  { index, upstream = noUpstream }: Ground,
+  combination: Combination,
+  { answer, passages }: AttributionInput,
+  whole: readonly WholeMethod[],
+): Promise<{ readonly found: Found; readonly stated: readonly Evidence[] }> {
+  const stated: Evidence[] = [];
+  const { derivations } = upstream;
+  const methods = { corpus: memoryCorpus(index), combination, clusters: noClusters, derivations };
+  const context = passages.map(({ number }) => number);
+  const noting = whole.map((method) => noted(method, stated));
+  return { found: await attributeAnswer(methods, answer, context, noting), stated };
+}
+
+/** Asks the engine, and remembers whether it could tell. */
+function ask({ index }: Ground, reading: Reading, input: AttributionInput) {
+  const score = reading.score(input);
+  let isTold = true;
+  const method = likelihoodOf({
+    ...{ corpus: memoryCorpus(index), canonicalOf: (record) => record, draw: drawsOf(input.receipt) },
+    ...{ context: input.passages.map(({ number }) => number), answerLength: input.answer.length },
+    score: async (records) => {
+      const found = await score(records);
+      isTold &&= found !== undefined;
+      return found;
+    },
+  });
+  return { method, isTold: () => isTold };
 }
 
 /** The same method, that notes what it has found: it cannot be run again without its engine. */

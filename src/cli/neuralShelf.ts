@@ -12,12 +12,14 @@ import { encode } from "../models/bpe.ts";
 import { readAdapterFolder } from "../models/formats/peftFile.ts";
 import { hashTensors } from "../models/training/trainingRun.ts";
 import { registerBase } from "./baseAssets.ts";
+import type { CombinationShelf } from "./combinationShelf.ts";
 import type { BaseNotes } from "./factoryBases.ts";
 import { type Ground, groundModel } from "./grounding.ts";
 import type { Grounds } from "./grounds.ts";
 import { joinLicences } from "./licences.ts";
 import { type NeuralManifest, NeuralManifests } from "./neuralModels.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
+import { neuralCombination, readingOf, type ScoringEngine } from "./reading.ts";
 
 export interface NeuralParts {
   readonly data: string;
@@ -26,7 +28,8 @@ export interface NeuralParts {
   readonly bases: Bases & { notes(base: Base): Promise<BaseNotes> };
   readonly folders: Pick<JobFolders, "weights">;
   readonly grounds: Grounds;
-  readonly engine: Engine;
+  readonly engine: Engine & Partial<ScoringEngine>;
+  readonly combinations: Pick<CombinationShelf, "policy" | "keep">;
   readonly nowMs: () => number;
   /** 32 bytes: who is paid for running the models. */
   readonly operator: Uint8Array;
@@ -208,11 +211,14 @@ export class NeuralShelf implements Shop {
       return refuse("conflict", `its base ${manifest.base.name} is another one by now`);
     const ground = manifest.datanets.length === 0 ? undefined : await grounds.of(manifest.datanets);
     if (ground !== undefined && !ground.ok) return ground;
+    const evidence = await this.#evidence(manifest.name);
     const { shape, tokenizer, folder } = base.value;
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: "this node", createdMs: manifest.createdMs },
       ...{ contextTokens: shape.contextTokens, unit: "nano", royalty: manifest.royalty },
-      ...(ground === undefined ? {} : { grounding: groundModel(fitting(ground.value, shape.contextTokens)) }),
+      ...(ground === undefined
+        ? {}
+        : { grounding: groundModel({ ...fitting(ground.value, shape.contextTokens), ...evidence }) }),
       countTokens: (text) => encode(tokenizer, text).length,
     };
     const own = manifest.weights;
@@ -222,6 +228,19 @@ export class NeuralShelf implements Shop {
         : { base: folder, ...(own === undefined ? {} : { adapter: own }) };
     this.#put({ manifest, place, served, ground: ground?.value });
     return ok(undefined);
+  }
+
+  /** How its answers are attributed: by what matches, and where it reads records by what its engine says of them. */
+  async #evidence(name: string): Promise<Pick<Ground, "combination" | "reading">> {
+    const { engine, combinations } = this.#parts;
+    const { policy } = combinations;
+    const combination = neuralCombination(policy);
+    await combinations.keep(combination);
+    if (engine.score === undefined) return { combination };
+    const score: ScoringEngine["score"] = (request, signal) => engine.score!(request, signal);
+    const reading = readingOf(policy, { score }, name);
+    await combinations.keep(reading.combination);
+    return { combination, reading };
   }
 
   #put(row: Row): void {

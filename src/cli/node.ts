@@ -254,7 +254,7 @@ function furnish(furnishing: Furnishing) {
     epochs: epochControl(settlement),
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
-      const shared = { gateway, provenance, datanets: stores.datanets };
+      const shared = { gateway, provenance, datanets: stores.datanets, combinations: stores.combinations };
       const place = { data, store: stores.factory, nowMs: now, randomBytes: random };
       made.factory = new FactoryPart({ ...shared, ...place, operator, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });

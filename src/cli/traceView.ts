@@ -1,12 +1,10 @@
-import { z } from "zod";
 import type { Corpus } from "../attribution/corpus.ts";
 import { traceAnswer } from "../attribution/trace.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { TraceView } from "../protocol/explanation.ts";
-import { parseJson } from "../protocol/parse.ts";
 import type { People } from "./people.ts";
+import { questionOf } from "./prompts.ts";
 
-const messagesSchema = z.array(z.object({ role: z.string(), content: z.string() }));
 const DOCUMENTS_MAX = 20;
 const SNIPPET_MAX = 1_200;
 
@@ -37,11 +35,4 @@ export function traceView(
       };
     }),
   };
-}
-
-/** What was asked last, of the messages that a prompt is; the prompt itself where it is none. */
-function questionOf(prompt: string): string {
-  const json = parseJson(prompt);
-  const messages = json.ok ? messagesSchema.safeParse(json.value) : undefined;
-  return messages?.data?.findLast(({ role }) => role === "user")?.content ?? prompt;
 }

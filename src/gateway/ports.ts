@@ -54,6 +54,8 @@ export interface Attribution {
   /** 32 bytes. */
   readonly evidenceRoot: Uint8Array;
   readonly evidence: Opening["evidence"];
+  /** Where this answer was attributed by other methods than the model's usual ones. 32 bytes. */
+  readonly methodsHash?: Uint8Array;
   /** What else it takes to attribute again. */
   readonly grounds?: Pick<Opening, "context" | "derivations" | "stated">;
 }

@@ -65,7 +65,7 @@ export async function post(
     answerHash: saltedHash(salts.answer, answer),
     evidenceRoot: attribution?.evidenceRoot ?? none,
     indexId: grounding?.indexId ?? none,
-    methodsHash: grounding?.methodsHash ?? none,
+    methodsHash: attribution?.methodsHash ?? grounding?.methodsHash ?? none,
     ...(placed.allowance.metered === undefined ? {} : { metered: placed.allowance.metered }),
     ...(attribution === undefined
       ? {}

@@ -19,6 +19,7 @@ import type { LoraShape } from "../../models/lora.ts";
 import { randomLlama, randomLora, tinyShape } from "../../models/testing/randomLlama.ts";
 import { hashTensors } from "../../models/training/trainingRun.ts";
 import { chatCompletionSchema } from "../../protocol/completions.ts";
+import { CombinationShelf } from "../combinationShelf.ts";
 import { BaseShelf } from "../factoryBases.ts";
 import { FactoryFolders } from "../factoryFolders.ts";
 import { Grounds } from "../grounds.ts";
@@ -57,6 +58,7 @@ export async function neuralWorld(folder: string, engine: Engine) {
     const shelf = new NeuralShelf({
       ...{ data: folder, provenance, gateway, bases, folders, engine, nowMs: world.nowMs },
       ...{ grounds: new Grounds(folder, store, provenance), operator: parties.operator, cost: embeddedCost },
+      combinations: unwrap(await CombinationShelf.open(folder)),
     });
     const said: string[] = [];
     unwrap(await shelf.restore((text) => said.push(text)));

@@ -1,0 +1,78 @@
+import { likelihoodMethod, lineageMethod, passageMethod, spanMethod } from "../attribution/description.ts";
+import type { AnswerScore } from "../attribution/likelihood.ts";
+import { type Combination, type CombinationPolicy, combinationOf, type MethodTrust } from "../attribution/policy.ts";
+import { utf8 } from "../core/bytes.ts";
+import type { EngineMessage, Passage, StopSignal } from "../core/engine.ts";
+import { keccak256 } from "../core/hash.ts";
+import type { Result } from "../core/result.ts";
+import type { AttributionInput } from "../gateway/ports.ts";
+import { messagesOf } from "./prompts.ts";
+
+/** An engine that says how likely it finds a text after a prompt. */
+export interface ScoringEngine {
+  score(
+    request: {
+      readonly model: string;
+      readonly mode: "chat";
+      readonly messages: readonly EngineMessage[];
+      readonly passages: readonly Passage[];
+      readonly text: string;
+    },
+    signal: StopSignal,
+  ): Promise<Result<{ readonly logProbability: number }>>;
+}
+
+/** How a model that reads records is asked what it owes to them. */
+export interface Reading {
+  /** What its receipts name where the engine could tell. */
+  readonly combination: Combination;
+  score(input: AttributionInput): AnswerScore;
+}
+
+/** Up to 32 times the engine reads prompt and answer again: what takes longer is left to the words that match. */
+const SCORING_MS_MAX = 10_000;
+
+/** Of a neural model: that words stand in a record says little about where it has them from, until somebody has measured it. */
+export function neuralCombination(
+  policy: CombinationPolicy,
+  trust: { readonly span?: MethodTrust; readonly passage?: MethodTrust } = {},
+): Combination {
+  const { span = "unmeasured", passage = "unmeasured" } = trust;
+  return combinationOf(policy, [
+    [spanMethod, span],
+    [passageMethod, passage],
+    [lineageMethod, "exact"],
+  ]);
+}
+
+/** Of a model whose engine can be asked: what it owes to what it has read is measured for each answer. */
+export function readingOf(policy: CombinationPolicy, engine: ScoringEngine, model: string): Reading {
+  const combination = combinationOf(policy, [
+    [spanMethod, "unmeasured"],
+    [likelihoodMethod, "exact"],
+    [lineageMethod, "exact"],
+  ]);
+  return {
+    combination,
+    score: ({ prompt, passages, answer }) => {
+      const messages = messagesOf(prompt);
+      const signal = AbortSignal.timeout(SCORING_MS_MAX);
+      return async (records) => {
+        if (messages === undefined || signal.aborted) return undefined;
+        const read = passages.filter(({ number }) => records.includes(number));
+        const scored = await engine.score({ model, mode: "chat", messages, passages: read, text: answer }, signal);
+        const found = scored.ok ? scored.value.logProbability : undefined;
+        return Number.isFinite(found) ? found : undefined;
+      };
+    },
+  };
+}
+
+/** Whole numbers in [0, below) that follow from a receipt's id alone: keccak256(tag ‖ receipt id ‖ u8 turn), its first 48 bits modulo `below`. */
+export function drawsOf(receipt: Uint8Array): (below: number) => number {
+  let turn = 0;
+  return (below) => {
+    const hash = keccak256(utf8("openledger/likelihood"), receipt, Uint8Array.of(turn++ & 255));
+    return hash.subarray(0, 6).reduce((value, byte) => value * 256 + byte, 0) % below;
+  };
+}

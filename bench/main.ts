@@ -14,6 +14,10 @@ const benches: Readonly<
     about: "closing an epoch of a million accounts and a million legs, beside one of ten",
     load: () => import("./epoch.ts"),
   },
+  factory: {
+    about: "from a published datanet to an answering adapter of the house model; hash, loss, agreement of engines",
+    load: () => import("./factory.ts"),
+  },
   gateway: { about: "CPU per request beside a bare proxy, JSON and SSE", load: () => import("./gateway.ts") },
   grounding: {
     about: "questions answered from records with context, beside windows of equal bytes; unanswerable ones refused",

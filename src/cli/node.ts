@@ -56,6 +56,7 @@ export interface Node extends RunningNode {
   readonly chain: ChainPart;
   readonly datanets: DatanetStore;
   readonly shelf: ModelShelf;
+  readonly factory: FactoryPart;
   readonly workshop: WorkshopPart;
   readonly settlement: EpochCloser;
   readonly publisher: Publisher;

@@ -1,0 +1,223 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { z } from "zod";
+import { Children } from "../src/cli/children.ts";
+import { type Node, startNode } from "../src/cli/node.ts";
+import { toHex } from "../src/core/bytes.ts";
+import { unwrap } from "../src/core/result.ts";
+import { encodeAll } from "../src/factory/estimate.ts";
+import { exampleOf, splitHeldOut } from "../src/factory/examples.ts";
+import type { Job } from "../src/factory/job.ts";
+import { resolveOptions } from "../src/factory/options.ts";
+import { deployDefaults, HELD_OUT_SHARE_DEFAULT } from "../src/factory/order.ts";
+import type { Base } from "../src/factory/ports.ts";
+import { readLlamaFolder } from "../src/models/formats/huggingFaceFile.ts";
+import { readAdapterFolder } from "../src/models/formats/peftFile.ts";
+import { loadRuntime } from "../src/models/onnx/runtime.ts";
+import { encodeExample } from "../src/models/training/chatTemplate.ts";
+import { windowsOf } from "../src/models/training/packing.ts";
+import { randomOf } from "../src/models/training/random.ts";
+import type { TrainingEvent, TrainingExample } from "../src/models/training/task.ts";
+import { chatCompletionSchema } from "../src/protocol/completions.ts";
+import { agreementOf } from "./support/agreement.ts";
+import { bootstrapInterval } from "./support/ldsScore.ts";
+
+const DATA = "../shared/data/gsm8k.jsonl.gz";
+const RECORDS = 400;
+const DATANET = "school-problems";
+const MODEL = "school";
+const AGREEMENT_EXAMPLES = 24;
+const recordSchema = z.object({
+  id: z.string(),
+  question: z.string(),
+  answer: z.string(),
+  authors: z.array(z.string()),
+});
+
+/**
+ * The Model Factory from end to end on the house model: from a published datanet to an adapter that is trained, deployed, priced and answering with a receipt,
+ * in wall time and CPU time; whether the same training gives the same hash; held-out loss of the adapter beside its base; and how far the engine that trains and
+ * the one that serves are apart. Speed of training and serving of hundreds of adapters: `training --peers` and `serving`.
+ */
+export async function run(): Promise<void> {
+  if (!existsSync(DATA)) {
+    console.log(`absent, so there is nothing to train on: ${DATA}`);
+    return;
+  }
+  const data = await mkdtemp(join(tmpdir(), "openledger-factory-"));
+  const children = new Children(process, () => undefined);
+  try {
+    const options = { data, port: 0, isCredit: true, epochMs: 0, say: () => undefined };
+    const node = unwrap(await startNode(options, children));
+    await publishDatanet(node);
+    const base = unwrap(await node.factory.bases.find("house"));
+    const made = await fromDatanetToAnswer(node, base);
+    const again = await train(node, base, made.task, "ftjob-bench-again");
+    const figures = {
+      ...made.figures,
+      isSameHash: again.hash === made.hash,
+      ...(await heldOutLosses(node, base, made.adapter, made.heldOut)),
+      ...(await agreements(base, made.adapter, made.heldOut, data)),
+    };
+    console.table(figures);
+    console.log(JSON.stringify(figures));
+  } finally {
+    await children.stopAll();
+    await rm(data, { recursive: true, force: true });
+  }
+}
+
+async function publishDatanet({ workshop }: Node): Promise<void> {
+  const lines = gunzipSync(readFileSync(DATA)).toString("utf8").split("\n").slice(0, RECORDS);
+  const records = lines.map((line) => recordSchema.parse(JSON.parse(line)));
+  const draft = {
+    name: DATANET,
+    summary: "worked school problems",
+    licence: "MIT",
+    rules: { review: "open" as const },
+  };
+  unwrap(await workshop.createDatanet(draft));
+  const contents = records.map(({ id, question, answer, authors }) => ({
+    ...{ title: id, headingPath: [], text: `Question: ${question}\nAnswer: ${answer}`, source: id, licence: "MIT" },
+    ...{
+      date: null,
+      authors: authors.map((name) => ({
+        identity: `git:${name.toLowerCase().replaceAll(/\W+/g, ".")}@example.org`,
+        name,
+      })),
+    },
+  }));
+  unwrap(await workshop.contribute(DATANET, { label: "problems", licence: "MIT", records: contents }));
+  unwrap(await workshop.publish(DATANET));
+}
+
+interface Task {
+  readonly train: readonly TrainingExample[];
+  readonly heldOut: readonly TrainingExample[];
+  readonly options: Job["options"];
+}
+
+async function fromDatanetToAnswer(node: Node, base: Base) {
+  const startedMs = performance.now();
+  const seconds = (): number => round((performance.now() - startedMs) / 1_000);
+  const version = (await node.datanets.version(DATANET))!;
+  const records = await node.datanets.versionRecords(DATANET, version.number);
+  const { train: examples, heldOut } = splitHeldOut(records.map(exampleOf), HELD_OUT_SHARE_DEFAULT);
+  const encoded = await encodeAll(base.tokenizer, examples, async () => undefined);
+  const tokens = encoded.reduce((sum, example) => sum + example.tokens.length, 0);
+  const task: Task = { train: examples, heldOut, options: unwrap(resolveOptions({}, base.shape, tokens)) };
+  const id = "ftjob-bench-first";
+  const trained = await train(node, base, task, id);
+  const trainedAt = seconds();
+  const job: Job = {
+    ...{ id, account: "bench", createdMs: Date.now(), orderHash: base.hash, status: "succeeded", heldOutShare: 0.1 },
+    ...{ base: { name: base.name, hash: base.hash }, options: task.options },
+    source: {
+      kind: "datanets",
+      datanets: [{ name: DATANET, version: version.number, id: version.id, licence: "MIT", records: records.length }],
+    },
+    estimate: {
+      ...{ examples: examples.length, heldOut: heldOut.length, tokens, trainedTokens: tokens * task.options.epochs },
+      ...{ steps: trained.steps, tokensPerSecond: 0, isMeasured: false, seconds: 0, cost: 0, dataFee: 0 },
+    },
+    result: {
+      ...{
+        hash: trained.hash,
+        kind: "adapter",
+        steps: trained.steps,
+        trainedTokens: tokens,
+        reason: "done",
+        build: "bench",
+      },
+    },
+    ...{ checkpoints: [], evaluations: [], deployments: [] },
+  };
+  unwrap(await node.factory.shelf.deploy(job, base, { name: MODEL, ...deployDefaults }));
+  const deployedAt = seconds();
+  const answer = await ask(node, heldOut[0]!);
+  return {
+    ...{ task, hash: trained.hash, heldOut, adapter: node.factory.folders.weights(job, undefined) },
+    figures: {
+      ...{ examples: examples.length, tokensAnEpoch: tokens, epochs: task.options.epochs, steps: trained.steps },
+      ...{ tokensPerSecond: Math.round(trained.tokensPerSecond), secondsToTrained: trainedAt },
+      ...{ secondsToDeployed: deployedAt, secondsToAnswer: seconds(), answerTokens: answer.usage.completion_tokens },
+      feeNano: answer.openledger.fee.amount,
+    },
+  };
+}
+
+async function train(
+  { factory }: Node,
+  base: Base,
+  { train: examples, heldOut, options }: Task,
+  id: string,
+): Promise<{ readonly hash: `0x${string}`; readonly steps: number; readonly tokensPerSecond: number }> {
+  const seen: TrainingEvent[] = [];
+  const task = { folder: factory.folders.training(id), base: base.folder, examples, heldOut, options };
+  unwrap(await factory.trainer.train(task, (event) => seen.push(event), new AbortController().signal));
+  const finished = seen.find((event) => event.type === "finished");
+  if (finished?.type !== "finished") throw new Error("the training did not finish");
+  const speeds = seen.flatMap((event) => (event.type === "step" ? [event.tokensPerSecond] : []));
+  return {
+    ...{ hash: toHex(Buffer.from(finished.hash, "hex")), steps: finished.steps },
+    tokensPerSecond: speeds.toSorted((a, b) => a - b)[speeds.length >> 1]!,
+  };
+}
+
+async function ask(node: Node, example: TrainingExample) {
+  const content = "messages" in example ? example.messages[0]!.content : example.text;
+  const response = await fetch(`${node.url}/v1/chat/completions`, {
+    ...{ method: "POST", headers: { authorization: `Bearer ${node.adminKey}`, "content-type": "application/json" } },
+    body: JSON.stringify({ model: MODEL, messages: [{ role: "user", content }], max_tokens: 64 }),
+  });
+  return chatCompletionSchema.parse(await response.json());
+}
+
+/** Nats a token, with the interval of the gain over resampled held-out records. */
+async function heldOutLosses(node: Node, base: Base, adapter: string, examples: readonly TrainingExample[]) {
+  const task = { base: base.folder, examples, sequenceTokens: base.shape.contextTokens };
+  const { signal } = new AbortController();
+  const before = unwrap(await node.factory.evaluator.losses(task, signal));
+  const after = unwrap(await node.factory.evaluator.losses({ ...task, adapter }, signal));
+  const tokens = before.reduce((sum, one) => sum + one.tokens, 0);
+  const of = (losses: typeof before): number => losses.reduce((sum, { loss }) => sum + loss, 0) / tokens;
+  const gains = before.map(({ loss, tokens: count }, i) => (loss - after[i]!.loss) / Math.max(1, count));
+  const [low, high] = bootstrapInterval(gains, randomOf(1));
+  return {
+    heldOut: examples.length,
+    baseNats: round(of(before)),
+    adapterNats: round(of(after)),
+    gainLow: round(low),
+    gainHigh: round(high),
+  };
+}
+
+async function agreements(base: Base, adapter: string, heldOut: readonly TrainingExample[], folder: string) {
+  const machine = { runtime: unwrap(await loadRuntime()), threads: 1 };
+  const model = unwrap(await readLlamaFolder(base.folder));
+  const lora = unwrap(await readAdapterFolder(adapter, base.shape));
+  const examples = heldOut
+    .slice(0, AGREEMENT_EXAMPLES)
+    .flatMap((example) => windowsOf(encodeExample(base.tokenizer, example), base.shape.contextTokens - 1));
+  const of = (cache: "F32" | "F16", worn: typeof lora | undefined) =>
+    agreementOf(machine, model, worn, examples, { folder, cache });
+  const [plain, adapted, served] = [await of("F32", undefined), await of("F32", lora), await of("F16", lora)];
+  return {
+    agreementTokens: plain.tokens,
+    baseLargestNats: exact(plain.largest),
+    adapterLargestNats: exact(adapted.largest),
+    servedLargestNats: exact(served.largest),
+    servedMeanNats: exact(served.mean),
+  };
+}
+
+function round(value: number): number {
+  return Math.round(1_000 * value) / 1_000;
+}
+
+function exact(value: number): number {
+  return Number(value.toPrecision(3));
+}

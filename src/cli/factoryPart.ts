@@ -23,6 +23,7 @@ import { Grounds } from "./grounds.ts";
 import { ModelExports } from "./modelExports.ts";
 import { NeuralShelf } from "./neuralShelf.ts";
 import type { Provenance } from "./provenance.ts";
+import { RemoteOperators } from "./remoteOperators.ts";
 
 export interface FactoryPartParts {
   readonly data: string;
@@ -32,6 +33,8 @@ export interface FactoryPartParts {
   readonly combinations: CombinationShelf;
   readonly nowMs: () => number;
   readonly operator: Uint8Array;
+  /** 32 bytes: who is paid for what other servers run, where nobody else is named. */
+  readonly node: Uint8Array;
   readonly cost: Prices;
   /** Files and jobs. */
   readonly store: FactoryStore;
@@ -53,6 +56,7 @@ export class FactoryPart {
   readonly shelf: NeuralShelf;
   readonly factory: Factory;
   readonly exports: ModelExports;
+  readonly remote: RemoteOperators;
   readonly #grounds: Grounds;
   readonly #engine: LlamaEngine;
   readonly #store: FactoryStore;
@@ -80,6 +84,8 @@ export class FactoryPart {
       ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
       ...{ prices: trainingPrices, build: buildName(), index: (name, version) => this.index(name, version) },
     });
+    const placeOf = (model: string) => this.shelf.find(model);
+    this.remote = new RemoteOperators({ data, gateway: parts.gateway, node: parts.node, fetch, placeOf });
   }
 
   /** What a library of models shows. */
@@ -106,7 +112,8 @@ export class FactoryPart {
 
   async close(): Promise<void> {
     await this.factory.close();
-    await Promise.all([this.trainer.close(), this.evaluator.close(), this.#engine.close()]);
+    const all = [this.trainer, this.evaluator, this.#engine, this.remote];
+    await Promise.all(all.map((one) => one.close()));
   }
 }
 

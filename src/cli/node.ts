@@ -183,7 +183,7 @@ async function assemble(
   const reported = await house.reported.restore();
   if (!reported.ok) return reported;
   children.add({ name: "neural engines", stop: () => house.factory.close() });
-  for (const shelf of [house.shelf, house.factory]) {
+  for (const shelf of [house.shelf, house.factory, house.factory.remote]) {
     const restored = await shelf.restore(say);
     if (!restored.ok) return restored;
   }
@@ -257,9 +257,11 @@ function furnish(furnishing: Furnishing) {
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets, combinations: stores.combinations };
       const place = { data, store: stores.factory, nowMs: now, randomBytes: random };
-      made.factory = new FactoryPart({ ...shared, ...place, operator, cost: embeddedCost });
+      const payees = { operator, node: padAddress(chain.node) };
+      made.factory = new FactoryPart({ ...shared, ...place, ...payees, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });
     },
+    operators: () => made.factory!.remote,
     factory: () => made.factory!.factory,
     workshop: (self) => {
       const shelf = new ModelShelf({

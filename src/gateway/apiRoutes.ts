@@ -13,6 +13,8 @@ import { jobRoutes } from "./jobRoutes.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
 import { modelRoutes } from "./modelRoutes.ts";
 import { openApiDocument } from "./openapi.ts";
+import type { OperatorDesk } from "./operatorDesk.ts";
+import { operatorRoutes } from "./operatorRoutes.ts";
 import type { Floor } from "./order.ts";
 import { organisationRoutes } from "./organisationRoutes.ts";
 import { payoutRoutes } from "./payoutRoutes.ts";
@@ -37,6 +39,7 @@ export interface ApiParts {
   readonly webhooks: WebhookParts | undefined;
   readonly workshop: Workshop | undefined;
   readonly models: ModelLibrary | undefined;
+  readonly operators: OperatorDesk | undefined;
   readonly executions: ExecutionDesk;
   readonly factory: Factory | undefined;
   readonly version: string;
@@ -62,6 +65,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
     ...(parts.factory === undefined ? [] : jobRoutes(parts.factory)),
     ...(parts.models === undefined ? [] : modelRoutes(parts.models)),
+    ...(parts.operators === undefined ? [] : operatorRoutes(parts.operators)),
   ];
   let document: object | undefined;
   const describe = route({

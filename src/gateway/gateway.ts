@@ -18,6 +18,7 @@ import { Leases } from "./leases.ts";
 import { DAY_MS, KeyMeters } from "./limits.ts";
 import { GatewayMetrics } from "./metrics.ts";
 import type { ModelLibrary } from "./modelLibrary.ts";
+import type { OperatorDesk } from "./operatorDesk.ts";
 import { OperatorTable } from "./operators.ts";
 import type { Floor } from "./order.ts";
 import type {
@@ -61,6 +62,8 @@ export interface GatewayParts {
   readonly workshop?: (gateway: Gateway) => Workshop;
   /** What is written about models, and their bases; made before the workshop. */
   readonly models?: (gateway: Gateway) => ModelLibrary;
+  /** Servers elsewhere that run models of this node. */
+  readonly operators?: (gateway: Gateway) => OperatorDesk;
   /** What reports of other gateways may do; by default they name known payers, who pay from their credit. */
   readonly reports?: ReportRules & {
     /** 32 bytes: who is paid for running a model that is served here too. */ readonly operator: Uint8Array;
@@ -120,6 +123,7 @@ export class Gateway {
     const models = parts.models?.(this);
     const factory = parts.factory?.();
     if (factory !== undefined) openAi.push(...fineTuningRoutes(factory, world.nowMs));
+    const operators = parts.operators?.(this);
     const workshop = parts.workshop?.(this);
     const executions = this.#openDesk(parts);
     const api = apiRoutes(this.floor, openAi, {
@@ -133,6 +137,7 @@ export class Gateway {
       webhooks,
       workshop,
       models,
+      operators,
       executions,
       factory,
       version,

@@ -23,6 +23,7 @@ import { keyCommands } from "./key.ts";
 import { modelCommands } from "./model.ts";
 import { modelExchangeCommands } from "./modelExchange.ts";
 import { modelImportCommand } from "./modelImport.ts";
+import { operatorCommands } from "./operator.ts";
 import { orgCommands } from "./org.ts";
 import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
@@ -40,7 +41,7 @@ export const commands: readonly CliCommand[] = [
   statusCommand,
   ...backupCommands,
   ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands, ...departureCommands],
-  ...[...modelCommands, ...modelExchangeCommands, modelImportCommand],
+  ...[...modelCommands, ...modelExchangeCommands, modelImportCommand, ...operatorCommands],
   askCommand,
   ...[ingestCommand],
   ...receiptCommands,
@@ -60,6 +61,7 @@ export const commands: readonly CliCommand[] = [
 const groups: Readonly<Record<string, string>> = {
   datanet: "Community data networks: contributions, versions, export",
   model: "Models: made, served, described, carried away",
+  operator: "Servers elsewhere that run models of this node",
   receipt: "What was executed, who paid, who is credited",
   key: "API keys",
   account: "Accounts, credit and statements",

@@ -110,6 +110,15 @@ model serve         | house --as                                        | 64 inv
 model import        |                                                   | 64 invalid_request | missing required argument
 model import        | @/none                                            | 66 not_found       | there is no file
 model import        | @/empty.json                                      | 64 invalid_request | names no model
+operator attach     | gpu                                               | 64 invalid_request | --server is missing
+operator attach     | gpu --server http://127.0.0.1:9/v1                | 64 invalid_request | --model is missing
+operator attach     | gpu --server x --model m --adapter n=/x           | 64 invalid_request | a model that was named
+operator list       | gpu                                               | 64 invalid_request | too many arguments
+operator list       | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+operator list       | --all                                             | 64 invalid_request | unknown option
+operator detach     |                                                   | 64 invalid_request | missing required argument
+operator detach     | a b                                               | 64 invalid_request | too many arguments
+operator detach     | none                                              | 66 not_found       | nothing at
 ask                 | npm-docs                                          | 64 invalid_request | missing required argument
 ask                 | none what                                         | 66 model_not_found | none
 ask                 | npm-docs what --max-tokens 0                      | 64 invalid_request | --max-tokens must be

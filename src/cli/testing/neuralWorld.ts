@@ -68,13 +68,26 @@ export async function neuralWorld(folder: string, engine: Engine) {
   const account = unwrap(await ledger.accounts.open({ name: "asker" }));
   unwrap(await ledger.accounts.credit({ account: account.id, amount: 10_000_000_000, key: "1", note: "test" }));
   const { secret } = unwrap(await ledger.accounts.createKey({ account: account.id, name: "test" }));
-  const ask = async (url: string, model: string) => {
+  const post = async (url: string, model: string) => {
     const body = JSON.stringify({ model, messages: [{ role: "user", content: "How do I knead?" }], max_tokens: 40 });
     const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
     const response = await fetch(`${url}/v1/chat/completions`, { method: "POST", headers, body });
-    return chatCompletionSchema.parse(await response.json());
+    return { status: response.status, text: await response.text() };
   };
-  return { store, ledger, provenance, datanet, base: unwrap(await bases.find("tiny")), bases, folders, start, ask };
+  const ask = async (url: string, model: string) =>
+    chatCompletionSchema.parse(JSON.parse((await post(url, model)).text));
+  return {
+    store,
+    ledger,
+    provenance,
+    datanet,
+    base: unwrap(await bases.find("tiny")),
+    bases,
+    folders,
+    start,
+    post,
+    ask,
+  };
 }
 
 /** A job that has trained an adapter: its weights are random, and lie where the trainer would have put them. */

@@ -34,6 +34,10 @@ export class FakeVllm {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method === "GET" && request.url === "/v1/models") {
+      const names = ["base", ...this.adapters.keys()];
+      return json(response, 200, { object: "list", data: names.map((id) => ({ id, object: "model" })) });
+    }
     let text = "";
     for await (const part of request) text += String(part);
     const body: Readonly<Record<string, unknown>> = JSON.parse(text);

@@ -142,11 +142,20 @@ async function fromDatanetToAnswer(node: Node, base: Base) {
     ...{ task, hash: trained.hash, heldOut, adapter: node.factory.folders.weights(job, undefined) },
     figures: {
       ...{ examples: examples.length, tokensAnEpoch: tokens, epochs: task.options.epochs, steps: trained.steps },
-      ...{ tokensPerSecond: Math.round(trained.tokensPerSecond), secondsToTrained: trainedAt },
+      ...{ tokensPerSecond: Math.round(trained.tokensPerSecond), trainerCpuSeconds: trained.cpuSeconds },
+      secondsToTrained: trainedAt,
       ...{ secondsToDeployed: deployedAt, secondsToAnswer: seconds(), answerTokens: answer.usage.completion_tokens },
       feeNano: answer.openledger.fee.amount,
     },
   };
+}
+
+interface Trained {
+  readonly hash: `0x${string}`;
+  readonly steps: number;
+  readonly tokensPerSecond: number;
+  /** Of the trainer's process, measuring held-out losses included. */
+  readonly cpuSeconds: number;
 }
 
 async function train(
@@ -154,15 +163,20 @@ async function train(
   base: Base,
   { train: examples, heldOut, options }: Task,
   id: string,
-): Promise<{ readonly hash: `0x${string}`; readonly steps: number; readonly tokensPerSecond: number }> {
+): Promise<Trained> {
   const seen: TrainingEvent[] = [];
   const task = { folder: factory.folders.training(id), base: base.folder, examples, heldOut, options };
-  unwrap(await factory.trainer.train(task, (event) => seen.push(event), new AbortController().signal));
+  let cpuSeconds = 0;
+  const onEvent = (event: TrainingEvent): void => {
+    seen.push(event);
+    if (event.type === "finished") cpuSeconds = cpuSecondsOf(factory.trainer.pids[0]);
+  };
+  unwrap(await factory.trainer.train(task, onEvent, new AbortController().signal));
   const finished = seen.find((event) => event.type === "finished");
   if (finished?.type !== "finished") throw new Error("the training did not finish");
   const speeds = seen.flatMap((event) => (event.type === "step" ? [event.tokensPerSecond] : []));
   return {
-    ...{ hash: toHex(Buffer.from(finished.hash, "hex")), steps: finished.steps },
+    ...{ hash: toHex(Buffer.from(finished.hash, "hex")), steps: finished.steps, cpuSeconds },
     tokensPerSecond: speeds.toSorted((a, b) => a - b)[speeds.length >> 1]!,
   };
 }
@@ -212,6 +226,13 @@ async function agreements(base: Base, adapter: string, heldOut: readonly Trainin
     servedLargestNats: exact(served.largest),
     servedMeanNats: exact(served.mean),
   };
+}
+
+/** proc(5) stat, fields 14 and 15, in hundredths of a second. */
+function cpuSecondsOf(pid: number | undefined): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function round(value: number): number {

@@ -49,7 +49,7 @@ export async function agreementOf(
         token,
         {
           generateNext: {
-            ...{ logits: { filter: { tokens: [all[i + 1]!], includeMax: true } }, totalLogitWeight: true, options },
+            ...{ logits: { filter: { tokens: [all[i + 1]!], includeTop: 1 } }, totalLogitWeight: true, options },
           },
         },
       ]),

@@ -10,7 +10,10 @@ import { writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
 import { writeAdapterFolder } from "../models/formats/peftFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { LoraShape } from "../models/lora.ts";
+import { loadRuntime } from "../models/onnx/runtime.ts";
 import { randomLlama, randomLora, tinyShape } from "../models/testing/randomLlama.ts";
+import { lossesOf } from "../models/training/losses.ts";
+import { Computation } from "../models/training/neuralModel.ts";
 import { LlamaEngine, type LlamaOptions } from "./llama.ts";
 import { keptAdapters } from "./llamaNative.ts";
 import { LlamaPool } from "./llamaPool.ts";
@@ -149,6 +152,22 @@ describe("llama.cpp", () => {
     );
     const long = { ...request, text: "word ".repeat(300) };
     expect(await engine.score(long, never)).toMatchObject({ error: { code: "context_too_long" } });
+  });
+
+  test("a text's score is what the trainer's graph gives it", async () => {
+    const request = { ...ask("a1", "Which one?"), text: " The first of them, and no other." };
+    const score = unwrap(await engine.score(request, never));
+    const prompt = unwrap(promptTokens(tokenizer, request, 200));
+    const tokens = Uint16Array.from([...prompt, ...encode(tokenizer, request.text)]);
+    const isTarget = new Uint8Array(tokens.length).fill(1, prompt.length);
+    const adapter = { lora, tensors: randomLora(shape, lora, 11) };
+    const model = { shape, weights: randomLlama(shape, 1), adapter };
+    const computation = await Computation.open({ runtime: unwrap(await loadRuntime()), threads: 1 }, model, {
+      losses: true,
+    });
+    const [loss] = await lossesOf(computation, [{ record: "", tokens, isTarget }]);
+    await computation.close();
+    expect(Math.abs(score.logProbability + (loss ?? 0)) / score.tokens).toBeLessThan(0.03);
   });
 
   test("an abort ends the iteration soon, without a last event, and frees the sequence", async () => {

@@ -139,5 +139,5 @@ async function scoreOn({ base, sequence }: Lease, request: ScoreRequest): Promis
 
 function wantedOf(next: Token) {
   const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
-  return { logits: { filter: { tokens: [next], includeMax: true } }, totalLogitWeight: true, options };
+  return { logits: { filter: { tokens: [next], includeTop: 1 } }, totalLogitWeight: true, options };
 }

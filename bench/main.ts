@@ -39,6 +39,10 @@ const benches: Readonly<
     about: "questions answered, attributed and journalled a second, at 1× and 2× overload",
     load: () => import("./loop.ts"),
   },
+  planted: {
+    about: "one planted passage among six, ranked first by attribution, beside BM25 and the place",
+    load: () => import("./planted.ts"),
+  },
   serving: {
     about: "300 adapters over one base on llama.cpp: first token, memory, cost beside one adapter",
     load: () => import("./serving.ts"),

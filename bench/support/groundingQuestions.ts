@@ -92,7 +92,7 @@ const synonyms: Readonly<Record<string, string>> = {
 };
 
 /** Asides go. */
-function reword(task: string): string {
+export function reword(task: string): string {
   return task
     .replaceAll(/\s*\([^)]*\)/g, "")
     .replaceAll(/[[\]]/g, "")

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { randomUUID } from "node:crypto";
+import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Environment, World } from "./commands/command.ts";
 import { runCli } from "./commands/program.ts";
@@ -14,7 +15,18 @@ function environment(variables: NodeJS.ProcessEnv): Environment {
   };
 }
 
-const { stdout, stderr } = process;
+const { stdin, stdout, stderr } = process;
+
+async function confirm(question: string): Promise<boolean | undefined> {
+  if (stdin.isTTY !== true || stderr.isTTY !== true) return undefined;
+  const lines = createInterface({ input: stdin, output: stderr });
+  try {
+    return /^\s*y(es)?\s*$/i.test(await lines.question(`${question} [y/N] `));
+  } finally {
+    lines.close();
+  }
+}
+
 const world: World = {
   terminal: {
     write: (text) => void stdout.write(text),
@@ -28,6 +40,7 @@ const world: World = {
   nowMs: () => Date.now(),
   sleep: (ms) => sleep(ms),
   randomId: () => randomUUID(),
+  confirm,
   // Loaded when they are needed: most commands only talk to a node that runs.
   startNode: async (options, children) => (await import("./node.ts")).startNode(options, children),
   runDemo: async (options, children) => (await import("./demo/demo.ts")).runDemo(options, children),

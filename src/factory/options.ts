@@ -23,6 +23,8 @@ export interface TrainingWish {
 
 /** Of these many tokens a small model has learnt what there is: fewer examples are seen more often. */
 const TOKENS_WANTED = 400_000;
+/** Few examples in large batches are few steps, in which little is learnt. */
+const STEPS_AN_EPOCH_WANTED = 8;
 const CHECKPOINTS_WANTED = 6;
 
 /** Whole options for a base and for so many tokens an epoch. Refuses what the base or an adapter cannot have. */
@@ -36,8 +38,9 @@ export function resolveOptions(wish: TrainingWish, shape: LlamaShape, tokens: nu
       field: "sequence_tokens",
     });
   const epochs = rest.epochs ?? Math.min(10, Math.max(2, Math.round(TOKENS_WANTED / Math.max(1, tokens))));
-  const batchSize = rest.batchSize ?? 8;
-  const steps = epochs * Math.ceil(tokens / sequenceTokens / batchSize);
+  const sequences = Math.ceil(tokens / sequenceTokens);
+  const batchSize = rest.batchSize ?? Math.min(8, Math.max(1, Math.ceil(sequences / STEPS_AN_EPOCH_WANTED)));
+  const steps = epochs * Math.ceil(sequences / batchSize);
   return ok({
     ...(adapter === undefined ? {} : { adapter: adapter.value }),
     ...{ epochs, batchSize, sequenceTokens },

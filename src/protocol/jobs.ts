@@ -80,6 +80,7 @@ export const jobViewSchema = estimateSchema.extend({
     .optional(),
   ...{ evaluations: z.array(evaluationSchema), deployments: z.array(deploymentSchema) },
 });
+export type JobView = z.infer<typeof jobViewSchema>;
 export const jobListSchema = z.object({ data: z.array(jobViewSchema) });
 export const jobsQuery = z.strictObject({ after: z.string().max(128).optional(), limit });
 

@@ -28,6 +28,8 @@ export interface World {
   nowMs(): number;
   sleep(ms: number): Promise<void>;
   randomId(): string;
+  /** Asks a person yes or no; undefined where there is nobody to ask. */
+  confirm(question: string): Promise<boolean | undefined>;
   startNode(options: NodeOptions, children: Children): Promise<Result<RunningNode>>;
   runDemo(options: DemoOptions, children: Children): Promise<Result<Record<string, unknown>>>;
   backUp(options: BackupOptions, children: Children): Promise<Result<BackupDone>>;

@@ -23,6 +23,8 @@ import { keyCommands } from "./key.ts";
 import { modelCommands } from "./model.ts";
 import { modelExchangeCommands } from "./modelExchange.ts";
 import { modelImportCommand } from "./modelImport.ts";
+import { modelJobCommands } from "./modelJob.ts";
+import { modelTrainCommands } from "./modelTrain.ts";
 import { operatorCommands } from "./operator.ts";
 import { orgCommands } from "./org.ts";
 import { payoutCommands } from "./payout.ts";
@@ -41,7 +43,8 @@ export const commands: readonly CliCommand[] = [
   statusCommand,
   ...backupCommands,
   ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands, ...departureCommands],
-  ...[...modelCommands, ...modelExchangeCommands, modelImportCommand, ...operatorCommands],
+  ...[...modelCommands, ...modelTrainCommands, ...modelJobCommands, ...modelExchangeCommands, modelImportCommand],
+  ...operatorCommands,
   askCommand,
   ...[ingestCommand],
   ...receiptCommands,

@@ -38,6 +38,7 @@ export async function runLine(
     hooks: { on: () => undefined, off: () => undefined, exit: () => undefined, kill: () => undefined },
     nowMs: () => Date.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    confirm: async () => undefined,
     randomId: () => `random ${Math.random()}`,
     startNode: async ({ say: _, ...options }) => {
       calls.started.push(options);

@@ -1,0 +1,135 @@
+import type { z } from "zod";
+import { formatOpen } from "../../core/money.ts";
+import { ok, type Result } from "../../core/result.ts";
+import {
+  type estimateSchema,
+  type evaluationSchema,
+  type JobView,
+  jobViewSchema,
+  lossesSchema,
+} from "../../protocol/jobs.ts";
+import type { Client } from "../client.ts";
+import type { Output } from "../output.ts";
+import type { Shell } from "./command.ts";
+
+const LOOK_MS = 500;
+
+/** What a training will take, as people read it. */
+export function showEstimate(view: z.infer<typeof estimateSchema>, output: Output): void {
+  const { estimate, options, base, heldOutShare } = view;
+  const { examples, heldOut, tokens, trainedTokens, steps, seconds, isMeasured, tokensPerSecond } = estimate;
+  const lora = options.adapter;
+  const kind = lora === undefined ? "all weights" : `an adapter of rank ${lora.rank}, alpha ${lora.alpha}`;
+  output.table([
+    { what: "base", is: `${base.name}, ${kind}` },
+    { what: "learns from", is: sourceText(view.source) },
+    { what: "examples", is: `${examples}, and ${heldOut} held out (${Math.round(heldOutShare * 100)} %)` },
+    { what: "tokens", is: `${tokens} × ${options.epochs} epochs = ${trainedTokens}, in ${steps} steps` },
+    {
+      what: "time",
+      is: `about ${timeText(seconds)} (${tokensPerSecond} tokens/s, ${isMeasured ? "measured" : "reckoned"})`,
+    },
+    { what: "cost", is: `${formatOpen(estimate.cost)} OPEN` },
+    { what: "data fees", is: `${formatOpen(estimate.dataFee)} OPEN` },
+  ]);
+}
+
+/** Tells of a job until it is over or set aside. Ctrl-C stops the telling, not the job: the answer is then undefined. */
+export async function followJob(client: Client, id: string, shell: Shell): Promise<Result<JobView | undefined>> {
+  const { output, world } = shell;
+  let isLeft = false;
+  let leave = (): void => undefined;
+  const left = new Promise<void>((resolve) => {
+    leave = () => {
+      isLeft = true;
+      resolve();
+    };
+  });
+  world.hooks.on("SIGINT", leave);
+  let shown = 0;
+  try {
+    for (;;) {
+      const job = await client.get(`/api/jobs/${id}`, jobViewSchema);
+      if (!job.ok || isLeft) return job.ok ? ok(undefined) : job;
+      const losses = await client.get(`/api/jobs/${id}/losses`, lossesSchema, { after: shown });
+      if (!losses.ok) return losses;
+      for (const { step, loss, heldOutLoss } of losses.value.data) {
+        if (heldOutLoss === undefined) continue;
+        const learnt = loss === undefined ? "" : `, training loss ${loss.toFixed(3)}`;
+        output.line(`  step ${step}: held-out loss ${heldOutLoss.toFixed(3)}${learnt}`);
+        shown = step;
+      }
+      if (job.value.status !== "queued" && job.value.status !== "running") return job;
+      output.progress(progressText(job.value));
+      await Promise.race([world.sleep(LOOK_MS), left]);
+      if (isLeft) return ok(undefined);
+    }
+  } finally {
+    world.hooks.off("SIGINT", leave);
+  }
+}
+
+/** How a job ended, and what to do next. */
+export function showJob(job: JobView, output: Output): void {
+  const { id, status, error, result, evaluations, deployments, checkpoints, base } = job;
+  output.line(
+    `${id} ${statusText[status]}${job.progress === undefined ? "" : `, step ${job.progress.step}/${job.progress.steps}`}`,
+  );
+  if (error !== undefined) output.line(`  ${error.message}${error.hint === undefined ? "" : ` (${error.hint})`}`);
+  output.line(`  base ${base.name}, from ${sourceText(job.source)}`);
+  if (result !== undefined)
+    output.line(`  ${result.kind} ${result.hash}, ${result.steps} steps, ${result.trainedTokens} tokens`);
+  const kept = checkpoints.filter(({ isKept }) => isKept).map(({ step }) => step);
+  if (kept.length > 0) output.line(`  checkpoints that can be deployed: ${kept.join(", ")}`);
+  for (const evaluation of evaluations) showEvaluation(evaluation, output);
+  for (const { name, step } of deployments) {
+    output.line(`  served as ${name}${step === undefined ? "" : ` (step ${step})`}`);
+    output.line(`  ask it: openledger ask ${name} "…"`);
+  }
+}
+
+/** Base and model side by side. */
+export function showEvaluation({ parts, step }: z.infer<typeof evaluationSchema>, output: Output): void {
+  output.heading(step === undefined ? "Measured on held-out records" : `Step ${step} on held-out records`);
+  const rows = parts.flatMap(({ name, version, examples, base, model }) =>
+    ([["base", base] as const, ["model", model] as const] as const).map(([which, measured]) => ({
+      ...{ of: version === undefined ? name : `${name}@${version}`, which, examples, loss: measured.loss.toFixed(4) },
+      "exact match": percent(measured.exactMatch),
+      grounding: percent(measured.grounding),
+    })),
+  );
+  output.table(rows);
+}
+
+export function sourceText(source: JobView["source"]): string {
+  if (source.kind === "file") return source.file;
+  return source.datanets.map(({ name, version, records }) => `${name}@${version} (${records} records)`).join(", ");
+}
+
+export function timeText(seconds: number): string {
+  if (seconds < 90) return `${seconds} s`;
+  return seconds < 5_400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3_600).toFixed(1)} h`;
+}
+
+const statusText: Readonly<Record<JobView["status"], string>> = {
+  queued: "waits",
+  running: "runs",
+  paused: "is set aside",
+  succeeded: "has succeeded",
+  failed: "has failed",
+  cancelled: "was cancelled",
+};
+
+function progressText({ status, progress, estimate }: JobView): string {
+  if (status === "queued") return "waiting for its turn";
+  if (progress === undefined) return "reading the examples";
+  const { step, steps, loss, tokensPerSecond } = progress;
+  if (step >= steps) return `step ${step}/${steps}: deploying and measuring`;
+  const speed = tokensPerSecond ?? estimate.tokensPerSecond;
+  const left = Math.ceil(((steps - step) / Math.max(1, steps)) * (estimate.trainedTokens / Math.max(1, speed)));
+  return `step ${step}/${steps}${loss === undefined ? "" : `, loss ${loss.toFixed(3)}`}, ${speed} tokens/s, ${timeText(left)} left`;
+}
+
+function percent(part: number | undefined): string {
+  return part === undefined ? "–" : `${(100 * part).toFixed(0)}%`;
+}

@@ -2,18 +2,22 @@ import { randomBytes } from "node:crypto";
 import { utf8 } from "../../core/bytes.ts";
 import type { Engine } from "../../core/engine.ts";
 import { sha256 } from "../../core/hash.ts";
+import { defaultPolicyBps } from "../../core/policy.ts";
 import { unwrap } from "../../core/result.ts";
+import { openSigner } from "../../core/signer.ts";
 import type { KeyLimits } from "../../ledger/ledger.ts";
+import { type OpenLedger, openLedger } from "../../ledger/openLedger.ts";
+import type { LedgerStore } from "../../ledger/ports.ts";
+import { memoryStore } from "../../ledger/testing/memoryStore.ts";
 import type { ServedModel } from "../catalog.ts";
 import { Gateway, type GatewayOptions, type GatewayParts } from "../gateway.ts";
 import type { Operator } from "../operators.ts";
 import type { Grounding, World } from "../ports.ts";
-import { MemoryLedger } from "./memoryLedger.ts";
 
-/** A node for tests: a gateway over a memory ledger with one funded account, one ordinary key and one admin key. */
+/** A node for tests: a gateway over the real ledger, which is kept in memory, with one funded account, one ordinary key and one admin key. */
 export interface TestNode {
   readonly gateway: Gateway;
-  readonly ledger: MemoryLedger;
+  readonly ledger: OpenLedger;
   readonly url: string;
   readonly account: string;
   readonly secret: string;
@@ -21,6 +25,8 @@ export interface TestNode {
   readonly log: { level: string; message: string; fields: Record<string, unknown> }[];
   /** Another key of the same account, or of a new account with funds. */
   key(options?: { limits?: KeyLimits; funds?: number }): Promise<string>;
+  /** From now on nothing can be made durable. */
+  breakStore(): void;
   stop(): Promise<void>;
 }
 
@@ -31,7 +37,6 @@ export interface TestNodeOptions {
   readonly model?: Partial<ServedModel>;
   readonly operators?: Readonly<Record<string, Partial<Operator>>>;
   readonly funds?: number;
-  readonly postDelayMs?: number;
 }
 
 export const testModel = "npm-docs";
@@ -48,7 +53,9 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
     randomBytes: (size) => randomBytes(size),
     log: (level, message, fields = {}) => void log.push({ level, message, fields: { ...fields } }),
   };
-  const ledger = new MemoryLedger(world.nowMs, setup.postDelayMs);
+  const store = memoryStore();
+  const model = { ...modelDefaults, ...setup.model };
+  const ledger = await openTestLedger(store, world, model.asset);
   const open = async (name: string, funds: number) => {
     const account = unwrap(await ledger.accounts.open({ name }));
     if (funds > 0)
@@ -59,7 +66,7 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
   const { secret } = unwrap(await ledger.accounts.createKey({ account, name: "test" }));
   const admin = unwrap(await ledger.accounts.createKey({ account, name: "admin", admin: true }));
   const gateway = new Gateway({ world, ledger, ...setup.parts }, setup.options);
-  gateway.catalog.put({ ...modelDefaults, ...setup.model });
+  gateway.catalog.put(model);
   for (const [name, engine] of Object.entries(setup.engines)) {
     gateway.operators.put({ ...operatorDefaults, name, payee: testId(name), engine, ...setup.operators?.[name] });
   }
@@ -73,11 +80,36 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
       return unwrap(await ledger.accounts.createKey({ account: owner, name: `key ${keys}`, ...(limits && { limits }) }))
         .secret;
     },
+    breakStore: () => {
+      store.append = () => Promise.reject(new Error("the store is away"));
+    },
     stop: async () => {
       await gateway.drain(50);
       await ledger.close();
     },
   };
+}
+
+async function openTestLedger(store: LedgerStore, world: World, model: Uint8Array): Promise<OpenLedger> {
+  const signer = openSigner(testId("signer"));
+  const policy = {
+    ...defaultPolicyBps,
+    ...{ treasuryPayee: testId("treasury"), reservePayee: testId("reserve") },
+    datanetReservePayee: testId("datanet reserve"),
+  };
+  const ledger = unwrap(
+    await openLedger({
+      ...{ id: testId("memory ledger"), store, signer, policy, secret: testId("secret"), node: testId("node") },
+      world: { ...world, warn: (message) => world.log("warn", message) },
+      domain: { chainId: 31_337, verifyingContract: new Uint8Array(20) },
+      requireDeposit: false,
+    }),
+  );
+  const royalty = { inPerMillion: 0, outPerMillion: 0, perCall: 0 };
+  const terms = { unit: "nano", royalty, parentsBps: 0, licence: "Apache-2.0" } as const;
+  const owned = { owner: testId("owner"), contentRoot: testId("content"), terms, parents: [] };
+  unwrap(await ledger.assets.register({ id: model, kind: "model", ...owned }));
+  return ledger;
 }
 
 /** A grounding that retrieves one passage and credits its author with three quarters. */

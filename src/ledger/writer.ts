@@ -50,13 +50,18 @@ export class Writer {
     await this.#running;
   }
 
-  /** Builds the next batch while the one before is committed; commits follow each other. */
+  /**
+   * Commits follow each other. A batch that is full is built while the one before is committed; one that is not takes in what comes meanwhile,
+   * for a commit costs the same whatever is in it.
+   */
   async #drain(): Promise<void> {
-    // Jobs of one turn of the event loop share a batch even when the writer was idle.
-    await Promise.resolve();
     let committing: Promise<void> = Promise.resolve();
     do {
       while (this.#queue.length > 0 && this.#stopped === undefined) {
+        if (this.#queue.length < JOBS_FULL) {
+          await committing;
+          await turnEnds();
+        }
         const built = this.#build();
         await committing;
         committing = this.#finish(built);
@@ -166,6 +171,12 @@ const BATCH_BYTES_MAX = 512 * 1024;
 const JOB_BYTES = 1_280;
 /** The `batch` entry. */
 const SEAL_BYTES = 256;
+const JOBS_FULL = Math.ceil(BATCH_BYTES_MAX / JOB_BYTES);
+
+/** When the other events of this turn of the event loop have been seen: what they queue shares the batch. */
+function turnEnds(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 /** One commit while it is built. */
 export class Batch {

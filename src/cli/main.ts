@@ -11,6 +11,7 @@ function environment(variables: NodeJS.ProcessEnv): Environment {
   return {
     ...(databaseUrl ? { databaseUrl } : {}),
     ...(rpcUrl ? { chain: { rpcUrl, privateKey: privateKey ?? "" } } : {}),
+    ...(variables["OPENLEDGER_RATE"] ? { rate: variables["OPENLEDGER_RATE"] } : {}),
     isDebug: variables["OPENLEDGER_DEBUG"] === "1",
   };
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { infinigramCombination } from "../attribution/attribute.ts";
 import { fromHex, toHex } from "../core/bytes.ts";
-import type { Prices } from "../core/quote.ts";
+import type { Prices, PriceUnit } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { IdentityScope } from "../datanets/identity.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
@@ -31,6 +31,8 @@ const manifestSchema = z.object({
   asset: z.string(),
   indexFile: z.string(),
   royalty: z.object({ inPerMillion: z.number(), outPerMillion: z.number(), perCall: z.number() }),
+  /** What the prices are in. */
+  unit: z.enum(["nano", "microUsd"]).default("nano"),
   createdMs: z.number(),
 });
 export type ModelManifest = z.infer<typeof manifestSchema>;
@@ -52,12 +54,16 @@ export interface NewModel {
   readonly datanet: string;
   readonly version?: number;
   readonly royalty?: Prices;
+  readonly unit?: PriceUnit;
   readonly parentsBps?: number;
 }
 
 const CONTEXT_TOKENS = 32_768;
-/** What the embedded models ask for where nobody says otherwise, in nano OPEN. */
-const royaltyDefault: Prices = { inPerMillion: 0, outPerMillion: 2_000_000_000, perCall: 200_000 };
+/** What the embedded models ask for where nobody says otherwise: as much in dollars as in OPEN at one for one. */
+const royaltyDefaults: Readonly<Record<PriceUnit, Prices>> = {
+  nano: { inPerMillion: 0, outPerMillion: 2_000_000_000, perCall: 200_000 },
+  microUsd: { inPerMillion: 0, outPerMillion: 2_000_000, perCall: 200 },
+};
 export const embeddedCost: Prices = { inPerMillion: 100_000_000, outPerMillion: 400_000_000, perCall: 20_000 };
 const PARENTS_BPS_DEFAULT = 3_000;
 
@@ -108,7 +114,8 @@ export class ModelShelf {
     const parent = this.#versionAsset(version.id);
     if (parent === undefined)
       return refuse("conflict", `version ${version.number} of ${model.datanet} is not registered as an asset`);
-    const terms = termsOf(datanet.licence, model.parentsBps ?? PARENTS_BPS_DEFAULT, model.royalty ?? royaltyDefault);
+    const { unit = "nano", royalty = royaltyDefaults[unit], parentsBps = PARENTS_BPS_DEFAULT } = model;
+    const terms = { ...termsOf(datanet.licence, parentsBps, royalty), unit };
     const asset = await registerAsset(provenance, {
       ...{
         kind: "model",
@@ -122,7 +129,7 @@ export class ModelShelf {
     const indexFile = `${model.name}-${version.number}.index`;
     const manifest: ModelManifest = {
       ...{ name: model.name, datanet: model.datanet, version: version.number, asset: toHex(asset.value.id), indexFile },
-      ...{ royalty: model.royalty ?? royaltyDefault, createdMs: nowMs() },
+      ...{ royalty, unit, createdMs: nowMs() },
     };
     const saved = saveIndex(join(this.#folder, indexFile), index);
     if (!saved.ok) return saved;
@@ -173,7 +180,7 @@ export class ModelShelf {
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },
-      ...{ contextTokens: CONTEXT_TOKENS, unit: "nano", royalty: manifest.royalty },
+      ...{ contextTokens: CONTEXT_TOKENS, unit: manifest.unit, royalty: manifest.royalty },
       grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination, upstream }),
       countTokens: (text) => encode(index.tokenizer, text).length,
     };
@@ -188,11 +195,23 @@ export class ModelShelf {
     if (!(await engine.start())) return refuse("upstream_failed", "the embedded engine did not start");
     const before = this.#engine;
     this.#engine = engine;
-    const models = Object.fromEntries([...this.#shelf.keys()].map((name) => [name, name]));
-    gateway.operators.put({ name: "embedded", payee: operator, models, unit: "nano", cost, concurrency: 4, engine });
+    const offers = { nano: ["embedded", cost], microUsd: ["embedded-usd", inDollars(cost)] } as const;
+    for (const unit of ["nano", "microUsd"] as const) {
+      const priced = [...this.#shelf.values()].filter(({ manifest }) => manifest.unit === unit);
+      const models = Object.fromEntries(priced.map(({ manifest: { name } }) => [name, name]));
+      const [name, asked] = offers[unit];
+      if (priced.length === 0) continue;
+      gateway.operators.put({ name, payee: operator, models, unit, cost: asked, concurrency: 4, engine });
+    }
     await before?.close();
     return ok(undefined);
   }
+}
+
+/** A thousandth of the number: nano of an OPEN as millionths of a dollar, at one for one. */
+function inDollars({ inPerMillion, outPerMillion, perCall }: Prices): Prices {
+  const [into, out, call] = [inPerMillion, outPerMillion, perCall].map((nano) => Math.ceil(nano / 1_000));
+  return { inPerMillion: into!, outPerMillion: out!, perCall: call! };
 }
 
 /** What the payee ids of a datanet's identities are keyed with. */

@@ -43,6 +43,7 @@ import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { keepAdminKey, trustOf } from "./nodeKeys.ts";
 import { OutputMemory } from "./outputMemory.ts";
+import { openRates, type RatePart } from "./ratePart.ts";
 import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
@@ -175,7 +176,10 @@ async function assemble(
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
   const isPublic = options.host !== undefined;
   const { hostNames = [], reports: rules = {} } = options;
-  const people = { isPublic, hostNames, rules, say };
+  const rates = await openRates(options.rate, { data, nowMs: now, allowsInside: !isPublic, say });
+  if (!rates.ok) return rates;
+  children.add({ name: "rates", stop: () => rates.value.stop() });
+  const people = { isPublic, hostNames, rules, rates: rates.value, say };
   const house = furnish({ ...{ data, stores, part, ledger, settlement, sink, trust, log: secrets.log }, ...people });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "remembered answers", stop: await house.outputs.begin() });
@@ -220,28 +224,29 @@ interface Furnishing {
   readonly isPublic: boolean;
   readonly hostNames: readonly string[];
   readonly rules: Partial<ReportRules>;
+  readonly rates: RatePart;
 }
 
 /** Gateway, models and workshop: they know each other, so they are made together. */
 function furnish(furnishing: Furnishing) {
-  const { data, stores, part, ledger, settlement, sink, trust, log, say, isPublic, hostNames, rules } = furnishing;
+  const { data, stores, part, ledger, settlement, sink, trust, log, say, isPublic, hostNames, rules, rates } =
+    furnishing;
   const { chain } = part;
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
-  const rate = { nanoPerUsd: 1_000_000_000, source: "play" };
   const outputs = new OutputMemory({ ...stores, books: ledger.books, nowMs: now, say });
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
   const business = openBusiness({
     ...{ ledger, store: stores.payouts, isCredit: part.rpcUrl === undefined, nowMs: now, randomBytes: random, say },
-    nanoPerUsd: () => rate.nanoPerUsd,
+    nanoPerUsd: () => rates.lastNanoPerUsd(),
     labelOf: (payee) => label(fromHex(payee)),
     callsInside: !isPublic,
   });
   const parts: GatewayParts = {
     ...{ world: worldOf(say), ledger, datanets: desk, journal: sink },
-    rate,
+    ...{ rates: rates.rates, ...(rates.desk === undefined ? {} : { rateDesk: rates.desk }) },
     labels: label,
     ...{ combinations: (hash) => stores.combinations.text(hash), answers: outputs },
     reports: { ...reportRules(part, rules), operator },

@@ -33,6 +33,7 @@ export const refusalCodes = [
   "no_operator",
   "upstream_failed",
   "upstream_timeout",
+  "rate_stale",
   "licence_refused",
   "rule_violated",
   "binding_refused",

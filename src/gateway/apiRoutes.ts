@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Factory } from "../factory/factory.ts";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
+import type { RateDesk } from "../ledger/rates.ts";
 import { accountRoutes } from "./accountRoutes.ts";
 import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
@@ -19,6 +20,7 @@ import type { Floor } from "./order.ts";
 import { organisationRoutes } from "./organisationRoutes.ts";
 import { payoutRoutes } from "./payoutRoutes.ts";
 import type { ChainView, DatanetDirectory, EpochControl, JournalFiles } from "./ports.ts";
+import { rateRoutes } from "./rateRoutes.ts";
 import { receiptRoutes } from "./receiptRoutes.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, plain, type Route, route } from "./routes.ts";
@@ -37,6 +39,7 @@ export interface ApiParts {
   readonly departures: Departures | undefined;
   readonly statements: StatementDesk | undefined;
   readonly webhooks: WebhookParts | undefined;
+  readonly rateDesk: RateDesk | undefined;
   readonly workshop: Workshop | undefined;
   readonly models: ModelLibrary | undefined;
   readonly operators: OperatorDesk | undefined;
@@ -53,6 +56,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...serviceRoutes(floor, parts),
     ...receiptRoutes(floor),
     ...correctionRoutes(floor),
+    ...rateRoutes(floor, parts.rateDesk),
     ...executionRoutes(parts.executions),
     ...accountRoutes(floor),
     ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),

@@ -1,6 +1,7 @@
 import { toHex } from "../core/bytes.ts";
 import type { Prices, PriceUnit, Rate } from "../core/quote.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { Rates } from "../ledger/rates.ts";
 import type { WireModel } from "../protocol/completions.ts";
 import type { Grounding } from "./ports.ts";
 import { ReportedModels } from "./reportedModels.ts";
@@ -28,20 +29,15 @@ export class ModelCatalog {
   /** Models that others serve. */
   readonly reported = new ReportedModels();
   readonly #models = new Map<string, ServedModel>();
-  #rate: Rate;
+  readonly #rates: Rates;
 
-  /** `rate`: nano OPEN for one USD, frozen into each hold. */
-  constructor(rate: Rate) {
-    this.#rate = rate;
+  constructor(rates: Rates) {
+    this.#rates = rates;
   }
 
-  get rate(): Rate {
-    return this.#rate;
-  }
-
-  setRate(rate: Rate): void {
-    assert(Number.isSafeInteger(rate.nanoPerUsd) && rate.nanoPerUsd >= 0, "a rate is whole nano");
-    this.#rate = rate;
+  /** Nano OPEN for one USD, to be frozen into a hold of a price in `unit`. */
+  rateFor(unit: PriceUnit): Result<Rate> {
+    return unit === "nano" ? ok(this.#rates.forOpen()) : this.#rates.forDollars();
   }
 
   put(model: ServedModel): void {

@@ -18,10 +18,12 @@ export function place(floor: Floor, order: Order): Result<Placed, Refused> {
   const prompt = promptText(order);
   const worst = worstUsage(order, prompt);
   if (!worst.ok) return worst;
-  const { rate } = floor.catalog;
   const nowMs = floor.world.nowMs();
   const possible = floor.operators.check(model, new Set(), nowMs);
   if (!possible.ok) return possible;
+  const frozen = floor.catalog.rateFor(model.unit);
+  if (!frozen.ok) return frozen;
+  const rate = frozen.value;
   const amount = worstFee(floor, model, rate, worst.value);
   if (!amount.ok) return amount;
   const hold = floor.ledger.holds.place({ account: key.account, amount: amount.value, leaseMs: floor.leases.leaseMs });

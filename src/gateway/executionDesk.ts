@@ -1,4 +1,4 @@
-import { noPrices, type Rate } from "../core/quote.ts";
+import { noPrices, type PriceUnit, type Rate } from "../core/quote.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { executionHash, type Reading, type ReportedExecution } from "../ingest/reported.ts";
 import type { ReportedCredit, ReportedDraft, ReportedOutcome } from "../ledger/execution.ts";
@@ -13,7 +13,7 @@ export interface DeskParts {
   readonly ledger: Pick<Ledger, "accounts" | "books">;
   readonly model: (name: string) => ReportedModel | undefined;
   /** Frozen into each receipt. */
-  readonly rate: () => Rate;
+  readonly rateFor: (unit: PriceUnit) => Result<Rate>;
   readonly rules: ReportRules;
 }
 
@@ -99,11 +99,14 @@ export class ExecutionDesk {
     idOf: (execution: ReportedExecution) => string | undefined,
     accounts: Map<string, Promise<Result<string>>>,
   ): Promise<Result<ReportedDraft>> {
-    const { ledger, model: find, rate: rateNow } = this.#parts;
+    const { ledger, model: find, rateFor } = this.#parts;
     const model = find(execution.model);
     if (model === undefined) return unknownModel(execution.model);
-    const rate = rateNow();
-    const priced = priceReport(model.terms, execution, rate);
+    // What was paid elsewhere was paid in dollars.
+    const unit = execution.costNanoUsd === undefined ? model.terms.unit : "microUsd";
+    const rate = rateFor(unit);
+    if (!rate.ok) return rate;
+    const priced = priceReport(model.terms, execution, rate.value);
     if (!priced.ok) return priced;
     const payer = by.account ?? execution.payer;
     let account = accounts.get(payer);
@@ -118,7 +121,7 @@ export class ExecutionDesk {
     const parent = idOf(execution);
     return ok({
       ...{ source, id, bodyHash: executionHash(execution), account: found.value },
-      ...{ operator: model.operator, model: model.asset, rate, ...priced.value, ...credited },
+      ...{ operator: model.operator, model: model.asset, rate: rate.value, ...priced.value, ...credited },
       ...{ promptHash: none, answerHash: none },
       flags: { reported: true, unaudited: false, partial: false, undeclared: model.isUndeclared },
       ...(by.amends === true || execution.isAmendment === true ? { isAmendment: true } : {}),

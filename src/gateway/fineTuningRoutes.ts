@@ -40,7 +40,7 @@ export function accountOf(key: ApiKey | undefined): string {
 /** Beside the file's bytes there is room for a form's other fields. */
 const FORM_BYTES_MAX = FILE_BYTES_MAX + 64 * 1024;
 const FILES_MOST = 1_000;
-const shared = { ...plain, access: "key", tag: "fine-tuning" } as const;
+const shared = { ...plain, access: "key", needs: "models.build", tag: "fine-tuning" } as const;
 
 function fileRoutes({ files }: Factory): Route[] {
   return [

@@ -1,10 +1,10 @@
-import type { Rate } from "../core/quote.ts";
 import type { Result } from "../core/result.ts";
 import type { Factory } from "../factory/factory.ts";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Organisations } from "../ledger/organisations.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
+import { fixedRates, type RateDesk, type Rates } from "../ledger/rates.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import { apiRoutes } from "./apiRoutes.ts";
@@ -42,8 +42,10 @@ import type { Workshop } from "./workshop.ts";
 export interface GatewayParts {
   readonly world: World;
   readonly ledger: Ledger;
-  /** Nano OPEN for one USD at the start. */
-  readonly rate?: Rate;
+  /** Nano OPEN for one USD; play money at one for one where it is left out. */
+  readonly rates?: Rates;
+  /** Where the rate is asked for and may be out of bounds, its desk. */
+  readonly rateDesk?: RateDesk;
   readonly labels?: PayeeLabel;
   readonly combinations?: CombinationTexts;
   readonly answers?: AnswerMemory;
@@ -98,7 +100,7 @@ export class Gateway {
 
   constructor(parts: GatewayParts, options: GatewayOptions = {}) {
     const { ledger, world } = parts;
-    this.catalog = new ModelCatalog(parts.rate ?? { nanoPerUsd: 1_000_000_000, source: "play" });
+    this.catalog = new ModelCatalog(parts.rates ?? fixedRates({ nanoPerUsd: 1_000_000_000, source: "play" }));
     this.operators = new OperatorTable();
     const admission = new Admission(this.operators, world, { ...defaultOptions.admission, ...options.admission });
     const { organisations } = parts;
@@ -140,6 +142,7 @@ export class Gateway {
       operators,
       executions,
       factory,
+      rateDesk: parts.rateDesk,
       version,
       rhythm: this.floor.rhythm,
       state,
@@ -165,7 +168,7 @@ export class Gateway {
       return served.ok ? alsoReported(served.value, reports.operator) : undefined;
     };
     const rules = reports ?? { payers: "known", credit: "prepaid" };
-    return new ExecutionDesk({ ledger, model, rate: () => this.catalog.rate, rules });
+    return new ExecutionDesk({ ledger, model, rateFor: (unit) => this.catalog.rateFor(unit), rules });
   }
 
   /** Reads the recent journal back into the rhythm. For a composition root to call once, after the ledger is open. */

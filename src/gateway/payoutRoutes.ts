@@ -19,6 +19,12 @@ import { empty } from "../protocol/scalars.ts";
 import type { Floor } from "./order.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
+interface PayoutOrder {
+  readonly currency: string;
+  readonly nanoPerUnit: number;
+  readonly minimum: number;
+}
+
 /** Bank payouts of a ledger on credit; its owner's alone, since they name people. */
 export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
   const shared = { ...plain, access: "admin", tag: "payouts" } as const;
@@ -26,10 +32,16 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
     readonly currency: string;
     readonly nanoPerUnit?: number | undefined;
     readonly minimum: number;
-  }) => ({
-    ...{ currency: body.currency, minimum: body.minimum },
-    nanoPerUnit: body.nanoPerUnit ?? floor.catalog.rate.nanoPerUsd,
-  });
+  }): Result<PayoutOrder> => {
+    const { currency, minimum, nanoPerUnit } = body;
+    if (nanoPerUnit !== undefined) return ok({ currency, minimum, nanoPerUnit });
+    if (currency !== "USD")
+      return refuse("invalid_request", `how many nano OPEN one ${currency} is has to be said`, {
+        field: "nanoPerUnit",
+      });
+    const rate = floor.catalog.rateFor("microUsd");
+    return rate.ok ? ok({ currency, minimum, nanoPerUnit: rate.value.nanoPerUsd }) : rate;
+  };
   return [
     route({
       ...{
@@ -70,7 +82,7 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
       ...{ ...shared, method: "POST", path: "/api/payouts/plan", body: payoutBody, response: payoutPlanSchema },
       summary: "Who would be paid now, and who waits; makes nothing",
       handle: async ({ body }) =>
-        jsonOf(await desk.plan(order(body)), ({ epoch, lines, waiting }) => ({
+        jsonOf(await asOrdered(order(body), (it) => desk.plan(it)), ({ epoch, lines, waiting }) => ({
           ...{ epoch, lines: lines.map(lineView) },
           waiting: waiting.map((one) => ({ ...one, nano: String(one.nano) })),
         })),
@@ -78,7 +90,7 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
     route({
       ...{ ...shared, method: "POST", path: "/api/payouts", body: payoutBody, response: bankPayoutSchema },
       summary: "Make a payout of all that is settled and due",
-      handle: async ({ body }) => jsonOf(await desk.create(order(body)), payoutView),
+      handle: async ({ body }) => jsonOf(await asOrdered(order(body), (it) => desk.create(it)), payoutView),
     }),
     route({
       ...{ ...shared, method: "GET", path: "/api/payouts", response: bankPayoutListSchema },
@@ -137,6 +149,13 @@ function formatOf(
 
 function payeeId(text: string): string {
   return toHex(fromHex(text));
+}
+
+function asOrdered<T>(
+  order: Result<PayoutOrder>,
+  rest: (order: PayoutOrder) => Promise<Result<T>>,
+): Promise<Result<T>> {
+  return order.ok ? rest(order.value) : Promise.resolve(order);
 }
 
 function lineView({ payee, nano, gross, withheld, net, details }: PayoutLine): BankPayoutView["lines"][number] {

@@ -9,6 +9,7 @@ export type ActingRole = MemberRole | "project";
  */
 export const capabilities = {
   "models.execute": ["owner", "builder", "project"],
+  "models.build": ["owner", "builder"],
   "models.read": ["owner", "builder", "billing", "viewer", "project"],
   "receipts.read": ["owner", "builder", "billing", "viewer", "project"],
   "receipts.open": ["owner", "builder", "project"],

@@ -27,6 +27,7 @@ queue_timeout           503 server_error          queue_timeout           -32017
 no_operator             503 server_error          no_operator             -32018  69 retry
 upstream_failed         502 server_error          upstream_failed         -32019  69 retry
 upstream_timeout        504 server_error          upstream_timeout        -32020  75 retry
+rate_stale              503 server_error          rate_stale              -32038  75 retry
 licence_refused         422 invalid_request_error licence_refused         -32021  65 -
 rule_violated           422 invalid_request_error rule_violated           -32022  65 -
 binding_refused         403 permission_error      binding_refused         -32023  77 -

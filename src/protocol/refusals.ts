@@ -51,6 +51,7 @@ export const refusalTable = {
   no_operator: retry(503, "server_error", "no_operator", "No operator can take it now", -32018, 69),
   upstream_failed: retry(502, "server_error", "upstream_failed", "The operator failed", -32019, 69),
   upstream_timeout: retry(504, "server_error", "upstream_timeout", "The operator took too long", -32020, 75),
+  rate_stale: retry(503, "server_error", "rate_stale", "No dollar rate to hold money at", -32038, 75),
   licence_refused: row(422, "invalid_request_error", "licence_refused", "The licence does not allow it", -32021, 65),
   rule_violated: row(422, "invalid_request_error", "rule_violated", "Against a rule", -32022, 65),
   binding_refused: row(403, "permission_error", "binding_refused", "The binding was refused", -32023, 77),

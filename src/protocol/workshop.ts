@@ -88,6 +88,8 @@ export const createModelSchema = z.object({
   /** The latest where it is left out. */
   version: z.number().int().min(1).optional(),
   royalty: modelPrices.optional(),
+  /** What the prices are in; the cost of serving it is quoted in the same. */
+  unit: z.enum(["nano", "microUsd"]).optional(),
   parentsBps: z.number().int().min(0).max(10_000).optional(),
 });
 export type CreateModel = z.infer<typeof createModelSchema>;

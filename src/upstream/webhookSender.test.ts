@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { isInside, WebhookSender } from "./webhookSender.ts";
+import { isInside } from "./outside.ts";
+import { WebhookSender } from "./webhookSender.ts";
 
 let server: Server;
 let url: string;

@@ -7,6 +7,7 @@ import type { BackupOptions } from "../backupPlace.ts";
 import type { Children, ProcessHooks } from "../children.ts";
 import type { Client } from "../client.ts";
 import type { Output, Terminal } from "../output.ts";
+import type { RateOptions } from "../ratePart.ts";
 
 /** What a command can reach. Everything comes from here, so that a test can be the world. */
 export interface Shell {
@@ -41,6 +42,8 @@ export interface Environment {
   readonly databaseUrl?: string;
   /** `CHAIN_RPC_URL` and `OPENLEDGER_PRIVATE_KEY`. */
   readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
+  /** `OPENLEDGER_RATE`: what `--rate` says. */
+  readonly rate?: string;
   /** `OPENLEDGER_DEBUG=1`: unexpected errors show their stack. */
   readonly isDebug: boolean;
 }
@@ -59,6 +62,8 @@ export interface NodeOptions {
   readonly epochMs?: number;
   /** What reports of other gateways may do, where that is not the usual. */
   readonly reports?: Partial<ReportRules>;
+  /** Where the dollar comes from; play money at one for one where it is left out. */
+  readonly rate?: RateOptions;
   readonly say: (text: string) => void;
 }
 

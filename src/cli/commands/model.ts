@@ -4,7 +4,7 @@ import type { Prices } from "../../core/quote.ts";
 import { servedModelListSchema, servedModelSchema } from "../../protocol/service.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
-import { openAmount, wholeNumber, wholeText } from "./inputs.ts";
+import { flag, openAmount, wholeNumber, wholeText } from "./inputs.ts";
 
 const create = command({
   path: "model create",
@@ -13,9 +13,10 @@ const create = command({
   options: [
     ["--datanet <name>", "what it is made of"],
     ["--version <number>", "a version of it; the latest where it is left out"],
-    ["--royalty-in <open>", "OPEN per million tokens of prompt and context"],
-    ["--royalty-out <open>", "OPEN per million tokens of answer"],
-    ["--royalty-call <open>", "OPEN per call"],
+    ["--royalty-in <price>", "OPEN per million tokens of prompt and context"],
+    ["--royalty-out <price>", "OPEN per million tokens of answer"],
+    ["--royalty-call <price>", "OPEN per call"],
+    ["--usd", "the prices are dollars, held at the rate of the moment: the node needs one, see up --rate"],
     ["--parents-bps <bps>", "the part of its own share that flows to what it was made from, in basis points"],
   ],
   examples: [
@@ -25,17 +26,21 @@ const create = command({
   input: z.object({
     ...{ name: wholeText, datanet: wholeText, version: wholeNumber(1, 1_000_000).optional() },
     ...{ royaltyIn: openAmount.optional(), royaltyOut: openAmount.optional(), royaltyCall: openAmount.optional() },
-    parentsBps: wholeNumber(0, 10_000).optional(),
+    ...{ usd: flag, parentsBps: wholeNumber(0, 10_000).optional() },
   }),
-  run: async ({ royaltyIn, royaltyOut, royaltyCall, ...draft }, { client: open, output }) => {
+  run: async ({ royaltyIn, royaltyOut, royaltyCall, usd, ...draft }, { client: open, output }) => {
     const client = await open();
     if (!client.ok) return client;
     const isPriced = royaltyIn !== undefined || royaltyOut !== undefined || royaltyCall !== undefined;
-    const royalty = { inPerMillion: royaltyIn ?? 0, outPerMillion: royaltyOut ?? 0, perCall: royaltyCall ?? 0 };
+    // Nano of an OPEN were read; of a dollar, millionths are meant.
+    const [inPerMillion, outPerMillion, perCall] = [royaltyIn, royaltyOut, royaltyCall].map((nano = 0) =>
+      usd ? Math.ceil(nano / 1_000) : nano,
+    );
+    const royalty = { inPerMillion, outPerMillion, perCall };
     output.progress("building the index and registering the assets");
     const made = await client.value.post(
       "/api/models",
-      { ...draft, ...(isPriced ? { royalty } : {}) },
+      { ...draft, ...(usd ? { unit: "microUsd" } : {}), ...(isPriced ? { royalty } : {}) },
       servedModelSchema,
     );
     if (made.ok) {

@@ -29,6 +29,7 @@ import { operatorCommands } from "./operator.ts";
 import { orgCommands } from "./org.ts";
 import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
+import { rateCommands } from "./rate.ts";
 import { receiptCommands } from "./receipt.ts";
 import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
@@ -53,6 +54,7 @@ export const commands: readonly CliCommand[] = [
   ...orgCommands,
   ...epochCommands,
   claimCommand,
+  ...rateCommands,
   ...[...statementCommands, ...payoutCommands, ...webhookCommands],
   verifyCommand,
   probeCommand,
@@ -70,6 +72,7 @@ const groups: Readonly<Record<string, string>> = {
   account: "Accounts, credit and statements",
   org: "Customers: organisations, their members, projects, keys, limits and audit log",
   epoch: "Closed ranges of the journal",
+  rate: "What a dollar is here",
   statement: "Monthly statements and credit notes",
   payout: "Bank payouts of a ledger on credit",
   payee: "How payees are paid by bank",

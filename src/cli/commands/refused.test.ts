@@ -245,6 +245,12 @@ payout cancel       | --reference x                                     | 64 inv
 payee set           | alice --name A --country DE --iban X              | 64 invalid_request | <payee> must be
 payee set           | 0x1212121212121212121212121212121212121212121212121212121212121212 --country DE --iban X | 64 invalid_request | --name
 payee set           | 0x1212121212121212121212121212121212121212121212121212121212121212 --name A --country DE --iban X --withholding 6000 | 64 invalid_request | --withholding
+rate show           | now                                               | 64 invalid_request | too many arguments
+rate show           | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+rate show           | --usd                                             | 64 invalid_request | unknown option
+rate accept         |                                                   | 64 invalid_request | missing required argument
+rate accept         | 0.5                                               | 64 invalid_request | <nano> must be
+rate accept         | 5                                                 | 65 conflict | the rate is fixed
 statement issue     |                                                   | 64 invalid_request | missing required argument
 statement issue     | January                                           | 64 invalid_request | <month> must be
 statement issue     | 2027-13                                           | 64 invalid_request | <month> must be

@@ -3,12 +3,17 @@ import { z } from "zod";
 import { toHex } from "../../core/bytes.ts";
 import { ok, type Result } from "../../core/result.ts";
 import { Children } from "../children.ts";
+import type { RateOptions } from "../ratePart.ts";
 import { command, type Shell } from "./command.ts";
 import { flag, hostName, port, wholeNumber, wholeText } from "./inputs.ts";
 
 /** The port of a node that was given none. */
 const PORT = 4242;
 const MINUTES_A_WEEK = 10_080;
+const usdPrice = z
+  .string()
+  .regex(/^\d{1,12}(?:\.\d{1,12})?$/, "must be a price in dollars")
+  .optional();
 
 export const upCommand = command({
   path: "up",
@@ -21,6 +26,12 @@ export const upCommand = command({
     ["--report-payers <who>", "open: reported executions open accounts for new payers; known: they name known ones"],
     ["--report-credit <how>", "arrears: reported executions are booked and paid for later; prepaid: they need credit"],
     ["--epoch <minutes>", "how long an epoch stays open (default 60; 0 closes none by itself)"],
+    ["--rate <source>", "dollars for one OPEN: fixed:0.5, file:PATH#/pointer or https://…#/pointer into JSON"],
+    ["--rate-min <usd>", "a lower price of one OPEN is not believed"],
+    ["--rate-max <usd>", "nor a higher one"],
+    ["--rate-step <bps>", "nor one this far from the last, in basis points (default 2000)"],
+    ["--rate-stale <minutes>", "how old a rate may be when money is held at it (default 60)"],
+    ["--rate-time <pointer>", "where the JSON says of when its price is"],
   ],
   examples: ["openledger up", "openledger up --data ./books --port 8080", "DATABASE_URL=postgres://… openledger up"],
   input: z.object({
@@ -31,8 +42,10 @@ export const upCommand = command({
     reportPayers: z.enum(["open", "known"]).optional(),
     reportCredit: z.enum(["prepaid", "arrears"]).optional(),
     epoch: wholeNumber(0, MINUTES_A_WEEK).optional(),
+    ...{ rate: wholeText.optional(), rateMin: usdPrice, rateMax: usdPrice, rateTime: wholeText.optional() },
+    ...{ rateStep: wholeNumber(0, 1_000_000).optional(), rateStale: wholeNumber(1, MINUTES_A_WEEK).optional() },
   }),
-  run: ({ port, host, allowHost, credit, epoch, reportPayers, reportCredit }, shell) =>
+  run: ({ port, host, allowHost, credit, epoch, reportPayers, reportCredit, ...dollar }, shell) =>
     supervised(shell, async (children) => {
       const { databaseUrl, chain } = shell.world.environment;
       const reports = {
@@ -47,6 +60,7 @@ export const upCommand = command({
           ...(credit ? { isCredit: true } : {}),
           ...(epoch === undefined ? {} : { epochMs: epoch * 60_000 }),
           ...(Object.keys(reports).length === 0 ? {} : { reports }),
+          ...rateOptions({ ...dollar, rate: dollar.rate ?? shell.world.environment.rate }),
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
           ...(chain === undefined ? {} : { chain }),
         },
@@ -60,6 +74,30 @@ export const upCommand = command({
       return ok({ url, ledger: toHex(ledgerId) });
     }),
 });
+
+interface DollarInput {
+  readonly rate: string | undefined;
+  readonly rateMin?: string | undefined;
+  readonly rateMax?: string | undefined;
+  readonly rateStep?: number | undefined;
+  readonly rateStale?: number | undefined;
+  readonly rateTime?: string | undefined;
+}
+
+function rateOptions(input: DollarInput): { readonly rate?: RateOptions } {
+  const { rate: source, rateMin: min, rateMax: max, rateStep: stepBps, rateStale, rateTime: time } = input;
+  if (source === undefined) return {};
+  return {
+    rate: {
+      source,
+      ...(min === undefined ? {} : { min }),
+      ...(max === undefined ? {} : { max }),
+      ...(stepBps === undefined ? {} : { stepBps }),
+      ...(rateStale === undefined ? {} : { staleMs: rateStale * 60_000 }),
+      ...(time === undefined ? {} : { time }),
+    },
+  };
+}
 
 export const demoCommand = command({
   path: "demo",

@@ -2,17 +2,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
 import { Children } from "../src/cli/children.ts";
 import { type Node, startNode } from "../src/cli/node.ts";
-import { toHex } from "../src/core/bytes.ts";
 import { unwrap } from "../src/core/result.ts";
-import { encodeAll } from "../src/factory/estimate.ts";
 import { exampleOf, splitHeldOut } from "../src/factory/examples.ts";
-import type { Job } from "../src/factory/job.ts";
-import { resolveOptions } from "../src/factory/options.ts";
-import { deployDefaults, HELD_OUT_SHARE_DEFAULT } from "../src/factory/order.ts";
+import { type DeployWish, isOver, type Job } from "../src/factory/job.ts";
+import { deployDefaults } from "../src/factory/order.ts";
 import type { Base } from "../src/factory/ports.ts";
 import { readLlamaFolder } from "../src/models/formats/huggingFaceFile.ts";
 import { readAdapterFolder } from "../src/models/formats/peftFile.ts";
@@ -20,7 +18,7 @@ import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import { encodeExample } from "../src/models/training/chatTemplate.ts";
 import { windowsOf } from "../src/models/training/packing.ts";
 import { randomOf } from "../src/models/training/random.ts";
-import type { TrainingEvent, TrainingExample } from "../src/models/training/task.ts";
+import type { TrainingExample } from "../src/models/training/task.ts";
 import { chatCompletionSchema } from "../src/protocol/completions.ts";
 import { agreementOf } from "./support/agreement.ts";
 import { bootstrapInterval } from "./support/ldsScore.ts";
@@ -55,10 +53,10 @@ export async function run(): Promise<void> {
     await publishDatanet(node);
     const base = unwrap(await node.factory.bases.find("house"));
     const made = await fromDatanetToAnswer(node, base);
-    const again = await train(node, base, made.task, "ftjob-bench-again");
+    const again = await until(node, await order(node), isOver);
     const figures = {
       ...made.figures,
-      isSameHash: again.hash === made.hash,
+      isSameHash: again.result?.hash === made.hash,
       ...(await heldOutLosses(node, base, made.adapter, made.heldOut)),
       ...(await agreements(base, made.adapter, made.heldOut, data)),
     };
@@ -94,91 +92,54 @@ async function publishDatanet({ workshop }: Node): Promise<void> {
   unwrap(await workshop.publish(DATANET));
 }
 
-interface Task {
-  readonly train: readonly TrainingExample[];
-  readonly heldOut: readonly TrainingExample[];
-  readonly options: Job["options"];
-}
-
 async function fromDatanetToAnswer(node: Node, base: Base) {
   const startedMs = performance.now();
   const seconds = (): number => round((performance.now() - startedMs) / 1_000);
-  const version = (await node.datanets.version(DATANET))!;
-  const records = await node.datanets.versionRecords(DATANET, version.number);
-  const { train: examples, heldOut } = splitHeldOut(records.map(exampleOf), HELD_OUT_SHARE_DEFAULT);
-  const encoded = await encodeAll(base.tokenizer, examples, async () => undefined);
-  const tokens = encoded.reduce((sum, example) => sum + example.tokens.length, 0);
-  const task: Task = { train: examples, heldOut, options: unwrap(resolveOptions({}, base.shape, tokens)) };
-  const id = "ftjob-bench-first";
-  const trained = await train(node, base, task, id);
-  const trainedAt = seconds();
-  const job: Job = {
-    ...{ id, account: "bench", createdMs: Date.now(), orderHash: base.hash, status: "succeeded", heldOutShare: 0.1 },
-    ...{ base: { name: base.name, hash: base.hash }, options: task.options },
-    source: {
-      kind: "datanets",
-      datanets: [{ name: DATANET, version: version.number, id: version.id, licence: "MIT", records: records.length }],
-    },
-    estimate: {
-      ...{ examples: examples.length, heldOut: heldOut.length, tokens, trainedTokens: tokens * task.options.epochs },
-      ...{ steps: trained.steps, tokensPerSecond: 0, isMeasured: false, seconds: 0, cost: 0, dataFee: 0 },
-    },
-    result: {
-      ...{
-        hash: trained.hash,
-        kind: "adapter",
-        steps: trained.steps,
-        trainedTokens: tokens,
-        reason: "done",
-        build: "bench",
-      },
-    },
-    ...{ checkpoints: [], evaluations: [], deployments: [] },
-  };
-  unwrap(await node.factory.shelf.deploy(job, base, { name: MODEL, ...deployDefaults }));
+  const first = await order(node, { name: MODEL, ...deployDefaults });
+  const trained = await until(node, first, ({ deployments }) => deployments.length > 0);
   const deployedAt = seconds();
+  const heldOut = await heldOutOf(node, trained);
   const answer = await ask(node, heldOut[0]!);
+  const answeredAt = seconds();
+  const done = await until(node, first, isOver);
+  const { examples, tokens, steps } = done.estimate;
+  const part = done.evaluations[0]?.parts[0];
   return {
-    ...{ task, hash: trained.hash, heldOut, adapter: node.factory.folders.weights(job, undefined) },
+    ...{ hash: done.result?.hash, heldOut, adapter: node.factory.folders.weights(done, undefined), base },
     figures: {
-      ...{ examples: examples.length, tokensAnEpoch: tokens, epochs: task.options.epochs, steps: trained.steps },
-      ...{ tokensPerSecond: Math.round(trained.tokensPerSecond), trainerCpuSeconds: trained.cpuSeconds },
-      secondsToTrained: trainedAt,
-      ...{ secondsToDeployed: deployedAt, secondsToAnswer: seconds(), answerTokens: answer.usage.completion_tokens },
-      feeNano: answer.openledger.fee.amount,
+      ...{ examples, tokensAnEpoch: tokens, epochs: done.options.epochs, steps },
+      ...{ trainerCpuSeconds: trained.cpuSeconds, secondsToDeployed: deployedAt, secondsToAnswer: answeredAt },
+      ...{ answerTokens: answer.usage.completion_tokens, feeNano: answer.openledger.fee.amount },
+      ...{ baseExactMatch: part?.base.exactMatch, adapterExactMatch: part?.model.exactMatch },
+      ...{ baseGrounding: part?.base.grounding, adapterGrounding: part?.model.grounding },
     },
   };
 }
 
-interface Trained {
-  readonly hash: `0x${string}`;
-  readonly steps: number;
-  readonly tokensPerSecond: number;
-  /** Of the trainer's process, measuring held-out losses included. */
-  readonly cpuSeconds: number;
+async function order({ factory, ledger }: Node, deploy?: DeployWish): Promise<string> {
+  const account = ledger.accounts.list()[0]!.id;
+  const source = { kind: "datanets", datanets: [{ name: DATANET }] } as const;
+  const wanted = { base: "house", source, wish: {}, ...(deploy === undefined ? {} : { deploy }) };
+  return unwrap(await factory.factory.order({ account }, wanted)).job.id;
 }
 
-async function train(
-  { factory }: Node,
-  base: Base,
-  { train: examples, heldOut, options }: Task,
-  id: string,
-): Promise<Trained> {
-  const seen: TrainingEvent[] = [];
-  const task = { folder: factory.folders.training(id), base: base.folder, examples, heldOut, options };
+/** Looks now and then, as a user would; what the trainer's process has used is read while it lives. */
+async function until({ factory }: Node, id: string, isThere: (job: Job) => boolean) {
   let cpuSeconds = 0;
-  const onEvent = (event: TrainingEvent): void => {
-    seen.push(event);
-    if (event.type === "finished") cpuSeconds = cpuSecondsOf(factory.trainer.pids[0]);
-  };
-  unwrap(await factory.trainer.train(task, onEvent, new AbortController().signal));
-  const finished = seen.find((event) => event.type === "finished");
-  if (finished?.type !== "finished") throw new Error("the training did not finish");
-  const speeds = seen.flatMap((event) => (event.type === "step" ? [event.tokensPerSecond] : []));
-  return {
-    ...{ hash: toHex(Buffer.from(finished.hash, "hex")), steps: finished.steps, cpuSeconds },
-    tokensPerSecond: speeds.toSorted((a, b) => a - b)[speeds.length >> 1]!,
-  };
+  for (;;) {
+    const [pid] = factory.trainer.pids;
+    if (pid !== undefined) cpuSeconds = cpuSecondsOf(pid) ?? cpuSeconds;
+    const job = unwrap(await factory.factory.job(undefined, id));
+    if (job.status === "failed") throw new Error(job.error?.message);
+    if (isThere(job)) return { ...job, cpuSeconds };
+    await sleep(250);
+  }
+}
+
+async function heldOutOf({ datanets }: Node, job: Job): Promise<readonly TrainingExample[]> {
+  const version = (await datanets.version(DATANET))!;
+  const records = await datanets.versionRecords(DATANET, version.number);
+  return splitHeldOut(records.map(exampleOf), job.heldOutShare).heldOut;
 }
 
 async function ask(node: Node, example: TrainingExample) {
@@ -228,8 +189,9 @@ async function agreements(base: Base, adapter: string, heldOut: readonly Trainin
   };
 }
 
-/** proc(5) stat, fields 14 and 15, in hundredths of a second. */
-function cpuSecondsOf(pid: number | undefined): number {
+/** proc(5) stat, fields 14 and 15, in hundredths of a second; undefined once it has ended. */
+function cpuSecondsOf(pid: number): number | undefined {
+  if (!existsSync(`/proc/${pid}/stat`)) return undefined;
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / 100;

@@ -45,6 +45,7 @@ test("a deployed adapter is an asset whose royalty reaches base and datanet, and
   expect(receipt.fee.royalty).toBeGreaterThan(0);
   expect(paid("contributor").reduce((sum, { amount }) => sum + amount, 0)).toBeGreaterThan(0);
   expect(paid("model")).toHaveLength(1);
+  expect(node.shelf.labelOf(asset.royaltyPayee)).toContain(order.name);
   expect(paid("context")).toHaveLength(1);
   expect(receipt.flags.undeclared).toBe(false);
 });

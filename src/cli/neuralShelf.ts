@@ -146,9 +146,13 @@ export class NeuralShelf implements Shop {
   }
 
   labelOf(payee: Uint8Array): string | undefined {
-    for (const { ground } of this.#rows.values()) {
+    const { assets } = this.#parts.provenance.ledger;
+    for (const { ground, served } of this.#rows.values()) {
       const label = ground?.people.labelOf(payee);
       if (label !== undefined) return label;
+      const state = assets.get(served.asset);
+      if (state !== undefined && equalBytes(state.royaltyPayee, payee) && !equalBytes(state.owner, payee))
+        return `who made ${served.name}, and what it was made from`;
     }
     return undefined;
   }

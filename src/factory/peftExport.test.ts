@@ -67,7 +67,7 @@ test("the folder says what it is, and its examples are read back as they were", 
     ["README.md", "config.json", "heldout.jsonl", "requirements.txt", "train.jsonl", "train.py"].sort(),
   );
   expect(JSON.parse(textOf("config.json"))).toMatchObject({ job: job.id, base: { hash }, options: job.options });
-  expect(textOf("README.md")).toContain(`openledger model import ${job.id} adapter`);
+  expect(textOf("README.md")).toContain(`openledger model import-adapter ${job.id} adapter`);
   expect(textOf("README.md")).toContain("- pages, version 3: CC0-1.0");
   const lines = textOf("train.jsonl").trim().split("\n");
   expect(lines.map((line) => JSON.parse(line))).toEqual(examples);

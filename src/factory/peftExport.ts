@@ -60,7 +60,7 @@ python train.py            # or: python train.py /where/the/base/lies
 The base is in \`base/\` where it was exported with the job; its hash is ${base.hash}. The adapter comes out in \`adapter/\`. Back at the node,
 
 \`\`\`sh
-openledger model import ${id} adapter
+openledger model import-adapter ${id} adapter
 \`\`\`
 
 checks its files and sizes and makes it the job's result, with its hash. It is the same asset as if the node had trained it, and its card says that it was imported.

@@ -153,7 +153,7 @@ def main():
     model.save_pretrained(os.path.join(HERE, "adapter"), safe_serialization=True)
     loss = held_out_loss()
     print("held-out loss" if loss is not None else "no held-out examples", loss if loss is not None else "")
-    print("adapter/ holds the adapter: openledger model import", config["job"], "adapter")
+    print("adapter/ holds the adapter: openledger model import-adapter", config["job"], "adapter")
 
 
 if __name__ == "__main__":

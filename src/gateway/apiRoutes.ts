@@ -26,6 +26,7 @@ import type { Rhythm } from "./rhythm.ts";
 import { json, plain, type Route, route } from "./routes.ts";
 import { serviceRoutes } from "./serviceRoutes.ts";
 import { statementRoutes } from "./statementRoutes.ts";
+import { termsRoutes } from "./termsRoutes.ts";
 import { type WebhookParts, webhookRoutes } from "./webhookRoutes.ts";
 import type { Workshop } from "./workshop.ts";
 import { workshopRoutes } from "./workshopRoutes.ts";
@@ -61,6 +62,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...accountRoutes(floor),
     ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),
     ...epochRoutes(floor, parts),
+    ...termsRoutes(floor.ledger),
     ...(parts.webhooks === undefined ? [] : webhookRoutes(floor, parts.webhooks)),
     ...(parts.statements === undefined ? [] : statementRoutes(floor, parts.statements)),
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),

@@ -33,6 +33,7 @@ import { rateCommands } from "./rate.ts";
 import { receiptCommands } from "./receipt.ts";
 import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
+import { termsCommands } from "./terms.ts";
 import { demoCommand, upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
 import { webhookCommands } from "./webhook.ts";
@@ -48,6 +49,7 @@ export const commands: readonly CliCommand[] = [
   ...operatorCommands,
   askCommand,
   ...[ingestCommand],
+  ...termsCommands,
   ...receiptCommands,
   ...keyCommands,
   ...accountCommands,
@@ -67,6 +69,7 @@ const groups: Readonly<Record<string, string>> = {
   datanet: "Community data networks: contributions, versions, export",
   model: "Models: made, served, described, carried away",
   operator: "Servers elsewhere that run models of this node",
+  terms: "What assets ask for, and licences of others as terms",
   receipt: "What was executed, who paid, who is credited",
   key: "API keys",
   account: "Accounts, credit and statements",

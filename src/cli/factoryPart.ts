@@ -21,6 +21,7 @@ import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
 import { Grounds } from "./grounds.ts";
 import { ModelExports } from "./modelExports.ts";
+import { NeuralInfluence } from "./neuralInfluence.ts";
 import { NeuralShelf } from "./neuralShelf.ts";
 import type { Provenance } from "./provenance.ts";
 import { RemoteOperators } from "./remoteOperators.ts";
@@ -39,6 +40,7 @@ export interface FactoryPartParts {
   /** Files and jobs. */
   readonly store: FactoryStore;
   readonly randomBytes: (size: number) => Uint8Array;
+  readonly say: (text: string) => void;
 }
 
 /** Nano a million tokens that are learnt: each is read forwards and backwards, where an answer only reads it forwards. */
@@ -60,6 +62,8 @@ export class FactoryPart {
   readonly #grounds: Grounds;
   readonly #engine: LlamaEngine;
   readonly #store: FactoryStore;
+  readonly #asker = new ChildEvaluator();
+  readonly #influence: NeuralInfluence;
   readonly #source: (job: Job) => Promise<Result<LoadedSource>>;
 
   constructor(parts: FactoryPartParts) {
@@ -78,8 +82,14 @@ export class FactoryPart {
     this.#store = store;
     this.#source = (job) => loadSource({ datanets, store, pause }, job.source, job.heldOutShare);
     this.exports = new ModelExports({ data, bases, source: this.#source });
-    this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine });
-    const { trainer, evaluator, answers, shelf: shop } = this;
+    const { trainer, evaluator, answers } = this;
+    this.#influence = new NeuralInfluence({
+      ...{ trainer, evaluator, asker: this.#asker, policy: parts.combinations.policy, say: parts.say },
+      jobs: { job: (id) => store.job(id), source: this.#source },
+    });
+    const influence = this.#influence;
+    this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine, influence });
+    const shop = this.shelf;
     this.factory = new Factory({
       ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
       ...{ prices: trainingPrices, build: buildName(), index: (name, version) => this.index(name, version) },
@@ -112,7 +122,7 @@ export class FactoryPart {
 
   async close(): Promise<void> {
     await this.factory.close();
-    const all = [this.trainer, this.evaluator, this.#engine, this.remote];
+    const all = [this.#influence, this.trainer, this.evaluator, this.#asker, this.#engine, this.remote];
     await Promise.all(all.map((one) => one.close()));
   }
 }

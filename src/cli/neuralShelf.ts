@@ -17,6 +17,7 @@ import type { BaseNotes } from "./factoryBases.ts";
 import { type Ground, groundModel } from "./grounding.ts";
 import type { Grounds } from "./grounds.ts";
 import { joinLicences } from "./licences.ts";
+import type { NeuralInfluence } from "./neuralInfluence.ts";
 import { type NeuralManifest, NeuralManifests } from "./neuralModels.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
 import { neuralCombination, readingOf, type ScoringEngine } from "./reading.ts";
@@ -34,6 +35,8 @@ export interface NeuralParts {
   /** 32 bytes: who is paid for running the models. */
   readonly operator: Uint8Array;
   readonly cost: Prices;
+  /** Influence of adapters on what they say; without it their answers are attributed by what they repeat and read. */
+  readonly influence?: NeuralInfluence;
 }
 
 /** Where a served model's weights lie, as the llama.cpp engine wants it. */
@@ -215,14 +218,13 @@ export class NeuralShelf implements Shop {
       return refuse("conflict", `its base ${manifest.base.name} is another one by now`);
     const ground = manifest.datanets.length === 0 ? undefined : await grounds.of(manifest.datanets);
     if (ground !== undefined && !ground.ok) return ground;
-    const evidence = await this.#evidence(manifest.name);
     const { shape, tokenizer, folder } = base.value;
+    const grounded = ground && { ...fitting(ground.value, shape.contextTokens), ...this.#evidence(manifest.name) };
+    const explained = grounded && (await this.#explained(grounded, manifest, base.value));
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: "this node", createdMs: manifest.createdMs },
       ...{ contextTokens: shape.contextTokens, unit: "nano", royalty: manifest.royalty },
-      ...(ground === undefined
-        ? {}
-        : { grounding: groundModel({ ...fitting(ground.value, shape.contextTokens), ...evidence }) }),
+      ...(explained === undefined ? {} : { grounding: groundModel(explained) }),
       countTokens: (text) => encode(tokenizer, text).length,
     };
     const own = manifest.weights;
@@ -231,20 +233,37 @@ export class NeuralShelf implements Shop {
         ? { base: own ?? folder }
         : { base: folder, ...(own === undefined ? {} : { adapter: own }) };
     this.#put({ manifest, place, served, ground: ground?.value });
+    if (explained !== undefined && explained === grounded) void this.#fit(manifest, base.value);
     return ok(undefined);
   }
 
+  /** With influence, where it is fitted. Whatever a receipt can name is kept before one does. */
+  async #explained(ground: Ground, manifest: NeuralManifest, base: Base): Promise<Ground> {
+    const { influence, combinations } = this.#parts;
+    const explained = (await influence?.ground(ground, manifest, base)) ?? ground;
+    for (const combination of [explained.combination, explained.reading?.combination])
+      if (combination !== undefined) await combinations.keep(combination);
+    return explained;
+  }
+
+  /** Serves a model with its influence once that is fitted, as it is meanwhile. */
+  async #fit(manifest: NeuralManifest, base: Base): Promise<void> {
+    const isNew = await this.#parts.influence?.fit(manifest, base);
+    if (isNew !== true) return;
+    await this.#inTurn(async () => {
+      const now = this.#rows.get(manifest.name)?.manifest;
+      if (now?.hash === manifest.hash) await this.#place(now);
+    });
+  }
+
   /** How its answers are attributed: by what matches, and where it reads records by what its engine says of them. */
-  async #evidence(name: string): Promise<Pick<Ground, "combination" | "reading">> {
+  #evidence(name: string): Pick<Ground, "combination" | "reading"> {
     const { engine, combinations } = this.#parts;
     const { policy } = combinations;
     const combination = neuralCombination(policy);
-    await combinations.keep(combination);
     if (engine.score === undefined) return { combination };
     const score: ScoringEngine["score"] = (request, signal) => engine.score!(request, signal);
-    const reading = readingOf(policy, { score }, name);
-    await combinations.keep(reading.combination);
-    return { combination, reading };
+    return { combination, reading: readingOf(policy, { score }, name) };
   }
 
   #put(row: Row): void {

@@ -261,7 +261,7 @@ function furnish(furnishing: Furnishing) {
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets, combinations: stores.combinations };
-      const place = { data, store: stores.factory, nowMs: now, randomBytes: random };
+      const place = { data, store: stores.factory, nowMs: now, randomBytes: random, say };
       const payees = { operator, node: padAddress(chain.node) };
       made.factory = new FactoryPart({ ...shared, ...place, ...payees, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });

@@ -19,6 +19,8 @@ export interface TrainingWish {
   readonly seed?: number;
   readonly patience?: number;
   readonly checkpointEvery?: number;
+  /** Whether what is served of it tells whose records shaped its answers: costs a second training, afterwards. */
+  readonly fitsInfluence?: boolean;
 }
 
 /** Of these many tokens a small model has learnt what there is: fewer examples are seen more often. */
@@ -50,7 +52,7 @@ export function resolveOptions(wish: TrainingWish, shape: LlamaShape, tokens: nu
       weightDecay: rest.weightDecay ?? 0.01,
       gradientNormMax: rest.gradientNormMax ?? 1,
     },
-    ...{ seed: rest.seed ?? 1, patience: rest.patience ?? 0, fitsInfluence: false },
+    ...{ seed: rest.seed ?? 1, patience: rest.patience ?? 0, fitsInfluence: rest.fitsInfluence ?? false },
     checkpointEvery: rest.checkpointEvery ?? Math.max(5, Math.ceil(steps / CHECKPOINTS_WANTED)),
   });
 }

@@ -20,9 +20,13 @@ export interface HeldOut {
 
 export const DATANETS_MAX = 8;
 
+interface SourcePorts extends Pick<FactoryPorts, "datanets" | "pause"> {
+  readonly store: Pick<FactoryPorts["store"], "fileContent">;
+}
+
 /** The same source gives the same examples, today and after a restart: versions and files never change. */
 export async function loadSource(
-  ports: Pick<FactoryPorts, "datanets" | "store" | "pause">,
+  ports: SourcePorts,
   source: TrainingSource,
   heldOutShare: number,
 ): Promise<Result<LoadedSource>> {
@@ -72,7 +76,7 @@ async function loadDatanets(
 }
 
 async function loadFiles(
-  { store, pause }: Pick<FactoryPorts, "store" | "pause">,
+  { store, pause }: Pick<SourcePorts, "store" | "pause">,
   { file, validation }: Extract<TrainingSource, { kind: "file" }>,
   share: number,
 ): Promise<Result<LoadedSource>> {

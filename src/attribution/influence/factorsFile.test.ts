@@ -11,7 +11,7 @@ const fit = new KroneckerFit(toyCurvature(b, examples), 0.1, true);
 examples.forEach((example, i) => {
   fit.add(`r${i}`, toyGradients(b, example));
 });
-const file = { adapter: "ab".repeat(32), factors: fit.factors() };
+const file = { adapter: "ab".repeat(32), reliabilityPpm: 730_000, factors: fit.factors() };
 const bytes = packFactors(file);
 
 describe("factors in a file", () => {
@@ -19,6 +19,9 @@ describe("factors in a file", () => {
     const read = unwrap(parseFactors(bytes));
     expect(packFactors(read)).toEqual(bytes);
     expect(read).toEqual(file);
+    const { reliabilityPpm: _measured, ...unmeasured } = file;
+    expect(unwrap(parseFactors(packFactors(unmeasured)))).toEqual(unmeasured);
+    expect(parseFactors(packFactors({ ...file, reliabilityPpm: 1_000_001 })).ok).toBe(false);
     const query = toyGradients(b, toyExamples(1, 4)[0]!);
     expect(influenceOf(read.factors).scores(query)).toEqual(influenceOf(file.factors).scores(query));
   });

@@ -12,6 +12,8 @@ import { type Factors, type ModuleFactors, rowWidth } from "./kronecker.ts";
 export interface FactorsFile {
   /** Says which adapter the factors belong to: sha256 over its tensors, in hex. */
   readonly adapter: string;
+  /** How far influence can be trusted on this adapter, in millionths; absent where nobody has measured. */
+  readonly reliabilityPpm?: number;
   readonly factors: Factors;
 }
 
@@ -22,10 +24,10 @@ const HEADER_BYTES_MAX = 256 * 2 ** 20;
 const MODULES_MAX = 16_384;
 const SIZE_MAX = 2 ** 20;
 
-export function packFactors({ adapter, factors }: FactorsFile): Uint8Array {
+export function packFactors({ adapter, reliabilityPpm, factors }: FactorsFile): Uint8Array {
   const { method, version, modules, records, rows, steps } = factors;
   const sizes = modules.map(({ name, rank, out }) => ({ name, rank, out }));
-  const json = utf8(JSON.stringify({ adapter, method, version, modules: sizes, records }));
+  const json = utf8(JSON.stringify({ adapter, method, version, reliabilityPpm, modules: sizes, records }));
   const header = new Uint8Array(8 * Math.ceil(json.length / 8)).fill(0x20);
   header.set(json);
   assert(header.length <= HEADER_BYTES_MAX, "the list of records fits into a header");
@@ -54,7 +56,7 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
     return damaged("its header is cut short");
   const header = parseHeader(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes));
   if (header === undefined) return damaged("its header does not describe factors");
-  const { adapter, method, methodVersion, sizes, records } = header;
+  const { adapter, method, methodVersion, reliabilityPpm, sizes, records } = header;
   const width = rowWidth(sizes);
   const expected = PREFIX_BYTES + headerBytes + factorsBytes(sizes, records.length);
   if (bytes.length !== expected) return damaged(`it has ${bytes.length} bytes and its header speaks of ${expected}`);
@@ -76,7 +78,8 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   ];
   if (!all.every((data) => data.every(Number.isFinite))) return damaged("a number in it is not finite");
   const rows = Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + at, records.length * width));
-  return ok({ adapter, factors: { method, version: methodVersion, modules, records, rows, steps } });
+  const factors = { method, version: methodVersion, modules, records, rows, steps };
+  return ok({ adapter, ...(reliabilityPpm === undefined ? {} : { reliabilityPpm }), factors });
 }
 
 /** What factors need for so many examples, on disk and in memory, their list of records aside. */
@@ -92,6 +95,7 @@ interface Header {
   readonly adapter: string;
   readonly method: string;
   readonly methodVersion: number;
+  readonly reliabilityPpm: number | undefined;
   readonly sizes: readonly { readonly name: string; readonly rank: number; readonly out: number }[];
   readonly records: readonly string[];
 }
@@ -99,7 +103,8 @@ interface Header {
 function parseHeader(bytes: Uint8Array): Header | undefined {
   const json = parseJson(new TextDecoder().decode(bytes));
   if (!isRecord(json)) return undefined;
-  const { adapter, method, version, modules, records } = json;
+  const { adapter, method, version, reliabilityPpm, modules, records } = json;
+  if (reliabilityPpm !== undefined && !isWhole(reliabilityPpm, 0, 1_000_000)) return undefined;
   if (typeof adapter !== "string" || typeof method !== "string" || !isWhole(version, 1)) return undefined;
   if (!Array.isArray(modules) || modules.length > MODULES_MAX || !isStrings(records)) return undefined;
   const sizes = modules.flatMap((module: unknown) => {
@@ -111,7 +116,7 @@ function parseHeader(bytes: Uint8Array): Header | undefined {
   });
   const isAscending = sizes.every(({ name }, i) => i === 0 || sizes[i - 1]!.name < name);
   if (sizes.length !== modules.length || !isAscending) return undefined;
-  return { adapter, method, methodVersion: version, sizes, records };
+  return { adapter, method, methodVersion: version, reliabilityPpm, sizes, records };
 }
 
 function isStrings(value: unknown): value is readonly string[] {

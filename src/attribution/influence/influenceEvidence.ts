@@ -106,21 +106,33 @@ const UNKNOWN = -1;
 
 /** Σ |a − b| over records, as a share of the larger sum: 0 where two executions agree, 2 where they share nothing. Within 0.02 they count as the same. */
 export function influenceDistance(a: readonly Evidence[], b: readonly Evidence[]): number {
-  const differences = new Map<number, number>();
-  let [sumA, sumB] = [0, 0];
-  const add = (number: number, weight: number): void => {
-    differences.set(number, (differences.get(number) ?? 0) + weight);
-  };
-  for (const { kind, recordNumber, weight } of a) {
-    if (kind !== "influence") continue;
-    add(recordNumber, weight);
-    sumA += weight;
-  }
-  for (const { kind, recordNumber, weight } of b) {
-    if (kind !== "influence") continue;
-    add(recordNumber, -weight);
-    sumB += weight;
-  }
-  const distance = [...differences.values()].reduce((sum, one) => sum + Math.abs(one), 0);
-  return distance === 0 ? 0 : distance / Math.max(sumA, sumB);
+  const distance = pairsOf(a, b).reduce((sum, [x, y]) => sum + Math.abs(x - y), 0);
+  return distance === 0 ? 0 : distance / largerSum(a, b);
+}
+
+/** Σ min(a, b) over records, as a share of the larger sum: 1 where both credit alike, 0 where they share nothing or one credits nobody. */
+export function sharedPart(a: readonly Evidence[], b: readonly Evidence[]): number {
+  const shared = pairsOf(a, b).reduce((sum, [x, y]) => sum + Math.min(x, y), 0);
+  return shared === 0 ? 0 : shared / largerSum(a, b);
+}
+
+/** What each record has by either. */
+function pairsOf(a: readonly Evidence[], b: readonly Evidence[]): (readonly [number, number])[] {
+  const [one, other] = [weightsOf(a), weightsOf(b)];
+  const numbers = new Set([...one.keys(), ...other.keys()]);
+  return Array.from(numbers, (number) => [one.get(number) ?? 0, other.get(number) ?? 0]);
+}
+
+function largerSum(a: readonly Evidence[], b: readonly Evidence[]): number {
+  const sum = (weights: ReadonlyMap<number, number>): number =>
+    [...weights.values()].reduce((all, one) => all + one, 0);
+  return Math.max(sum(weightsOf(a)), sum(weightsOf(b)));
+}
+
+function weightsOf(evidence: readonly Evidence[]): Map<number, number> {
+  const own = evidence.filter(({ kind }) => kind === "influence");
+  return sumScores(
+    own.map(({ weight }) => weight),
+    (i) => own[i]!.recordNumber,
+  );
 }

@@ -24,7 +24,7 @@ import { BaseShelf } from "../factoryBases.ts";
 import { FactoryFolders } from "../factoryFolders.ts";
 import { Grounds } from "../grounds.ts";
 import { embeddedCost } from "../modelShelf.ts";
-import { NeuralShelf } from "../neuralShelf.ts";
+import { type NeuralParts, NeuralShelf } from "../neuralShelf.ts";
 import { registerVersion } from "../provenance.ts";
 
 export const testLora: LoraShape = { rank: 2, alpha: 4, dropout: 0, targets: projections };
@@ -36,12 +36,12 @@ export const recipes: readonly RecordContent[] = [
   recordOf("ben", "Simmer the lentils with bay leaves and a whole onion, and salt them only at the end."),
 ];
 
-/** A node's parts for neural models, over memory and one folder: a datanet of two people, a base with random weights, a gateway. */
-export async function neuralWorld(folder: string, engine: Engine) {
+/** A node's parts for neural models, over memory and one folder: a datanet of some people, a base with random weights, a gateway. */
+export async function neuralWorld(folder: string, engine: Engine, records = recipes) {
   const store = new MemoryDatanetStore();
   const { ledger } = await smallLedger();
   const provenance = { chain: creditChain(parties.node.slice(12)), ledger };
-  const datanet = await publish(store, provenance, "recipes", recipes);
+  const datanet = await publish(store, provenance, "recipes", records);
   const base = { shape: testBaseShape, tensors: randomLlama(testBaseShape, 1), tokenizer: houseTokenizer() };
   unwrap(await writeLlamaFolder(join(folder, "bases", "tiny"), base));
   const bases = new BaseShelf(folder, join(folder, "no house"));
@@ -53,12 +53,13 @@ export async function neuralWorld(folder: string, engine: Engine) {
     return new Uint8Array(size).fill(drawn);
   };
   /** A node that starts: what it served before is served again. */
-  const start = async () => {
+  const start = async (more: Partial<Pick<NeuralParts, "influence" | "combinations">> = {}) => {
     const gateway = new Gateway({ ledger, world: { ...world, randomBytes } });
     const shelf = new NeuralShelf({
       ...{ data: folder, provenance, gateway, bases, folders, engine, nowMs: world.nowMs },
       ...{ grounds: new Grounds(folder, store, provenance), operator: parties.operator, cost: embeddedCost },
       combinations: unwrap(await CombinationShelf.open(folder)),
+      ...more,
     });
     const said: string[] = [];
     unwrap(await shelf.restore((text) => said.push(text)));
@@ -135,7 +136,7 @@ async function publish(
   return { name, version: version.number, id: version.id, licence: "CC-BY-4.0", records: version.records.length };
 }
 
-function recordOf(author: string, text: string): RecordContent {
+export function recordOf(author: string, text: string): RecordContent {
   return {
     ...{ title: `${author}'s page`, headingPath: ["How to cook"], text, source: `test ${author}`, date: null },
     ...{ licence: "CC-BY-4.0", authors: [{ identity: `git:${author}@example.org`, name: author }] },

@@ -1,0 +1,170 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Evidence } from "../attribution/evidence.ts";
+import { packFactors, parseFactors } from "../attribution/influence/factorsFile.ts";
+import { influenceDistance } from "../attribution/influence/influenceEvidence.ts";
+import { type Combination, combinationHash, combinationText, defaultPolicy } from "../attribution/policy.ts";
+import { unwrap } from "../core/result.ts";
+import type { DatanetRecord } from "../datanets/record.ts";
+import type { Job } from "../factory/job.ts";
+import { deployDefaults } from "../factory/order.ts";
+import { loadSource } from "../factory/source.ts";
+import { ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
+import { readAdapterFolder } from "../models/formats/peftFile.ts";
+import { hashTensors } from "../models/training/trainingRun.ts";
+import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
+import { Grounds } from "./grounds.ts";
+import { answerExample, NeuralInfluence } from "./neuralInfluence.ts";
+import { neuralWorld, recordOf, trainedJob } from "./testing/neuralWorld.ts";
+
+const dishes = [
+  ...["lentils", "bread", "noodles", "rice", "beans", "cabbage", "pumpkin", "barley", "turnips", "millet", "spinach"],
+  ...["onions", "peppers", "mushrooms", "carrots", "leeks", "parsnips", "chestnuts", "apples", "plums", "quinces"],
+];
+const verbs = ["Simmer", "Roast", "Steam", "Fry", "Bake"];
+const records = dishes.flatMap((dish, i) => {
+  const [verb, other] = [verbs[i % 5], dishes[(i + 7) % dishes.length]];
+  const texts = [
+    `${verb} ${dish} until ${dish} are soft, then serve ${dish} with ${other}.`,
+    `Whoever has ${other} may ${verb} ${dish}: until ${dish} are soft, ${dish} want time.`,
+  ];
+  return texts.map((text, n) => ({ ...recordOf(`cook${i}${n}`, text), headingPath: [`How do I cook ${dish}?`] }));
+});
+const folder = mkdtempSync(join(tmpdir(), "openledger-influence-"));
+const [trainer, evaluator, asker] = [new ChildTrainer(), new ChildEvaluator(), new ChildEvaluator()];
+const twoThreads = new ChildEvaluator({ threads: 2 });
+/** Combinations with influence. */
+const kept: Combination[] = [];
+const said: string[] = [];
+let world: Awaited<ReturnType<typeof neuralWorld>>;
+let job: Job;
+let published: readonly DatanetRecord[];
+beforeAll(async () => {
+  const engine = new ScriptedEngine([{ say: records[2]!.text }, { usage: [12, 20] }, { end: "stop" }]);
+  world = await neuralWorld(folder, engine, records);
+  published = await world.store.versionRecords(world.datanet.name, world.datanet.version);
+  job = await learnt(await trainedJob(world.folders, world.base, [world.datanet]));
+});
+afterAll(async () => {
+  await Promise.all([trainer.close(), evaluator.close(), asker.close(), twoThreads.close()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The job with an adapter that has really learnt its records. */
+async function learnt(made: Job): Promise<Job> {
+  const adapter = { rank: 8, alpha: 16, dropout: 0, targets: made.options.adapter!.targets };
+  const options = { ...made.options, adapter, epochs: 30, learningRate: 0.02, fitsInfluence: true };
+  const asked: Job = { ...made, options, heldOutShare: 0.2 };
+  rmSync(world.folders.weights(made, undefined), { recursive: true });
+  const { train } = unwrap(await sourceOf(asked));
+  const task = {
+    folder: world.folders.training(made.id),
+    base: world.base.folder,
+    examples: train,
+    heldOut: [],
+    options,
+  };
+  unwrap(await trainer.train(task, () => {}, new AbortController().signal));
+  const { tensors } = unwrap(await readAdapterFolder(world.folders.weights(made, undefined), world.base.shape));
+  return { ...asked, result: { ...made.result!, hash: `0x${hashTensors(tensors)}` } };
+}
+
+function sourceOf({ source, heldOutShare }: Job) {
+  const noFiles = { fileContent: async () => undefined };
+  return loadSource({ datanets: world.store, store: noFiles, pause: async () => {} }, source, heldOutShare);
+}
+
+/** A node that starts; `by` answers for influence. */
+async function start(by = asker) {
+  const influence = new NeuralInfluence({
+    ...{ trainer, evaluator, asker: by, policy: defaultPolicy, say: (text: string) => said.push(text) },
+    jobs: { job: async () => job, source: sourceOf },
+  });
+  const keep = async (combination: Combination) => {
+    if (combination.methods.some(({ method }) => method.id === "influence")) kept.push(combination);
+  };
+  const combinations = { policy: defaultPolicy, keep };
+  return { ...(await world.start({ influence, combinations })), influence };
+}
+
+const order = { name: "ft:tiny:cook", ...deployDefaults };
+const question = JSON.stringify([{ role: "user", content: "How do I cook bread?" }]);
+
+/** What influence gives each record for the text of one, in parts of a million. */
+async function influenceIn({ shelf, influence }: Awaited<ReturnType<typeof start>>): Promise<readonly Evidence[]> {
+  const ground = unwrap(await new Grounds(folder, world.store, world.provenance).of([world.datanet]));
+  const { wholeMethods } = await influence.ground(ground, shelf.manifest(order.name)!, world.base);
+  const input = { receipt: new Uint8Array(16), prompt: question, answer: records[2]!.text, passages: [] };
+  const found = await Promise.all((wholeMethods?.(input) ?? []).map(({ explain }) => explain(1_000_000)));
+  return found.flat();
+}
+
+test("an adapter is served at once, and with influence and its reliability when that is fitted", async () => {
+  const node = await start();
+  unwrap(await node.shelf.deploy(job, world.base, order));
+  expect(kept).toEqual([]);
+  expect(await influenceIn(node)).toEqual([]);
+  await expect.poll(() => kept.length, { timeout: 60_000 }).toBe(1);
+  expect(said).toEqual([]);
+
+  const folderOfFactors = `${world.folders.weights(job, undefined)}.influence`;
+  expect(readdirSync(folderOfFactors)).toEqual(["factors.bin"]);
+  const { reliabilityPpm, factors, adapter } = unwrap(parseFactors(readFileSync(join(folderOfFactors, "factors.bin"))));
+  expect([adapter, factors.method]).toEqual([job.result!.hash, "ekfac"]);
+  expect(new Set(factors.records).size).toBe(unwrap(await sourceOf(job)).train.length);
+  expect(reliabilityPpm).toBeGreaterThan(0);
+  const line = `method influence 1 influence cause ${reliabilityPpm} measured`;
+  expect(combinationText(kept[0]!)).toContain(`${line}\nmethod lineage 1`);
+
+  const evidence = await influenceIn(node);
+  const [most] = evidence.toSorted((a, b) => b.weight - a.weight);
+  expect(published[most!.recordNumber]!.text).toBe(records[2]!.text);
+  expect(most!.weight).toBeGreaterThan(250_000);
+  expect(evidence.reduce((sum, { weight }) => sum + weight, 0)).toBeLessThanOrEqual(1_000_000);
+  await expect
+    .poll(() => unwrap(node.gateway.catalog.find(order.name)).grounding!.methodsHash)
+    .toEqual(combinationHash(kept[0]!));
+  expect((await world.ask(node.url, order.name)).openledger.credited).toHaveLength(1);
+  await node.stop();
+}, 120_000);
+
+test("a node that starts again has it, and another number of threads credits within 2 % of the same", async () => {
+  const [one, two] = await Promise.all([start(), start(twoThreads)]);
+  expect(kept.length).toBe(3);
+  const [a, b] = await Promise.all([influenceIn(one), influenceIn(two)]);
+  expect(a.length).toBeGreaterThan(0);
+  expect(influenceDistance(a, b)).toBeLessThan(0.02);
+  await Promise.all([one.stop(), two.stop()]);
+});
+
+test("an engine that is gone explains nothing, and factors of other weights count as none", async () => {
+  const closed = new ChildEvaluator();
+  await closed.close();
+  const node = await start(closed);
+  expect(await influenceIn(node)).toEqual([]);
+  await node.stop();
+  const path = `${world.folders.weights(job, undefined)}.influence/factors.bin`;
+  const before = readFileSync(path);
+  for (const bytes of [packFactors({ ...unwrap(parseFactors(before)), adapter: "other" }), before.subarray(0, 99)]) {
+    writeFileSync(path, bytes);
+    const said = kept.length;
+    const other = await start();
+    expect(kept.length).toBe(said);
+    await other.influence.close();
+    await other.stop();
+  }
+});
+
+test("an answer is asked about as it was taught", () => {
+  expect(answerExample(question, "So.")).toEqual({
+    record: "",
+    messages: [
+      { role: "user", content: "How do I cook bread?" },
+      { role: "assistant", content: "So." },
+    ],
+  });
+  expect(answerExample("Once upon", " a time")).toEqual({ record: "", text: " a time" });
+  expect(answerExample('{"role":"user"}', "So.")).toEqual({ record: "", text: "So." });
+});

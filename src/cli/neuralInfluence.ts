@@ -1,0 +1,226 @@
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { infinigramCombination } from "../attribution/attribute.ts";
+import { influenceMethod } from "../attribution/description.ts";
+import { type FactorsFile, packFactors, parseFactors } from "../attribution/influence/factorsFile.ts";
+import { influenceEvidence } from "../attribution/influence/influenceEvidence.ts";
+import { exampleSizes } from "../attribution/influence/kronecker.ts";
+import { type Combination, type CombinationPolicy, combinationOf, type TrustedMethod } from "../attribution/policy.ts";
+import { fromHex } from "../core/bytes.ts";
+import { ok, type Result } from "../core/result.ts";
+import type { Evaluator } from "../factory/evaluator.ts";
+import { HELD_OUT_MEASURED_MAX } from "../factory/examples.ts";
+import {
+  type AdapterPlace,
+  fitInfluence,
+  influenceScores,
+  measureReliability,
+  RECORDS_MAX,
+} from "../factory/influence.ts";
+import type { Job } from "../factory/job.ts";
+import { heldOutOf, type LoadedSource } from "../factory/source.ts";
+import type { Trainer } from "../factory/trainer.ts";
+import type { AttributionInput } from "../gateway/ports.ts";
+import { writeAtomically } from "../host/files.ts";
+import { readAdapterFolder } from "../models/formats/peftFile.ts";
+import type { LlamaShape } from "../models/llama.ts";
+import type { TrainingExample } from "../models/training/task.ts";
+import { hashTensors } from "../models/training/trainingRun.ts";
+import type { Ground } from "./grounding.ts";
+import type { NeuralManifest } from "./neuralModels.ts";
+import { messagesOf } from "./prompts.ts";
+
+export interface InfluenceParts {
+  /** Fits and measures: minutes of work. */
+  readonly evaluator: Evaluator;
+  /** Asks for one answer at a time, and so is not kept waiting by a fit. */
+  readonly asker: Evaluator;
+  readonly trainer: Trainer;
+  readonly jobs: {
+    job(id: string): Promise<Job | undefined>;
+    source(job: Job): Promise<Result<LoadedSource>>;
+  };
+  readonly policy: CombinationPolicy;
+  readonly say: (text: string) => void;
+}
+
+/** A base's folder and shape. */
+export interface BasePlace {
+  readonly folder: string;
+  readonly shape: LlamaShape;
+}
+
+/** An answer's influence is given up after so long; then it explains nothing. */
+const ANSWER_MS_MAX = 30_000;
+const RELIABILITY_QUERIES_MAX = 32;
+
+/**
+ * Influence of the adapters that are served: fitted in the background to those whose job asked for it, kept beside their weights, and asked for each answer. It needs an adapter, its job and records whose
+ * people are known; all other models have none, and their receipts say so by not naming the method.
+ */
+export class NeuralInfluence {
+  readonly #parts: InfluenceParts;
+  readonly #closing = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: InfluenceParts) {
+    this.#parts = parts;
+  }
+
+  /** The ground with influence as a further method, where it is fitted. A file that belongs to other weights counts as none. */
+  async ground(ground: Ground, manifest: NeuralManifest, base: BasePlace): Promise<Ground> {
+    const file = await readFactors(manifest);
+    const job = file === undefined ? undefined : await this.#jobOf(manifest);
+    if (file === undefined || job === undefined) return ground;
+    const { asker, policy } = this.#parts;
+    const { factors, reliabilityPpm } = file;
+    const place = placeOf(base, manifest.weights!, job);
+    const records = new Map<string, { readonly id: Uint8Array; readonly number: number }>(
+      ground.records.map(({ id }, number) => [id, { id: fromHex(id), number }]),
+    );
+    const recordOf = (example: number) => records.get(factors.records[example]!);
+    const sizes = exampleSizes(factors);
+    const explain = async ({ prompt, answer }: AttributionInput, units: number) => {
+      const signal = AbortSignal.any([AbortSignal.timeout(ANSWER_MS_MAX), this.#closing.signal]);
+      const scores = await influenceScores(asker, factors, place, [answerExample(prompt, answer)], signal);
+      const own = scores.ok ? scores.value[0] : undefined;
+      if (own === undefined) return [];
+      const output = { from: 0, until: answer.length };
+      return influenceEvidence(own, { recordOf, sizes, units, output, recordsMax: RECORDS_MAX });
+    };
+    const { combination = infinigramCombination(policy) } = ground;
+    const reading = ground.reading && {
+      ...ground.reading,
+      combination: withInfluence(ground.reading.combination, policy, reliabilityPpm),
+    };
+    return {
+      ...ground,
+      ...{ combination: withInfluence(combination, policy, reliabilityPpm), ...(reading && { reading }) },
+      wholeMethods: (input) => [
+        ...(ground.wholeMethods?.(input) ?? []),
+        { kind: "influence", explain: (units) => explain(input, units) },
+      ],
+    };
+  }
+
+  /**
+   * Fits what is not fitted yet, one model after the other, and answers with whether there is something new. A node that is killed meanwhile begins
+   * again when it starts.
+   */
+  fit(manifest: NeuralManifest, base: BasePlace): Promise<boolean> {
+    const done = this.#turn.then(async () => {
+      const job = await this.#jobOf(manifest);
+      if (this.#closing.signal.aborted || job === undefined || !job.options.fitsInfluence) return false;
+      if ((await readFactors(manifest)) !== undefined) return false;
+      const fitted = await this.#fit(manifest, base, job);
+      if (!fitted.ok && !this.#closing.signal.aborted)
+        this.#parts.say(`influence is not fitted to ${manifest.name}: ${fitted.error.message}`);
+      return fitted.ok;
+    });
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#turn;
+  }
+
+  async #fit(manifest: NeuralManifest, base: BasePlace, job: Job): Promise<Result<void>> {
+    const { evaluator, jobs } = this.#parts;
+    const loaded = await jobs.source(job);
+    if (!loaded.ok) return loaded;
+    const place = placeOf(base, manifest.weights!, job);
+    const examples = loaded.value.train;
+    const task = { ...place, adapterHash: manifest.hash, examples };
+    const fitted = await fitInfluence(evaluator, task, this.#closing.signal);
+    if (!fitted.ok) return fitted;
+    const measured =
+      manifest.step === undefined
+        ? await this.#reliability(fitted.value, place, job, base, loaded.value)
+        : ok(undefined);
+    if (!measured.ok) return measured;
+    const reliability = measured.value === undefined ? {} : { reliabilityPpm: measured.value };
+    await mkdir(folderOf(manifest), { recursive: true });
+    await writeAtomically(pathOf(manifest), packFactors({ ...fitted.value, ...reliability }));
+    return ok(undefined);
+  }
+
+  /** Trains a twin that differs in its seed only, and is gone afterwards. Undefined where nothing was held out to ask. */
+  async #reliability(
+    { factors, adapter }: FactorsFile,
+    place: AdapterPlace,
+    job: Job,
+    { folder: base, shape }: BasePlace,
+    source: LoadedSource,
+  ): Promise<Result<number | undefined>> {
+    const { trainer, evaluator } = this.#parts;
+    const queries = heldOutOf(source, RELIABILITY_QUERIES_MAX);
+    if (queries.length === 0) return ok(undefined);
+    const folder = join(`${place.adapter}.influence`, "twin");
+    const options = { ...job.options, seed: job.options.seed + 1 };
+    const heldOut = heldOutOf(source, HELD_OUT_MEASURED_MAX);
+    const signal = this.#closing.signal;
+    const trained = await trainer.train({ folder, base, examples: source.train, heldOut, options }, () => {}, signal);
+    if (!trained.ok) return trained;
+    const twin = await readAdapterFolder(join(folder, "adapter"), shape);
+    // Only a training that was stopped has no result; it goes on when the node starts again.
+    if (!twin.ok) return twin;
+    const twinPlace = { ...place, adapter: join(folder, "adapter") };
+    const adapterHash = `0x${hashTensors(twin.value.tensors)}`;
+    const fitted = await fitInfluence(evaluator, { ...twinPlace, adapterHash, examples: source.train }, signal);
+    if (!fitted.ok) return fitted;
+    const twins = [
+      { factors, place },
+      { factors: fitted.value.factors, place: twinPlace },
+    ] as const;
+    const measured =
+      adapterHash === adapter ? ok(undefined) : await measureReliability(evaluator, twins, queries, signal);
+    if (measured.ok) await rm(folder, { recursive: true, force: true });
+    return measured;
+  }
+
+  async #jobOf({ kind, job, weights, datanets }: NeuralManifest): Promise<Job | undefined> {
+    if (kind !== "adapter" || job === undefined || weights === undefined || datanets.length === 0) return undefined;
+    return this.#parts.jobs.job(job);
+  }
+}
+
+/** The answer as the model was taught to give answers: as the last message of its conversation, or as a plain text. */
+export function answerExample(prompt: string, answer: string): TrainingExample {
+  const messages = messagesOf(prompt);
+  // What the model said before was asked about then.
+  const asked = messages?.filter(({ role }) => role !== "assistant");
+  if (asked === undefined) return { record: "", text: answer };
+  return { record: "", messages: [...asked, { role: "assistant", content: answer }] };
+}
+
+/** After the methods that match, before what passes credit on. */
+function withInfluence(combination: Combination, policy: CombinationPolicy, measuredPpm?: number): Combination {
+  const trust = measuredPpm === undefined ? ("unmeasured" as const) : { measuredPpm };
+  const { methods: own } = combinationOf(policy, [[influenceMethod, trust]]);
+  const isLineage = ({ method }: TrustedMethod): boolean => method.kind === "lineage";
+  const { methods } = combination;
+  return {
+    ...combination,
+    methods: [...methods.filter((one) => !isLineage(one)), ...own, ...methods.filter(isLineage)],
+  };
+}
+
+function placeOf({ folder: base }: BasePlace, adapter: string, { options }: Job): AdapterPlace {
+  return { base, adapter, sequenceTokens: options.sequenceTokens };
+}
+
+async function readFactors(manifest: NeuralManifest): Promise<FactorsFile | undefined> {
+  const bytes = await readFile(pathOf(manifest)).catch(() => undefined);
+  const parsed = bytes === undefined ? undefined : parseFactors(bytes);
+  return parsed?.ok === true && parsed.value.adapter === manifest.hash ? parsed.value : undefined;
+}
+
+function pathOf(manifest: NeuralManifest): string {
+  return join(folderOf(manifest), "factors.bin");
+}
+
+function folderOf({ weights }: NeuralManifest): string {
+  return `${weights}.influence`;
+}

@@ -22,7 +22,7 @@ import { orderOf, present } from "./fineTuningWire.ts";
 import { readForm } from "./form.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
-const shared = { ...plain, access: "key", tag: "jobs" } as const;
+const shared = { ...plain, access: "key", needs: "models.build", tag: "jobs" } as const;
 /** An adapter of rank 64 for a model of some billion weights. */
 const ADAPTER_FORM_BYTES_MAX = 256 * 1024 * 1024;
 const EVENTS_MAX = 1_000;

@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
+import type { Hex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Base, Bases } from "../factory/ports.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
-import { readLlamaOutline } from "../models/formats/huggingFaceFile.ts";
+import { type LlamaOutline, readLlamaOutline } from "../models/formats/huggingFaceFile.ts";
 import { parseJson } from "../models/formats/json.ts";
 import { FolderHashes } from "./folderHash.ts";
 
@@ -55,6 +56,7 @@ export class BaseShelf implements Bases {
   readonly #folder: string;
   readonly #house: string;
   readonly #hashes = new FolderHashes();
+  readonly #outlines = new Map<string, { readonly hash: Hex; readonly outline: LlamaOutline }>();
 
   constructor(data: string, house: string) {
     this.#folder = join(data, "bases");
@@ -108,15 +110,24 @@ export class BaseShelf implements Bases {
   }
 
   async #read(name: string, folder: string, said: string | undefined): Promise<Result<Base>> {
-    const outline = await readLlamaOutline(folder);
+    const hash = await this.#hashes.of(folder);
+    if (!hash.ok) return hash;
+    const outline = await this.#outline(folder, hash.value);
     if (!outline.ok) return outline;
     const { shape, tokenizer } = outline.value;
     if (shape.vocabulary > VOCABULARY_MAX)
       return refuse("invalid_request", `the base has ${shape.vocabulary} tokens; ${VOCABULARY_MAX} can be trained`);
-    const hash = await this.#hashes.of(folder);
-    if (!hash.ok) return hash;
     const licence = said ?? (await readNotes(folder))?.licence ?? (await readmeLicence(folder)) ?? "NOASSERTION";
     return ok({ name, folder, shape, tokenizer, hash: hash.value, licence });
+  }
+
+  /** Read once as long as the files stay the same: a node with hundreds of adapters asks for their base at each start. */
+  async #outline(folder: string, hash: Hex): Promise<Result<LlamaOutline>> {
+    const known = this.#outlines.get(folder);
+    if (known?.hash === hash) return ok(known.outline);
+    const outline = await readLlamaOutline(folder);
+    if (outline.ok) this.#outlines.set(folder, { hash, outline: outline.value });
+    return outline;
   }
 
   async #place(name: string): Promise<{ readonly folder: string; readonly licence?: string } | undefined> {

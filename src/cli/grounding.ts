@@ -25,6 +25,8 @@ export interface Ground {
   readonly records: readonly DatanetRecord[];
   readonly index: CorpusIndex;
   readonly people: People;
+  /** The records' search, where several models share one. */
+  readonly search?: () => Bm25Index;
   /** Tokens of records that the model's context has room for; 0 retrieves nothing. */
   readonly contextTokensMax?: number;
   /** That of an ∞-gram model by the default policy, where it is left out. */
@@ -43,7 +45,7 @@ const CONTEXT_TOKENS_MAX = 8_192;
 /** Retrieval before, and attribution after: both over the same records, so that what was read can be credited. */
 export function groundModel(ground: Ground): Grounding {
   const { datanets, records, index, combination = indexCombination, contextTokensMax = CONTEXT_TOKENS_MAX } = ground;
-  const search = contextTokensMax === 0 ? undefined : new Bm25Index(records);
+  const search = contextTokensMax === 0 ? undefined : (ground.search?.() ?? new Bm25Index(records));
   const passages = (hits: readonly { readonly record: number; readonly score: number }[]): Passage[] =>
     hits.map(({ record: number, score }) => {
       const { id, title, headingPath: headings, text, source } = records[number]!;

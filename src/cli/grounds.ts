@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { equalBytes, fromHex, toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { Bm25Index } from "../datanets/bm25.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { DatanetRef } from "../factory/job.ts";
@@ -65,7 +66,13 @@ export class Grounds {
     const index = await this.#index(records);
     const datanets = refs.map(({ name }) => name);
     const upstream = await loadUpstream(this.#store, this.#provenance.ledger.books, datanets, records);
-    return ok({ datanets, records, index, upstream, people: new People(...origins, ...upstream.answers.values()) });
+    const people = new People(...origins, ...upstream.answers.values());
+    let made: Bm25Index | undefined;
+    const search = (): Bm25Index => {
+      made ??= new Bm25Index(records);
+      return made;
+    };
+    return ok({ datanets, records, index, upstream, people, search });
   }
 
   /** Kept as a file: a node that starts again does not build it again. */

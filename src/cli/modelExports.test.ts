@@ -70,6 +70,8 @@ test("exporting again gives the same files, and a failing one leaves what was th
   const place = placeOf();
   const first = unwrap(await exports.model("again", { facts: factsOf("adapter"), place }, "hf"));
   expect(unwrap(await exports.model("again", { facts: factsOf("adapter"), place }, "hf"))).toEqual(first);
+  const twice = [1, 2, 3].map(() => exports.model("again", { facts: factsOf("adapter"), place }, "hf"));
+  for (const one of await Promise.all(twice)) expect(unwrap(one)).toEqual(first);
   const gone = { base: base.folder, adapter: join(folder, "nowhere") };
   expect(await exports.model("again", { facts: factsOf("adapter"), place: gone }, "gguf")).toMatchObject({ ok: false });
   expect(readdirSync(join(folder, "exports", "again"))).toEqual(["hf"]);

@@ -37,6 +37,7 @@ const FILE_BYTES_MAX = 1024 * 1024 * 1024;
 /** Models and jobs as folders for other programs, in the data folder's `exports`: made anew at each export, whole or not at all, and read from there. */
 export class ModelExports {
   readonly #parts: ExportParts;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ExportParts) {
     this.#parts = parts;
@@ -83,7 +84,18 @@ export class ModelExports {
     return ok(await readFile(join(folder, name)));
   }
 
-  async #build(
+  /** One after the other: two of the same would write into one folder. */
+  #build(
+    key: string,
+    format: ExportFormat,
+    write: (folder: string) => Promise<Result<void>>,
+  ): Promise<Result<ExportView>> {
+    const done = this.#turn.then(() => this.#make(key, format, write));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #make(
     key: string,
     format: ExportFormat,
     write: (folder: string) => Promise<Result<void>>,

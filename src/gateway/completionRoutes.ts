@@ -1,5 +1,6 @@
 import type { StopSignal } from "../core/engine.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import type { ApiKey } from "../ledger/ledger.ts";
 import {
   type ChatRequest,
   type CompletionRequest,
@@ -71,7 +72,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
       summary: "Answer a conversation; streams with `stream: true`",
       body: chatRequestSchema,
       isPlain: isPlainChat,
-      handle: (call) => answer(floor, live, call, "chat", chatOrder(call.body)),
+      handle: (call) => told(floor, call.key, answer(floor, live, call, "chat", chatOrder(call.body))),
     }),
     route({
       ...plain,
@@ -86,7 +87,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
       summary: "Continue a text; streams with `stream: true`",
       body: completionRequestSchema,
       isPlain: isPlainCompletion,
-      handle: (call) => answer(floor, live, call, "text", textOrder(call.body)),
+      handle: (call) => told(floor, call.key, answer(floor, live, call, "text", textOrder(call.body))),
     }),
   ];
 }
@@ -123,6 +124,18 @@ function samplingOf(body: ChatRequest | CompletionRequest): Order["sampling"] {
     ...(typeof seed === "number" ? { seed } : {}),
     ...(stop === null || stop === undefined ? {} : { stop: typeof stop === "string" ? [stop] : stop }),
   };
+}
+
+/** Whoever watches an account learns what it was refused; what the caller gave up was not. */
+async function told(
+  floor: Floor,
+  key: ApiKey | undefined,
+  answering: Promise<Result<Reply, Refused>>,
+): Promise<Result<Reply, Refused>> {
+  const answered = await answering;
+  if (!answered.ok && key !== undefined && answered.error.code !== "cancelled")
+    floor.onRefused(key.account, answered.error);
+  return answered;
 }
 
 async function answer(

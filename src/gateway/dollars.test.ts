@@ -9,6 +9,7 @@ let says: Result<Quotation> = ok({ nanoPerUsd: 2_000_000_000 });
 let nowMs = Date.now();
 const bounds = { ...openBounds, stepBpsMax: 1_000, staleMs: 60_000 };
 const desk = new RateDesk({ name: "example.org", read: async () => says }, bounds, () => nowMs);
+const refused: string[] = [];
 let node: TestNode;
 
 const dollars = { unit: "microUsd", cost: { ...noPrices, perCall: 3 } } as const;
@@ -16,7 +17,7 @@ const dollars = { unit: "microUsd", cost: { ...noPrices, perCall: 3 } } as const
 beforeAll(async () => {
   node = await startNode({
     ...{ engines: { usd: new ScriptedEngine(hello), open: new ScriptedEngine(hello) } },
-    parts: { rates: desk, rateDesk: desk },
+    parts: { rates: desk, rateDesk: desk, onRefused: (_account, { code }) => void refused.push(code) },
     operators: { usd: { ...dollars, models: { usd: "x" } }, open: { models: { [testModel]: "x" } } },
   });
   const [served] = node.gateway.catalog.list();
@@ -48,6 +49,7 @@ test("before a rate is known, prices in dollars are refused and why is said; pri
   expect(inOpen.status).toBe(200);
   expect((await call(`/api/receipts/${inOpen.receipt}`, node.secret)).body).toMatchObject({ rate: { nanoPerUsd: 0 } });
   expect(node.ledger.holds.count()).toBe(0);
+  expect(refused).toEqual(["rate_stale"]);
 });
 
 test("the rate of the hold is in the receipt, with who said it, and the fee follows from it though the rate has moved", async () => {

@@ -1,4 +1,4 @@
-import type { Result } from "../core/result.ts";
+import type { Refusal, Result } from "../core/result.ts";
 import type { Factory } from "../factory/factory.ts";
 import type { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -58,6 +58,8 @@ export interface GatewayParts {
   readonly departures?: Departures;
   readonly statements?: StatementDesk;
   readonly webhooks?: WebhookParts;
+  /** Told of each paid request that is refused, and why. */
+  readonly onRefused?: (account: string, refusal: Refusal) => void;
   /** Customers that are kept apart; without it every key stands for its account alone. */
   readonly organisations?: Organisations;
   /** What the node's owner does with it; made after the gateway, since it serves models through it. */
@@ -111,6 +113,7 @@ export class Gateway {
       ...{ world, ledger, admission, leases },
       ...{ catalog: this.catalog, operators: this.operators, metrics: this.metrics, meters },
       organisations,
+      onRefused: parts.onRefused ?? (() => undefined),
       labels: parts.labels ?? (() => undefined),
       combinations: parts.combinations ?? (async () => undefined),
       answers: parts.answers,

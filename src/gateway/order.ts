@@ -23,6 +23,7 @@ export interface Floor {
   readonly admission: Admission;
   readonly meters: KeyMeters;
   readonly organisations: Organisations | undefined;
+  readonly onRefused: (account: string, refusal: Refusal) => void;
   readonly leases: Leases;
   readonly metrics: GatewayMetrics;
   readonly rhythm: Rhythm;

@@ -12,6 +12,7 @@ import {
   webhookSchema,
 } from "../protocol/webhooks.ts";
 import type { Floor } from "./order.ts";
+import { present } from "./present.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
 /** What the gateway needs for webhooks: the dispatcher, and which addresses it would never call. */
@@ -59,7 +60,8 @@ export function webhookRoutes(floor: Floor, { webhooks, check }: WebhookParts): 
         body: webhookResumeBody,
       },
       ...{ summary: "Go on where it stood, or again from an earlier entry", response: webhookSchema },
-      handle: async ({ params, body }) => jsonOf(await webhooks.resume(params.id, body.fromSeq), viewOf),
+      handle: async ({ params, body: { fromSeq: seq, fromKept: kept } }) =>
+        jsonOf(await webhooks.resume(params.id, present({ seq, kept })), viewOf),
     }),
   ];
 }

@@ -28,15 +28,8 @@ export class PayoutDesk {
   readonly #ledger: Pick<Ledger, "books" | "epochs">;
   readonly #store: PayoutStore;
   readonly #nowMs: () => number;
-  readonly #onPaid: (payout: Payout) => Promise<void>;
 
-  constructor(
-    ledger: Pick<Ledger, "books" | "epochs">,
-    store: PayoutStore,
-    nowMs: () => number,
-    onPaid: (payout: Payout) => Promise<void> = () => Promise.resolve(),
-  ) {
-    this.#onPaid = onPaid;
+  constructor(ledger: Pick<Ledger, "books" | "epochs">, store: PayoutStore, nowMs: () => number) {
     this.#ledger = ledger;
     this.#store = store;
     this.#nowMs = nowMs;
@@ -118,11 +111,8 @@ export class PayoutDesk {
     return ok(pain001(found.value, format.debtor, format.executionMs));
   }
 
-  async end(number: number, status: "paid" | "cancelled", reference: string): Promise<Result<Payout>> {
-    const before = await this.#store.payout(number);
-    const ended = await this.#store.endPayout(number, status, reference);
-    if (ended.ok && ended.value.status === "paid" && before?.status === "open") await this.#onPaid(ended.value);
-    return ended;
+  end(number: number, status: "paid" | "cancelled", reference: string): Promise<Result<Payout>> {
+    return this.#store.endPayout(number, status, reference);
   }
 
   async setDetails(details: PayeeDetails): Promise<Result<PayeeDetails>> {

@@ -1,10 +1,13 @@
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
+import { toHex } from "../core/bytes.ts";
 import { ok, refuse, unwrap } from "../core/result.ts";
-import type { EventType, KeptEvent } from "./events.ts";
+import { type EventType, eventTypes, type KeptEvent } from "./events.ts";
 import type { Account } from "./ledger.ts";
-import { account, draft, parties, type SmallLedger, smallLedger } from "./testing/smallLedger.ts";
+import { RefusalTally } from "./refusalTally.ts";
+import { Teller } from "./teller.ts";
+import { account, assets, draft, parties, type SmallLedger, smallLedger } from "./testing/smallLedger.ts";
 import { type SendEvent, type Webhook, type WebhookStore, Webhooks } from "./webhooks.ts";
 
 function memoryWebhooks(): WebhookStore {
@@ -28,6 +31,7 @@ function memoryWebhooks(): WebhookStore {
       return Promise.resolve();
     },
     lastKept: () => Promise.resolve(kept.length),
+    keptOf: (type) => Promise.resolve(kept.filter((event) => event.type === type)),
     keptFrom: (number, limit) => Promise.resolve(kept.filter((event) => event.number >= number).slice(0, limit)),
   };
 }
@@ -62,11 +66,11 @@ beforeEach(async () => {
   });
 });
 
-async function spend(payer: Account, fee: number): Promise<Uint8Array> {
+async function spend(payer: Account, fee: number, model = assets.plain): Promise<Uint8Array> {
   const hold = unwrap(small.ledger.holds.place({ account: payer.id, amount: fee }));
   const shares = [{ payee: parties.ann, type: "party" as const, weight: 1_000_000 }];
   const contributors = { shares, unattributed: 0 };
-  return unwrap(await small.ledger.books.post(draft(hold.id, 0, fee, { contributors }))).receipt.id;
+  return unwrap(await small.ledger.books.post(draft(hold.id, 0, fee, { contributors, model }))).receipt.id;
 }
 
 const order = (types: readonly EventType[] = [], subject = "") => ({ url: "https://example.org/", types, subject });
@@ -116,11 +120,11 @@ test("types and an account narrow what is told, and what was before is not told 
   await hooks.round();
   expect(taken.map(({ type }) => type)).toEqual(["org.openledger.executed"]);
   const [{ id } = { id: "" }] = taken;
-  unwrap(await hooks.resume(webhook.id, 0));
+  unwrap(await hooks.resume(webhook.id, { seq: 0 }));
   await hooks.round();
   expect(taken.map((one) => one.id)).toEqual([id, id]);
-  expect((await hooks.resume(webhook.id, small.ledger.books.size() + 1)).ok).toBe(false);
-  expect((await hooks.resume("whk_none", undefined)).ok).toBe(false);
+  expect((await hooks.resume(webhook.id, { seq: small.ledger.books.size() + 1 })).ok).toBe(false);
+  expect((await hooks.resume("whk_none", {})).ok).toBe(false);
 });
 
 test("after three days of failures it is paused, and goes on where it stood when it is resumed", async () => {
@@ -135,7 +139,44 @@ test("after three days of failures it is paused, and goes on where it stood when
   takes = () => true;
   await hooks.round();
   expect(taken).toEqual([]);
-  unwrap(await hooks.resume(webhook.id, undefined));
+  unwrap(await hooks.resume(webhook.id, {}));
   await hooks.round();
   expect(taken.map(({ type }) => type)).toEqual(["org.openledger.executed", "org.openledger.compensated"]);
+});
+
+test("there is an event for everything that happens: each is sent signed, and sent again with the id that it had", async () => {
+  const { webhook, secret } = unwrap(await hooks.add(order()));
+  const tally = new RefusalTally();
+  const payout = {
+    number: 1,
+    createdMs: 0,
+    currency: "USD",
+    nanoPerUnit: 1,
+    epoch: 1,
+    status: "paid",
+    reference: "b",
+  } as const;
+  const payouts = { list: async () => [{ ...payout, lines: [] }] };
+  const teller = new Teller({ ledger: small.ledger, webhooks: hooks, store, payouts, tally });
+  const receipt = await spend(payers[0]!, 1_000, assets.model);
+  unwrap(await small.ledger.books.correct({ receipt, reason: "refund", refund: 100, note: "", key: "k" }));
+  tally.add(payers[1]!.id, "insufficient_funds", "no", 5);
+  const { record } = unwrap(await small.ledger.epochs.closeEpoch({ registryBlock: 0 }));
+  await small.ledger.epochs.mark(record.epoch, "final", "transfer");
+  await teller.round();
+  await hooks.round();
+  expect(new Set(taken.map(({ type }) => type.replace("org.openledger.", "")))).toEqual(new Set(eventTypes));
+  const own = (payer: Account) =>
+    taken.filter(({ subject }) => subject === toHex(payer.pseudonym)).map(({ type }) => type.split(".")[2]);
+  expect(own(payers[0]!)).toEqual(["executed", "compensated", "corrected"]);
+  expect(own(payers[1]!)).toEqual(["refused"]);
+  const key = Buffer.from(secret.replace("whsec_", ""), "base64");
+  for (const { id, at, body, signature } of taken)
+    expect(signature).toBe(`v1,${createHmac("sha256", key).update(`${id}.${at}.${body}`).digest("base64")}`);
+  const told = taken.map(({ id, body }) => [id, body]);
+  taken = [];
+  unwrap(await hooks.resume(webhook.id, { seq: 0, kept: 1 }));
+  await hooks.round();
+  expect(taken.map(({ id, body }) => [id, body])).toEqual(told);
+  expect((await hooks.resume(webhook.id, { kept: 5 })).ok).toBe(false);
 });

@@ -36,6 +36,8 @@ export interface WebhookStore {
   /** The number of the newest kept event; 0 for none. */
   lastKept(): Promise<number>;
   keptFrom(number: number, limit: number): Promise<readonly KeptEvent[]>;
+  /** All of one type, in their order. */
+  keptOf(type: EventType): Promise<readonly KeptEvent[]>;
 }
 
 /** Sends one event. The refusal says why it was not taken; whatever is not a 2xx answer was not. */
@@ -101,17 +103,20 @@ export class Webhooks {
     return (await this.#store.removeWebhook(id)) ? ok(undefined) : unknownWebhook(id);
   }
 
-  /** Goes on, from where it stood or from an earlier entry on: events are sent again, with the ids that they had. */
-  async resume(id: string, fromSeq: number | undefined): Promise<Result<Webhook>> {
+  /** Goes on, from where it stood or from an earlier entry or kept event on: events are sent again, with the ids that they had. */
+  async resume(id: string, from: { readonly seq?: number; readonly kept?: number }): Promise<Result<Webhook>> {
     const found = (await this.#store.webhooks()).find((one) => one.id === id);
     if (found === undefined) return unknownWebhook(id);
-    if (fromSeq !== undefined && fromSeq > this.#ledger.books.size())
+    const next = { seq: from.seq ?? found.nextSeq, kept: from.kept ?? found.nextKept };
+    if (next.kept > (await this.#store.lastKept()) + 1)
+      return refuse("invalid_request", "no such event is kept", { field: "fromKept" });
+    if (next.seq > this.#ledger.books.size())
       return refuse("invalid_request", `the journal has ${this.#ledger.books.size()} entries`, { field: "fromSeq" });
     await this.#running.get(id);
     const resumed: Webhook = {
       ...found,
       ...{ state: "active", failures: 0, failingSinceMs: 0, retryAtMs: 0, lastError: "" },
-      ...(fromSeq === undefined ? {} : { nextSeq: fromSeq }),
+      ...{ nextSeq: next.seq, nextKept: next.kept },
     };
     await this.#store.saveWebhook(resumed);
     return ok(resumed);

@@ -20,4 +20,7 @@ export type WebhookView = z.infer<typeof webhookSchema>;
 export const newWebhookSchema = webhookSchema.extend({ secret: z.string().meta({ description: "shown this once" }) });
 export const webhookListSchema = z.object({ data: z.array(webhookSchema) });
 export const webhookParam = z.object({ id: z.string().regex(/^whk_[0-9a-f]{24}$/) });
-export const webhookResumeBody = z.strictObject({ fromSeq: z.number().int().min(0).optional() });
+export const webhookResumeBody = z.strictObject({
+  fromSeq: z.number().int().min(0).optional(),
+  fromKept: z.number().int().min(1).optional(),
+});

@@ -1,7 +1,7 @@
 import type { Pool } from "pg";
 import { z } from "zod";
 import { assert, ok, type Result } from "../core/result.ts";
-import { eventTypes, type KeptEvent } from "../ledger/events.ts";
+import { type EventType, eventTypes, type KeptEvent } from "../ledger/events.ts";
 import type { Webhook, WebhookStore } from "../ledger/webhooks.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 
@@ -77,10 +77,27 @@ export class PostgresWebhookStore implements WebhookStore {
       "SELECT number, type, time_ms, body FROM payouts.event WHERE number >= $1 ORDER BY number LIMIT $2",
       [number, limit],
     );
-    return rows.map((row) => {
-      const [type, body] = [types.safeParse(row.type), keptSchema.safeParse(JSON.parse(row.body))];
-      assert(type.success && body.success, `kept event ${row.number} can be read`);
-      return { number: row.number, type: type.data, timeMs: Number(row.time_ms), ...body.data };
-    });
+    return rows.map(readKept);
   }
+
+  async keptOf(type: EventType): Promise<readonly KeptEvent[]> {
+    const { rows } = await this.#ask<KeptColumns & Record<string, unknown>>(
+      "SELECT number, type, time_ms, body FROM payouts.event WHERE type = $1 ORDER BY number",
+      [type],
+    );
+    return rows.map(readKept);
+  }
+}
+
+interface KeptColumns {
+  readonly number: number;
+  readonly type: string;
+  readonly time_ms: string;
+  readonly body: string;
+}
+
+function readKept(row: KeptColumns): KeptEvent {
+  const [type, body] = [types.safeParse(row.type), keptSchema.safeParse(JSON.parse(row.body))];
+  assert(type.success && body.success, `kept event ${row.number} can be read`);
+  return { number: row.number, type: type.data, timeMs: Number(row.time_ms), ...body.data };
 }

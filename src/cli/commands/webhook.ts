@@ -70,15 +70,27 @@ const remove = command({
 
 const resume = command({
   path: "webhook resume",
-  summary: "Go on where it stood, or tell it again from an earlier entry on",
+  summary: "Go on where it stood, or tell it again from an earlier entry or event on",
   arguments: [["<id>", "the webhook"]],
-  options: [["--from <seq>", "the first journal entry to tell of again"]],
+  options: [
+    ["--from <seq>", "the first journal entry to tell of again"],
+    [
+      "--from-kept <number>",
+      "the first event to tell of again that the journal does not have: settled, claimed, refused",
+    ],
+  ],
   examples: ["openledger webhook resume whk_…", "openledger webhook resume whk_… --from 0"],
-  input: z.object({ id, from: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() }),
-  run: async ({ id: name, from }, { client: open, output }) => {
+  input: z.object({
+    ...{ id, from: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() },
+    fromKept: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional(),
+  }),
+  run: async ({ id: name, from, fromKept }, { client: open, output }) => {
     const client = await open();
     if (!client.ok) return client;
-    const body = from === undefined ? {} : { fromSeq: from };
+    const body = {
+      ...(from === undefined ? {} : { fromSeq: from }),
+      ...(fromKept === undefined ? {} : { fromKept }),
+    };
     const done = await client.value.post(`/api/webhooks/${name}/resume`, body, webhookSchema);
     if (done.ok) output.line(`${name} goes on at entry ${done.value.nextSeq}`);
     return done;

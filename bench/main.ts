@@ -31,6 +31,10 @@ const benches: Readonly<
     about: "held-out loss of the house model, beside the ∞-gram model and their mixture",
     load: () => import("./houseLoss.ts"),
   },
+  ingest: {
+    about: "reported executions a second in batches of 1,000, beside one INSERT a row",
+    load: () => import("./ingest.ts"),
+  },
   ledger: {
     about: "durable receipts of 36 legs a second, beside one row per leg and SQL double entry",
     load: () => import("./ledger.ts"),

@@ -142,6 +142,7 @@ export class ReportedShelf {
     const { operator, provenance } = this.#parts;
     this.#kept.set(input.name, kept);
     for (const [payee, name] of names) this.#names.set(payee, name);
+    if (pool !== null) this.#names.set(pool, `declared contributors of ${input.name}`);
     const model: ReportedModel = {
       ...{ name: input.name, asset: partyId(asset), createdMs, ownedBy: input.owner ?? toHex(provenance.chain.node) },
       operator: input.operator === undefined ? operator : partyId(input.operator),

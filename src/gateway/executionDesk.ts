@@ -29,6 +29,8 @@ export interface ReportBy {
   readonly account?: string;
   /** All rows are later words on rows that may be known. */
   readonly amends?: boolean;
+  /** The answer lists those rows alone that were refused; all are counted. */
+  readonly tellsRefused?: boolean;
 }
 
 /** At most so many batches are on their way: each holds its rows in memory. */
@@ -78,19 +80,13 @@ export class ExecutionDesk {
       credit,
     );
     if (!booked.ok) return booked;
+    const counts = { booked: 0, known: 0, corrected: 0, refused: readings.length - drafts.length };
     for (const [i, outcome] of booked.value.entries()) {
       const { at } = drafts[i]!;
-      rows[at] = rowOf(readings[at]!.row, outcome);
+      counts[outcome.outcome] += 1;
+      if (by.tellsRefused !== true || outcome.outcome === "refused") rows[at] = rowOf(readings[at]!.row, outcome);
     }
-    const done = rows.filter((row) => row !== undefined);
-    const count = (wanted: ExecutionRow["outcome"]) => done.filter(({ outcome }) => outcome === wanted).length;
-    const [booked_, known, corrected, refused] = [
-      count("booked"),
-      count("known"),
-      count("corrected"),
-      count("refused"),
-    ];
-    return ok({ booked: booked_, known, corrected, refused, rows: done });
+    return ok({ ...counts, rows: rows.filter((row) => row !== undefined) });
   }
 
   async #draft(
@@ -117,7 +113,7 @@ export class ExecutionDesk {
     const found = await account;
     if (!found.ok) return found;
     const { source, id } = execution;
-    const credited = await creditReport(model, ledger.books.reportedId(source, id), execution);
+    const credited = await creditReport(model, () => ledger.books.reportedId(source, id), execution);
     const parent = idOf(execution);
     return ok({
       ...{ source, id, bodyHash: executionHash(execution), account: found.value },

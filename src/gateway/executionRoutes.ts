@@ -55,7 +55,7 @@ export function executionRoutes(desk: ExecutionDesk): Route[] {
       ...{ ...shared, path: "/v1/traces", response: traceResponseSchema },
       summary: "OpenTelemetry GenAI spans, as the OTLP/HTTP JSON exporter posts them",
       handle: async ({ exchange, key, rawBody }) => {
-        const taken = await take(desk, exchange, rawBody, { format: "otlp" }, byOf(key, {}));
+        const taken = await take(desk, exchange, rawBody, { format: "otlp" }, byOf(key, { rows: "refused" }));
         return jsonOf(taken, traceResponse);
       },
     }),
@@ -63,7 +63,7 @@ export function executionRoutes(desk: ExecutionDesk): Route[] {
       ...{ ...shared, path: "/api/v1/events", response: empty },
       summary: "CloudEvents of token usage, as OpenMeter's clients post them",
       handle: async ({ exchange, key, rawBody }) => {
-        const taken = await take(desk, exchange, rawBody, { format: "cloudevents" }, byOf(key, {}));
+        const taken = await take(desk, exchange, rawBody, { format: "cloudevents" }, byOf(key, { rows: "refused" }));
         if (!taken.ok) return taken;
         const refused = firstRefused(taken.value);
         return refused === undefined ? ok({ kind: "none" }) : refuse("invalid_request", refused);
@@ -72,9 +72,9 @@ export function executionRoutes(desk: ExecutionDesk): Route[] {
   ];
 }
 
-function byOf(key: ApiKey | undefined, { amend }: Pick<ExecutionsQuery, "amend">): ReportBy {
-  const amends = amend === "true" ? { amends: true } : {};
-  return key?.admin === true ? amends : { ...amends, account: key?.account ?? "" };
+function byOf(key: ApiKey | undefined, { amend, rows }: Pick<ExecutionsQuery, "amend" | "rows">): ReportBy {
+  const asked = { amends: amend === "true", tellsRefused: rows === "refused" };
+  return key?.admin === true ? asked : { ...asked, account: key?.account ?? "" };
 }
 
 async function take(
@@ -138,9 +138,9 @@ function traceResponse(view: ExecutionsView): object {
   return errorMessage === undefined ? {} : { partialSuccess: { rejectedSpans: view.refused, errorMessage } };
 }
 
-function firstRefused({ rows, refused }: ExecutionsView): string | undefined {
+function firstRefused({ rows, booked, known, corrected, refused }: ExecutionsView): string | undefined {
   const first = rows.find(({ outcome }) => outcome === "refused");
-  return first === undefined
-    ? undefined
-    : `${refused} of ${rows.length} were refused, the others are booked; the first, row ${first.row}: ${first.reason}`;
+  if (first === undefined) return undefined;
+  const all = booked + known + corrected + refused;
+  return `${refused} of ${all} were refused, the others are booked; the first, row ${first.row}: ${first.reason}`;
 }

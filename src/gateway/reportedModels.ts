@@ -100,7 +100,7 @@ type Credited = Pick<ExecutionDraft, "contributors" | "evidenceRoot" | "indexId"
 /** Whom an execution credits: whoever its text repeats, and for the rest those whom the model's owner declared. The text is forgotten with the call. */
 export async function creditReport(
   model: ReportedModel,
-  receipt: Uint8Array,
+  receiptOf: () => Uint8Array,
   { prompt, answer }: Pick<ReportedExecution, "prompt" | "answer">,
 ): Promise<Credited> {
   const plain = { evidenceRoot: none, indexId: none, methodsHash: none };
@@ -110,7 +110,7 @@ export async function creditReport(
     const methodsHash = model.pool === undefined ? none : declaredMethod;
     return { ...plain, methodsHash, contributors: withPool(model.pool, [], EVIDENCE_TOTAL) };
   }
-  const found = await grounding.attribute({ receipt, prompt: prompt ?? "", answer, passages: [] });
+  const found = await grounding.attribute({ receipt: receiptOf(), prompt: prompt ?? "", answer, passages: [] });
   return {
     ...{ evidenceRoot: found.evidenceRoot, indexId: grounding.indexId },
     methodsHash: model.pool === undefined ? grounding.methodsHash : keccak256(grounding.methodsHash, declaredMethod),

@@ -61,25 +61,30 @@ export function readRecords(records: readonly unknown[], read: ReadRecord): Read
 
 /** A record's fields by name, for readers that take what they know and leave the rest. */
 export class Fields {
-  readonly #fields: ReadonlyMap<string, unknown>;
+  readonly #fieldOf: (name: string) => unknown;
 
-  private constructor(fields: ReadonlyMap<string, unknown>) {
-    this.#fields = fields;
+  private constructor(fieldOf: (name: string) => unknown) {
+    this.#fieldOf = fieldOf;
   }
 
   static of(record: unknown): Result<Fields> {
     if (typeof record !== "object" || record === null || Array.isArray(record))
       return refuse("invalid_request", "the record is not an object");
-    return ok(new Fields(new Map(Object.entries(record))));
+    // Rows have dozens of columns, of which we know a few: nothing is made of the others.
+    return ok(new Fields((name) => (Object.hasOwn(record, name) ? Reflect.get(record, name) : undefined)));
   }
 
   static ofMap(fields: ReadonlyMap<string, unknown>): Fields {
-    return new Fields(fields);
+    return new Fields((name) => fields.get(name));
   }
 
   /** The first of the names that has a value that is neither null nor empty. */
   any(...names: readonly string[]): unknown {
-    return names.map((name) => this.#fields.get(name)).find((value) => !isMissing(value));
+    for (const name of names) {
+      const value = this.#fieldOf(name);
+      if (!isMissing(value)) return value;
+    }
+    return undefined;
   }
 
   text(...names: readonly string[]): Result<string | undefined> {

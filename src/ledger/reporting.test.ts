@@ -166,6 +166,15 @@ describe("amendments", () => {
     await verified(small);
   });
 
+  test("one that overtakes the row that it amends is the last word all the same", async () => {
+    const { small, book, payer } = await begin();
+    expect((await book([amended("x", 5, 5), reported("x", 9, 9, declared)])).map(shown)).toEqual([
+      "booked 10",
+      "known",
+    ]);
+    expect(small.ledger.accounts.balance(payer)?.spent).toBe(10n);
+  });
+
   test("more needs credit, and legs that are not the receipt's are found by whoever verifies", async () => {
     const { small, payer } = await begin(25);
     const report = async (draft: ReportedDraft) =>

@@ -126,8 +126,9 @@ export class Reporting {
         ...{ account: purses.account(row.draft.account)!, payerPayee: 0, earned: 0 },
       });
       const { seq } = batch.addReceipt(facts, routing.legs);
-      const { bodyHash } = row.draft;
-      batch.idempotency.push({ account: REPORTED, key: row.key, bodyHash, receipt: id, response: undefined });
+      const { bodyHash, isAmendment } = row.draft;
+      const response = isAmendment === true ? LATER_WORD : undefined;
+      batch.idempotency.push({ account: REPORTED, key: row.key, bodyHash, receipt: id, response });
       row.outcome = { outcome: "booked", receipt: id, seq, amount: priced.own };
     }
   }
@@ -192,6 +193,8 @@ export class Reporting {
 
 /** Under what their rows of idempotency stand, where others have an account. */
 const REPORTED = "reported";
+/** Stands at a row whose first word to arrive was a later one: the one that it amends says nothing new. */
+const LATER_WORD = "later word";
 const DEPTH_MAX = 32;
 
 /** The first row of each key; the others wait, but for those that say the very same. */
@@ -228,7 +231,8 @@ function isAmending(row: Row, before: IdempotencyRow, known: ReadonlyMap<string,
 }
 
 function knownOf({ draft, receipt }: Row, before: IdempotencyRow): ReportedOutcome {
-  if (draft.isAmendment || equalBytes(before.bodyHash, draft.bodyHash)) return { outcome: "known", receipt };
+  if (draft.isAmendment || before.response === LATER_WORD || equalBytes(before.bodyHash, draft.bodyHash))
+    return { outcome: "known", receipt };
   return refused(
     refuse("conflict", "it was booked with other contents", {
       hint: "if this is a later word on it, send it again as an amendment",

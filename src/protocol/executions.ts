@@ -14,6 +14,8 @@ export const executionsQuery = z.object({
   model: z.string().min(1).max(256).optional(),
   /** Rows that are known with other contents are amended. */
   amend: z.enum(["true", "false"]).optional(),
+  /** Whether the answer lists every row, or those alone that were refused. */
+  rows: z.enum(["all", "refused"]).optional(),
   ...{ "col.id": column, "col.time": column, "col.payer": column, "col.model": column, "col.operator": column },
   ...{ "col.tokensIn": column, "col.tokensOut": column, "col.cost": column, "col.parent": column },
   ...{ "col.prompt": column, "col.answer": column, "col.amendment": column },

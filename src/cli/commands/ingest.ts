@@ -55,6 +55,7 @@ export const ingestCommand = command({
     if (!client.ok) return client;
     const query = new URLSearchParams({
       format,
+      rows: "refused",
       ...(payer === undefined ? {} : { payer }),
       ...(amend ? { amend: "true" } : {}),
     });

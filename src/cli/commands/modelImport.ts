@@ -42,7 +42,7 @@ export const modelImportCommand = command({
   },
 });
 
-async function readManifest(path: string): Promise<Result<readonly unknown[]>> {
+export async function readManifest(path: string): Promise<Result<readonly unknown[]>> {
   const bytes = await readFile(path).catch(() => undefined);
   if (bytes === undefined) return refuse("not_found", `there is no file ${path}`, { field: "manifest" });
   if (bytes.length > MANIFEST_BYTES_MAX)

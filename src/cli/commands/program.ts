@@ -31,6 +31,7 @@ import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { rateCommands } from "./rate.ts";
 import { receiptCommands } from "./receipt.ts";
+import { shadowCommand } from "./shadow.ts";
 import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
 import { termsCommands } from "./terms.ts";
@@ -50,6 +51,7 @@ export const commands: readonly CliCommand[] = [
   askCommand,
   ...[ingestCommand],
   ...termsCommands,
+  ...[ingestCommand, shadowCommand],
   ...receiptCommands,
   ...keyCommands,
   ...accountCommands,

@@ -131,6 +131,9 @@ terms show          | none --datanet                                    | 66 not
 terms read          |                                                   | 64 invalid_request | missing required argument
 terms read          | @/nowhere.xml                                     | 66 not_found       | there is no file
 terms read          | @/text.txt                                        | 64 invalid_request | no RSL document
+shadow              | @/text.txt                                        | 64 invalid_request | --format must be one of
+shadow              | @/none --format litellm                           | 66 not_found       | there is no file
+shadow              | @/text.txt --format csv --datanet notes           | 64 invalid_request | must be NAME=FILE
 receipt show        |                                                   | 64 invalid_request | missing required argument
 receipt show        | 0x12                                              | 64 invalid_request | <id> must be a receipt id
 receipt show        | ${"0".repeat(32)}                                 | 66 not_found       | there is no receipt

@@ -36,6 +36,7 @@ export class ShadowStore implements LedgerStore {
     Promise.resolve(
       ok({
         ...{ term: 1, lastSeq: -1, accounts: [], keys: [], movements: [], epochMarks: [], epochEnds: [] },
+        ...{ organisations: [], auditHeads: [] },
         checkpoint: undefined,
       }),
     );
@@ -79,6 +80,8 @@ export class ShadowStore implements LedgerStore {
   idempotency: LedgerStore["idempotency"] = () => Promise.resolve(undefined);
   movement: LedgerStore["movement"] = () => Promise.resolve(undefined);
   corrections: LedgerStore["corrections"] = () => Promise.resolve([]);
+  spending: LedgerStore["spending"] = () => Promise.resolve([]);
+  audits: LedgerStore["audits"] = () => Promise.resolve([]);
   epochLeaves: LedgerStore["epochLeaves"] = () => Promise.resolve(undefined);
   async *entries(): AsyncGenerator<never> {}
 

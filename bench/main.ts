@@ -63,6 +63,10 @@ const benches: Readonly<
     about: "maximal spans in a corpus larger than memory, cold and warm (--tokens 1000000000)",
     load: () => import("./spansdisk.ts"),
   },
+  statements: {
+    about: "a million spend rows to statements of payers and contributors, equal to the nano (--rows N)",
+    load: () => import("./statements.ts"),
+  },
   tokenizer: { about: "training and running the house tokenizer", load: () => import("./tokenizer.ts") },
   training: {
     about: "tokens a second of loss and gradients, tiny to 135M, beside jax-js (--peers)",

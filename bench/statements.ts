@@ -3,7 +3,7 @@ import { gunzipSync } from "node:zlib";
 import { toHex, utf8 } from "../src/core/bytes.ts";
 import { sha256 } from "../src/core/hash.ts";
 import { noPrices } from "../src/core/quote.ts";
-import { assert, unwrap } from "../src/core/result.ts";
+import { assert, ok, unwrap } from "../src/core/result.ts";
 import { ExecutionDesk } from "../src/gateway/executionDesk.ts";
 import { type ReportedModel, ReportedModels } from "../src/gateway/reportedModels.ts";
 import { readReport } from "../src/ingest/formats.ts";
@@ -137,7 +137,7 @@ async function ingest(
 ): Promise<ReadonlyMap<string, bigint>> {
   const desk = new ExecutionDesk({
     ...{ ledger, model: (name) => models.get(name), rules: { payers: "open", credit: "arrears" } },
-    rate: () => ({ nanoPerUsd: 1_000_000_000, source: "fixed" }),
+    rateFor: () => ok({ nanoPerUsd: 1_000_000_000, source: "fixed" }),
   });
   const random = seeded(11);
   const source = new Map<string, bigint>();

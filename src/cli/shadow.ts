@@ -68,7 +68,7 @@ export async function castShadow(chunks: AsyncIterable<ReportChunk>, options: Sh
   const desk = new ExecutionDesk({
     ...{ ledger, rules: { payers: "open", credit: "arrears" } },
     model: (name) => models.get(name) ?? countedIn(undeclared, name, bare.value),
-    rate: () => ({ nanoPerUsd: options.nanoPerUsd, source: "shadow" }),
+    rateFor: () => ok({ nanoPerUsd: options.nanoPerUsd, source: "shadow" }),
   });
   const rows = { booked: 0, known: 0, refused: 0 };
   const refused: ExecutionRow[] = [];

@@ -14,9 +14,24 @@ export async function run(): Promise<void> {
   const first = measured(LARGE, ids, noTotals, 1);
   const second = measured(LARGE, ids, first.closing.after, 2);
   const rows = [
-    { epoch: "10 accounts, 10 legs", seconds: small.seconds, committedBytes: EPOCH_BYTES },
-    { epoch: "1,000,000 accounts, 1,000,000 legs", seconds: first.seconds, committedBytes: EPOCH_BYTES },
-    { epoch: "the same again, on top of a million totals", seconds: second.seconds, committedBytes: EPOCH_BYTES },
+    {
+      epoch: "10 accounts, 10 legs",
+      seconds: small.seconds,
+      cpuSeconds: small.cpuSeconds,
+      committedBytes: EPOCH_BYTES,
+    },
+    {
+      epoch: "1,000,000 accounts, 1,000,000 legs",
+      seconds: first.seconds,
+      cpuSeconds: first.cpuSeconds,
+      committedBytes: EPOCH_BYTES,
+    },
+    {
+      epoch: "the same again, on top of a million totals",
+      seconds: second.seconds,
+      cpuSeconds: second.cpuSeconds,
+      committedBytes: EPOCH_BYTES,
+    },
   ];
   console.table(rows);
   const megabytes = Math.round(process.memoryUsage().rss / 1_000_000);
@@ -27,7 +42,9 @@ export async function run(): Promise<void> {
       accounts: LARGE,
       legs: LARGE,
       firstSeconds: first.seconds,
+      firstCpuSeconds: first.cpuSeconds,
       secondSeconds: second.seconds,
+      secondCpuSeconds: second.cpuSeconds,
       committedBytes: EPOCH_BYTES,
       megabytes,
       ...sums,
@@ -40,7 +57,7 @@ function measured(
   ids: readonly Uint8Array[],
   before: Parameters<typeof closeEpoch>[0]["before"],
   epoch: number,
-): { readonly seconds: number; readonly closing: Closing } {
+): { readonly seconds: number; readonly cpuSeconds: number; readonly closing: Closing } {
   const postings = new Postings();
   let total = 0n;
   for (let i = 0; i < count; i++) {
@@ -51,7 +68,7 @@ function measured(
   }
   const payer: Hex = `0x${"11".repeat(32)}`;
   const policyHash = new Uint8Array(32);
-  const began = performance.now();
+  const [began, cpuBefore] = [performance.now(), process.cpuUsage()];
   const closing = closeEpoch({
     ...{
       epoch,
@@ -65,5 +82,7 @@ function measured(
     },
     idOf: (number) => ids[number]!,
   });
-  return { seconds: Math.round(performance.now() - began) / 1_000, closing };
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const seconds = Math.round(performance.now() - began) / 1_000;
+  return { seconds, cpuSeconds: Math.round((user + system) / 1_000) / 1_000, closing };
 }

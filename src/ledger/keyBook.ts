@@ -1,6 +1,5 @@
-import { timingSafeEqual } from "node:crypto";
-import { toHex, utf8 } from "../core/bytes.ts";
-import { hmacSha256 } from "../core/hash.ts";
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { toHex } from "../core/bytes.ts";
 import { keyOf } from "./keyOf.ts";
 import type { ApiKey, KeyScope } from "./ledger.ts";
 import type { LedgerWorld, StoredKey } from "./ports.ts";
@@ -15,6 +14,8 @@ export interface FreshKey {
 /** API keys by id and by the keyed hash of their secret. Changes are part of a batch, together with whatever they belong to. */
 export class KeyBook {
   readonly #byId = new Map<string, StoredKey>();
+  /** As callers see them, without their hashes. */
+  readonly #shown = new Map<string, ApiKey>();
   readonly #byHash = new Map<string, string>();
   readonly #secret: Uint8Array;
   readonly #world: LedgerWorld;
@@ -47,18 +48,17 @@ export class KeyBook {
   }
 
   get(id: string): ApiKey | undefined {
-    const key = this.#byId.get(id);
-    return key === undefined ? undefined : shown(key);
+    return this.#shown.get(id);
   }
 
   list(account?: string): readonly ApiKey[] {
-    return [...this.#byId.values()].filter((key) => account === undefined || key.account === account).map(shown);
+    return [...this.#shown.values()].filter((key) => account === undefined || key.account === account);
   }
 
   find(secret: string): ApiKey | undefined {
     const hash = this.#hash("api key", secret);
     const key = this.#byId.get(this.#byHash.get(keyOf(hash)) ?? "");
-    return key !== undefined && timingSafeEqual(key.hash, hash) ? shown(key) : undefined;
+    return key !== undefined && timingSafeEqual(key.hash, hash) ? this.#shown.get(key.id) : undefined;
   }
 
   newId(kind: "acct" | "key" | "org" | "mem" | "prj"): string {
@@ -83,14 +83,16 @@ export class KeyBook {
     return { key: shown(key), secret };
   }
 
+  /** By the platform's own function: every request asks for one. */
   #hash(kind: "api key" | "invitation", secret: string): Uint8Array {
-    return hmacSha256(this.#secret, utf8(kind), utf8(secret));
+    return createHmac("sha256", this.#secret).update(kind).update(secret).digest();
   }
 
   #keep(key: StoredKey): void {
     const before = this.#byId.get(key.id);
     if (before !== undefined) this.#byHash.delete(keyOf(before.hash));
     this.#byId.set(key.id, key);
+    this.#shown.set(key.id, shown(key));
     this.#byHash.set(keyOf(key.hash), key.id);
   }
 }

@@ -59,29 +59,36 @@ export async function run(): Promise<void> {
 }
 
 function report(ways: readonly Way[], rounds: readonly (readonly Measured[])[]): void {
+  const cpuOf = ({ nodeMicros, storeMicros }: Measured) => nodeMicros + storeMicros;
   const rows = ways.map(({ name }, i) => {
-    const middle = (read: (measured: Measured) => number) => medianOf(rounds.map((figures) => read(figures[i]!)));
+    const middle = (read: (measured: Measured, ours: Measured) => number) =>
+      medianOf(rounds.map((figures) => read(figures[i]!, figures[0]!)));
     return {
       name,
-      perSecond: Math.round(middle((measured) => measured.perSecond)),
-      ratio: round(medianOf(rounds.map((figures) => figures[0]!.perSecond / figures[i]!.perSecond))),
-      nodeMicros: round(middle((measured) => measured.nodeMicros)),
-      postgresMicros: round(middle((measured) => measured.storeMicros)),
+      perSecond: Math.round(middle(({ perSecond }) => perSecond)),
+      ratio: round(middle(({ perSecond }, ours) => ours.perSecond / perSecond)),
+      nodeMicros: round(middle(({ nodeMicros }) => nodeMicros)),
+      postgresMicros: round(middle(({ storeMicros }) => storeMicros)),
+      cpuRatio: round(middle((measured, ours) => cpuOf(measured) / cpuOf(ours))),
     };
   });
   console.table(
     rows.map(({ name: way, perSecond: receiptsPerSecond, ...rest }) => ({ way, receiptsPerSecond, ...rest })),
   );
   const [ours, floor, legs, balances, calls] = rows;
+  const perCpuSecond = (row: typeof ours) =>
+    row === undefined ? 0 : Math.round(1_000_000 / (row.nodeMicros + row.postgresMicros));
   console.log(
     JSON.stringify({
       ...{ bench: "ledger", legs: LEGS, rounds: ROUNDS, receiptsPerSecond: ours?.perSecond },
-      ...{ nodeMicros: ours?.nodeMicros, postgresMicros: ours?.postgresMicros, floorPerSecond: floor?.perSecond },
-      ...{
-        rowsPerSecond: (legs?.perSecond ?? 0) * LEGS,
-        floorOverRows: round((floor?.perSecond ?? 0) / (legs?.perSecond ?? 1)),
-      },
+      ...{ receiptsPerCpuSecond: perCpuSecond(ours), floorPerSecond: floor?.perSecond },
+      ...{ floorPerCpuSecond: perCpuSecond(floor), rowsPerSecond: (legs?.perSecond ?? 0) * LEGS },
       ...{ overRows: legs?.ratio, overRowsWithBalances: balances?.ratio, overFunctions: calls?.ratio },
+      ...{ cpuOverRows: legs?.cpuRatio, cpuOverRowsWithBalances: balances?.cpuRatio },
+      ...{
+        cpuOverFunctions: calls?.cpuRatio,
+        floorOverRowsByCpu: round((legs?.cpuRatio ?? 0) / (floor?.cpuRatio ?? 1)),
+      },
     }),
   );
 }

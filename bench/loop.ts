@@ -23,11 +23,11 @@ export async function run(): Promise<void> {
   const node = await startNode();
   try {
     await closedLoop(node, WARM_UP_SECONDS);
-    const closed = await closedLoop(node, SECONDS);
+    const closed = await withCpu(node, () => closedLoop(node, SECONDS));
     assert(closed.served > 0, "the node answers");
     const capacity = closed.served / SECONDS;
-    const once = await openLoop(node, capacity * 0.95, SECONDS);
-    const twice = await openLoop(node, capacity * 2, SECONDS);
+    const once = await withCpu(node, () => openLoop(node, capacity * 0.95, SECONDS));
+    const twice = await withCpu(node, () => openLoop(node, capacity * 2, SECONDS));
     const sums = await node.sums();
     print({ "closed loop": closed, "1×": once, "2×": twice });
     assert(sums.balanced, "debits equal credits and no hold is left");
@@ -48,13 +48,20 @@ interface Figures {
   readonly servedShare: { readonly small: number; readonly busy: number };
 }
 
+interface Sums {
+  readonly receipts: number;
+  readonly balanced: boolean;
+  /** Of the node, its engine's worker and its PostgreSQL, so far. */
+  readonly cpuMicros: number;
+}
+
 interface Node {
   readonly url: string;
   readonly secrets: readonly string[];
   readonly questions: readonly string[];
   readonly records: number;
   readonly pool: Pool;
-  sums(): Promise<{ readonly receipts: number; readonly balanced: boolean }>;
+  sums(): Promise<Sums>;
   stop(): Promise<void>;
 }
 
@@ -65,7 +72,7 @@ async function startNode(): Promise<Node> {
   const ready = await message<Pick<Node, "url" | "secrets" | "questions" | "records">>(child);
   const pool = new Pool(ready.url, { connections: 1_024 });
   const sums = async () => {
-    const answer = message<{ receipts: number; balanced: boolean }>(child);
+    const answer = message<Sums>(child);
     child.send("sums");
     return answer;
   };
@@ -107,6 +114,15 @@ class Tally {
       servedShare: { small: Math.min(...[1, 2, 3, 4, 5, 6, 7].map(share)), busy: share(0) },
     };
   }
+}
+
+/** What ran, and the CPU that each journalled answer took of the node: a machine that also does other things disturbs it less than the rest. */
+async function withCpu(node: Node, run: () => Promise<Figures>): Promise<Figures & { readonly cpuMs: number }> {
+  const before = await node.sums();
+  const figures = await run();
+  const after = await node.sums();
+  const cpuMs = (after.cpuMicros - before.cpuMicros) / 1_000 / Math.max(1, after.receipts - before.receipts);
+  return { ...figures, cpuMs: Number(cpuMs.toFixed(2)) };
 }
 
 async function closedLoop(node: Node, seconds: number): Promise<Figures> {
@@ -165,9 +181,9 @@ function quantile(values: readonly number[], part: number): number {
   return Number((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(2));
 }
 
-function print(rows: Readonly<Record<string, Figures>>): void {
+function print(rows: Readonly<Record<string, Figures & { readonly cpuMs: number }>>): void {
   console.log(
-    "load          offered/s  journalled/s  refused  last byte→promise p50 / p99 ms   whole p99 ms  served: small / busy",
+    "load          offered/s  journalled/s  refused  last byte→promise p50 / p99 ms   whole p99 ms  served: small / busy  CPU ms",
   );
   for (const [name, row] of Object.entries(rows)) {
     const cells = [
@@ -175,6 +191,7 @@ function print(rows: Readonly<Record<string, Figures>>): void {
       ...[String(row.refused).padStart(8), `${row.delayMs.p50} / ${row.delayMs.p99}`.padStart(32)],
       ...[String(row.wholeMs.p99).padStart(13)],
       `${(row.servedShare.small * 100).toFixed(0)} % / ${(row.servedShare.busy * 100).toFixed(0)} %`.padStart(20),
+      row.cpuMs.toFixed(2).padStart(7),
     ];
     console.log(cells.join(" "));
   }

@@ -9,6 +9,7 @@ import { buildIndex } from "../../src/models/corpusIndex.ts";
 import { houseTokenizer } from "../../src/models/houseTokenizerFile.ts";
 import { embeddedInfinigram } from "../../src/upstream/infinigramHost.ts";
 import { benchKey, benchModel, benchWorld, openBenchLedger } from "./benchLedger.ts";
+import { treeCpuMicros } from "./benchProcess.ts";
 
 /** A whole node for the loop: tldr pages as its datanet, their ∞-gram model in a worker, attribution, and a ledger on PostgreSQL. */
 const [path] = process.argv.slice(2);
@@ -36,7 +37,9 @@ const secrets = await Promise.all(["a", "b", "c", "d", "e", "f", "g", "h"].map((
 const { url } = unwrap(await gateway.listen(0));
 process.on("message", () => {
   const { receipts, debited, credited, held } = ledger.books.totals();
-  process.send?.({ receipts, balanced: debited === credited && held === 0n });
+  const { user, system } = process.cpuUsage();
+  const storeMicros = bench.storePid === undefined ? 0 : treeCpuMicros(bench.storePid);
+  process.send?.({ receipts, balanced: debited === credited && held === 0n, cpuMicros: user + system + storeMicros });
 });
 process.on("disconnect", () => {
   void engine

@@ -125,15 +125,15 @@ ask                 | npm-docs what --max-tokens 0                      | 64 inv
 ingest              | @/text.txt                                        | 64 invalid_request | --format must be one of
 ingest              | @/none --format litellm                           | 66 not_found       | there is no file
 ingest              | @/text.txt --format csv --column what=a           | 64 invalid_request | there is no field what
+shadow              | @/text.txt                                        | 64 invalid_request | --format must be one of
+shadow              | @/none --format litellm                           | 66 not_found       | there is no file
+shadow              | @/text.txt --format csv --datanet notes           | 64 invalid_request | must be NAME=FILE
 terms show          |                                                   | 64 invalid_request | missing required argument
 terms show          | none                                              | 66 model_not_found | none
 terms show          | none --datanet                                    | 66 not_found       | none
 terms read          |                                                   | 64 invalid_request | missing required argument
 terms read          | @/nowhere.xml                                     | 66 not_found       | there is no file
 terms read          | @/text.txt                                        | 64 invalid_request | no RSL document
-shadow              | @/text.txt                                        | 64 invalid_request | --format must be one of
-shadow              | @/none --format litellm                           | 66 not_found       | there is no file
-shadow              | @/text.txt --format csv --datanet notes           | 64 invalid_request | must be NAME=FILE
 receipt show        |                                                   | 64 invalid_request | missing required argument
 receipt show        | 0x12                                              | 64 invalid_request | <id> must be a receipt id
 receipt show        | ${"0".repeat(32)}                                 | 66 not_found       | there is no receipt

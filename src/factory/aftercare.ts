@@ -1,13 +1,16 @@
-import { ok, type Result, refuse } from "../core/result.ts";
+import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
 import { type Evaluation, type EvaluationPart, type EvaluationPlan, evaluatePart } from "./evaluation.ts";
 import type { Deployment, DeployWish, Job } from "./job.ts";
-import type { JobBook } from "./jobBook.ts";
+import { guarded, type JobBook } from "./jobBook.ts";
 import { deployDefaults, usualName } from "./order.ts";
 import type { Base, FactoryPorts } from "./ports.ts";
 import { loadSource } from "./source.ts";
 
 /** Of each datanet's held-out records, so many are measured, and so many asked. */
 const planned = { lossesMax: 64, answersMax: 8, answerTokensMax: 48 } as const;
+
+/** Evaluations that wait for one that runs. */
+const WAITING_MAX = 8;
 
 export interface DeployRequest extends DeployWish {
   readonly step?: number;
@@ -18,6 +21,7 @@ export class Aftercare {
   readonly #ports: FactoryPorts;
   readonly #book: JobBook;
   #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
   constructor(ports: FactoryPorts, book: JobBook) {
     this.#ports = ports;
@@ -26,22 +30,22 @@ export class Aftercare {
 
   /** After a training: deploys it if that was ordered, and measures it. What fails is an event of the job, and can be asked for again. */
   async afterTraining(job: Job, signal: AbortSignal): Promise<void> {
-    if (job.deploy !== undefined && !signal.aborted) {
-      const deployed = await this.deploy(job, job.deploy);
-      if (!deployed.ok) this.#book.event(job.id, "warn", `It could not be deployed: ${deployed.error.message}`);
+    const { deploy } = job;
+    if (deploy !== undefined && !signal.aborted) {
+      const deployed = await guarded(() => this.deploy(job, deploy));
+      if (!deployed.ok) this.#tell(job, "deployed", deployed.error);
     }
     const isMeasured = job.evaluations.some(({ step }) => step === undefined);
     if (isMeasured || signal.aborted || job.estimate.heldOut === 0) return;
-    const evaluated = await this.evaluate(job, undefined, signal);
-    if (!evaluated.ok && !signal.aborted)
-      this.#book.event(job.id, "warn", `It could not be evaluated: ${evaluated.error.message}`);
+    const evaluated = await guarded(() => this.#inTurn(() => this.#evaluate(job, undefined, signal)));
+    if (!evaluated.ok && !signal.aborted) this.#tell(job, "evaluated", evaluated.error);
   }
 
   /** Base and model side by side on what was held out. One at a time, for it takes the machine. */
-  evaluate(job: Job, step: number | undefined, signal: AbortSignal): Promise<Result<Evaluation>> {
-    const done = this.#turn.then(() => this.#evaluate(job, step, signal));
-    this.#turn = done.catch(() => undefined);
-    return done;
+  async evaluate(job: Job, step: number | undefined, signal: AbortSignal): Promise<Result<Evaluation>> {
+    if (this.#waiting >= WAITING_MAX)
+      return refuse("queue_full", "other evaluations are waiting", { hint: "try again in a moment" });
+    return this.#inTurn(() => this.#evaluate(job, step, signal));
   }
 
   /** Serves the result or a kept checkpoint. The same again is the same deployment. */
@@ -65,6 +69,21 @@ export class Aftercare {
     if (!kept.ok) return kept;
     this.#book.event(job.id, "info", `New fine-tuned model created: ${name}`);
     return deployed;
+  }
+
+  #tell(job: Job, what: string, refusal: Refusal): void {
+    // Then the job is not over: it is done again when the store is back.
+    if (refusal.code === "store_unavailable") throw new RefusalError(refusal);
+    this.#book.event(job.id, "warn", `It could not be ${what}: ${refusal.message}`);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    const done = this.#turn.then(work).finally(() => {
+      this.#waiting -= 1;
+    });
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   async #evaluate(job: Job, step: number | undefined, signal: AbortSignal): Promise<Result<Evaluation>> {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../core/bytes.ts";
-import { unwrap } from "../core/result.ts";
+import { refuse, unwrap } from "../core/result.ts";
 import type { Factory } from "./factory.ts";
 import { ACCOUNT_BYTES_MAX } from "./fileDesk.ts";
 import { isOver, type Job } from "./job.ts";
@@ -160,6 +160,31 @@ describe("jobs", () => {
     expect(unwrap(await factory.job(ann, job.id)).deployments).toMatchObject([{ royalty }, { step: 6 }]);
     expect(await factory.order({ account: ann }, order)).toMatchObject({ error: { code: "already_exists" } });
   });
+});
+
+it("a training whose model cannot be served or measured has still succeeded, and says why", async () => {
+  const machine = new SmallMachine();
+  const factory = machine.open({
+    answers: { answer: async () => refuse("upstream_failed", "no engine here") },
+    shop: {
+      isTaken: () => false,
+      deploy: async () => refuse("chain_unavailable", "no chain here"),
+      reprice: async () => refuse("not_found", "nothing"),
+    },
+  });
+  const { id: file } = unwrap(await factory.files.add(ann, "train.jsonl", smallFile()));
+  const { job } = unwrap(await factory.order({ account: ann }, orderOf(file, { deploy: {}, heldOutShare: 0.4 })));
+  await idle(machine, factory);
+  expect(unwrap(await factory.job(ann, job.id))).toMatchObject({
+    status: "succeeded",
+    deployments: [],
+    evaluations: [],
+  });
+  const warned = (await machine.store.events(job.id, { limit: 99 })).filter(({ level }) => level === "warn");
+  expect(warned.map(({ message }) => message)).toEqual([
+    "It could not be evaluated: no engine here",
+    "It could not be deployed: no chain here",
+  ]);
 });
 
 const statusesAfter = {

@@ -12,16 +12,19 @@ import { exampleOf, splitHeldOut } from "../src/factory/examples.ts";
 import { type DeployWish, isOver, type Job } from "../src/factory/job.ts";
 import { deployDefaults } from "../src/factory/order.ts";
 import type { Base } from "../src/factory/ports.ts";
+import { indexTokens } from "../src/models/corpusIndex.ts";
 import { readLlamaFolder } from "../src/models/formats/huggingFaceFile.ts";
 import { readAdapterFolder } from "../src/models/formats/peftFile.ts";
 import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import { encodeExample } from "../src/models/training/chatTemplate.ts";
+import { Computation } from "../src/models/training/neuralModel.ts";
 import { windowsOf } from "../src/models/training/packing.ts";
 import { randomOf } from "../src/models/training/random.ts";
 import type { TrainingExample } from "../src/models/training/task.ts";
 import { chatCompletionSchema } from "../src/protocol/completions.ts";
 import { agreementOf } from "./support/agreement.ts";
 import { bootstrapInterval } from "./support/ldsScore.ts";
+import { lossOf, type Part, type Prediction, predict, weigh } from "./support/mixture.ts";
 
 const DATA = "../shared/data/gsm8k.jsonl.gz";
 const RECORDS = 400;
@@ -37,7 +40,7 @@ const recordSchema = z.object({
 
 /**
  * The Model Factory from end to end on the house model: from a published datanet to an adapter that is trained, deployed, priced and answering with a receipt,
- * in wall time and CPU time; whether the same training gives the same hash; held-out loss of the adapter beside its base; and how far the engine that trains and
+ * in wall time and CPU time; whether the same training gives the same hash; held-out loss of the adapter beside its base, the ∞-gram model of the datanet and their mixture; and how far the engine that trains and
  * the one that serves are apart. Speed of training and serving of hundreds of adapters: `training --peers` and `serving`.
  */
 export async function run(): Promise<void> {
@@ -58,6 +61,7 @@ export async function run(): Promise<void> {
       ...made.figures,
       isSameHash: again.result?.hash === made.hash,
       ...(await heldOutLosses(node, base, made.adapter, made.heldOut)),
+      ...(await mixtures(node, base, made.adapter, made.heldOut)),
       ...(await agreements(base, made.adapter, made.heldOut, data)),
     };
     console.table(figures);
@@ -186,6 +190,30 @@ async function agreements(base: Base, adapter: string, heldOut: readonly Trainin
     adapterLargestNats: exact(adapted.largest),
     servedLargestNats: exact(served.largest),
     servedMeanNats: exact(served.mean),
+  };
+}
+
+/** Whether the ∞-gram model of what was trained on adds to the adapter: nats a target on one half of the held-out records, shares fitted on the other. */
+async function mixtures(node: Node, base: Base, adapter: string, heldOut: readonly TrainingExample[]) {
+  const machine = { runtime: unwrap(await loadRuntime()), threads: 1 };
+  const { tensors: weights } = unwrap(await readLlamaFolder(base.folder));
+  const worn = unwrap(await readAdapterFolder(adapter, base.shape));
+  const computation = await Computation.open(machine, { shape: base.shape, weights, adapter: worn }, { losses: true });
+  const kept = new Set(heldOut.map(({ record }) => record));
+  const records = (await node.datanets.versionRecords(DATANET, 1)).filter(({ id }) => !kept.has(id));
+  const texts = records.map((record) => encodeExample(base.tokenizer, exampleOf(record)).tokens);
+  const bare = texts.map((tokens) => tokens.filter((token) => token !== 0));
+  const index = indexTokens(base.tokenizer, bare, new Uint8Array(32 * bare.length));
+  const halves: [Prediction[], Prediction[]] = [[], []];
+  for (const [i, example] of heldOut.entries())
+    for (const window of windowsOf(encodeExample(base.tokenizer, example), base.shape.contextTokens))
+      halves[i % 2 === 0 ? 0 : 1].push(...(await predict(computation, index, window)));
+  await computation.close();
+  const [fitting, measured] = halves;
+  const of = (parts: readonly Part[]): number => round(lossOf(measured, weigh(fitting, parts)));
+  return {
+    ...{ adapterAloneNats: of(["neural"]), infinigramAloneNats: of(["counted", "uniform"]) },
+    mixtureNats: of(["neural", "counted", "uniform"]),
   };
 }
 

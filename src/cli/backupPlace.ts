@@ -1,16 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { ok, type Result } from "../core/result.ts";
 import { readIfThere } from "../host/files.ts";
-import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
-import { openLedgerStore } from "../store/ledgerStore.ts";
-import { openOutputStore } from "../store/outputStore.ts";
-import { openPayoutStore } from "../store/payoutStore.ts";
 import { type BackupDone, backUp, ledgerOf, type RestoreDone, restore } from "./backup.ts";
 import { checkBackup } from "./backupFile.ts";
-import type { Children } from "./children.ts";
+import type { Children, Stoppable } from "./children.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { databaseUrlPath } from "./secrets.ts";
+import { openDatabase } from "./stores.ts";
 
 export interface BackupOptions {
   readonly data: string;
@@ -44,12 +41,10 @@ export async function restoreNode(options: BackupOptions, children: Children): P
   children.add({ name: "data folder", stop: () => folder.value.release() });
   const url = await databaseOf(options, folder.value.path, children);
   if (!url.ok) return url;
-  // Opening a store makes its tables.
-  for (const open of [openLedgerStore, openDatanetStore, openPayoutStore, openOutputStore]) {
-    const store = await open({ url: url.value });
-    if (!store.ok) return store;
-    await store.value.close();
-  }
+  const stores: Stoppable[] = [];
+  const opened = await openDatabase(url.value, { add: (store) => (stores.push(store), store) });
+  for (const store of stores) await store.stop();
+  if (!opened.ok) return opened;
   return restore({ ...options, ...checked.value, data: folder.value.path, url: url.value });
 }
 

@@ -16,7 +16,7 @@ const manifestSchema = z.object({
   /** Of an adapter or a trained model: the job, and the checkpoint where it is not the result. */
   job: z.string().optional(),
   step: z.number().int().optional(),
-  /** Where its own weights lie; absent for a base. */
+  /** Where its own weights lie, from the data folder, which may move; absent for a base. */
   weights: z.string().optional(),
   hash: hex,
   asset: hex,

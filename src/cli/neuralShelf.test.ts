@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -86,6 +86,9 @@ test("reprice counts from the next request on, and a node that starts again serv
   expect(openledger.credited).toHaveLength(1);
   expect(later.shelf.find(order.name)).toEqual(node.shelf.find(order.name));
   await later.stop();
+  // The data folder may be moved, or restored elsewhere.
+  const kept = readFileSync(join(folder, "models", "neural", `${encodeURIComponent(order.name)}.json`), "utf8");
+  expect(kept).not.toContain(folder);
 });
 
 test("a base is served as it is: what is its contributors' is reserved for datanets", async () => {

@@ -1,3 +1,4 @@
+import { relative, resolve } from "node:path";
 import { equalBytes, fromHex, type Hex, toHex } from "../core/bytes.ts";
 import type { Engine } from "../core/engine.ts";
 import type { Prices } from "../core/quote.ts";
@@ -104,7 +105,11 @@ export class NeuralShelf implements Shop {
       return this.#serve({
         ...{ name, kind: job.options.adapter === undefined ? "model" : "adapter", hash: hash.value, licence },
         ...{ base: { name: base.name, hash: base.hash }, job: job.id, ...(step === undefined ? {} : { step }) },
-        ...{ weights: this.#parts.folders.weights(job, step), asset: toHex(asset.value.id), datanets: [...datanets] },
+        ...{
+          weights: relative(this.#parts.data, this.#parts.folders.weights(job, step)),
+          asset: toHex(asset.value.id),
+          datanets: [...datanets],
+        },
         ...{ royalty, parentsBps, createdMs: this.#parts.nowMs() },
       });
     });
@@ -227,7 +232,7 @@ export class NeuralShelf implements Shop {
       ...(explained === undefined ? {} : { grounding: groundModel(explained) }),
       countTokens: (text) => encode(tokenizer, text).length,
     };
-    const own = manifest.weights;
+    const own = manifest.weights === undefined ? undefined : resolve(this.#parts.data, manifest.weights);
     const place: ModelPlace =
       manifest.kind === "model"
         ? { base: own ?? folder }

@@ -19,12 +19,9 @@ import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
 import type { LedgerStore } from "../ledger/ports.ts";
 import { Publisher } from "../ledger/publish.ts";
 import type { LedgerTrustView } from "../protocol/workshop.ts";
-import { openDatanetStore } from "../store/datanetStore.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
-import { type OpenFactoryStore, openFactoryStore } from "../store/factoryStore.ts";
-import { openLedgerStore } from "../store/ledgerStore.ts";
-import { openOutputStore } from "../store/outputStore.ts";
-import { type OpenPayoutStore, openPayoutStore } from "../store/payoutStore.ts";
+import type { OpenFactoryStore } from "../store/factoryStore.ts";
+import type { OpenPayoutStore } from "../store/payoutStore.ts";
 import { openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
@@ -47,6 +44,7 @@ import { openRates, type RatePart } from "./ratePart.ts";
 import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
+import { openDatabase } from "./stores.ts";
 import { WorkshopPart } from "./workshopPart.ts";
 
 /** A running node with all its parts, for the commands that act from within it. */
@@ -117,25 +115,10 @@ async function openStores(
     url = children.add({ name: "PostgreSQL", ...started.value }).url;
   }
   await writeAtomically(databaseUrlPath(data), `${url}\n`, { mode: 0o600 });
-  const ledger = await openLedgerStore({ url });
-  if (!ledger.ok) return ledger;
-  children.add({ name: "ledger store", stop: () => ledger.value.close() });
-  const datanets = await openDatanetStore({ url });
-  if (!datanets.ok) return datanets;
-  children.add({ name: "datanet store", stop: () => datanets.value.close() });
-  const payouts = await openPayoutStore({ url });
-  if (!payouts.ok) return payouts;
-  children.add({ name: "payout store", stop: () => payouts.value.close() });
-  const outputs = await openOutputStore({ url });
-  if (!outputs.ok) return outputs;
-  children.add({ name: "output store", stop: () => outputs.value.close() });
+  const stores = await openDatabase(url, children);
+  if (!stores.ok) return stores;
   const combinations = await CombinationShelf.open(data);
-  if (!combinations.ok) return combinations;
-  const factory = await openFactoryStore({ url });
-  if (!factory.ok) return factory;
-  children.add({ name: "factory store", stop: () => factory.value.close() });
-  const stores = { ledger: ledger.value, datanets: datanets.value, payouts: payouts.value, factory: factory.value };
-  return ok({ ...stores, outputs: outputs.value, combinations: combinations.value });
+  return combinations.ok ? ok({ ...stores.value, combinations: combinations.value }) : combinations;
 }
 
 async function assemble(

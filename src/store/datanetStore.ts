@@ -1,4 +1,4 @@
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import type { Hex } from "../core/bytes.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { Binding } from "../datanets/binding.ts";
@@ -11,8 +11,7 @@ import type { DatanetStore } from "../datanets/store.ts";
 import type { BuiltVersion, DatanetVersion } from "../datanets/version.ts";
 import { contributionRecords, missingContent, namedRecords, putContent } from "./datanetContent.ts";
 import { datanetSteps } from "./datanetMigrations.ts";
-import { migrate } from "./migrate.ts";
-import { storeRefusal } from "./storeErrors.ts";
+import { openSchema } from "./openSchema.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 
 export interface OpenDatanetStore extends DatanetStore {
@@ -24,7 +23,7 @@ const NUMBER_MAX = 2 ** 31 - 1;
 
 /** Datanets in PostgreSQL. Refuses with `store_unavailable`; methods that return plain values throw a `RefusalError` with it. */
 export async function openDatanetStore(options: { readonly url: string }): Promise<Result<OpenDatanetStore>> {
-  const pool = new Pool({
+  const config = {
     ...{ connectionString: options.url, max: 4, connectionTimeoutMillis: 10_000 },
     ...{
       statement_timeout: 120_000,
@@ -33,19 +32,8 @@ export async function openDatanetStore(options: { readonly url: string }): Promi
     },
     // The server's own limit does not help where the line to it is dead.
     ...{ query_timeout: 130_000, keepAlive: true },
-  });
-  // A connection that breaks is replaced, and whoever waits on it is told. Without listeners on both, a break would end the process.
-  pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  try {
-    const { newer } = await migrate(pool, "datanets", datanetSteps);
-    if (newer === undefined) return ok(new PostgresDatanetStore(pool));
-    await pool.end();
-    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`);
-  } catch (error) {
-    await pool.end();
-    return { ok: false, error: storeRefusal(error) };
-  }
+  };
+  return openSchema(config, "datanets", datanetSteps, (pool) => new PostgresDatanetStore(pool));
 }
 
 class PostgresDatanetStore implements OpenDatanetStore {

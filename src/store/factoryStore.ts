@@ -1,11 +1,11 @@
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import type { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { eventBody, fileBody, jobBody } from "../factory/bodies.ts";
 import { isOver, type Job, type JobEvent } from "../factory/job.ts";
 import type { FactoryStore, Page, StoredFile } from "../factory/store.ts";
-import { migrate } from "./migrate.ts";
-import { storeRefusal, whole } from "./storeErrors.ts";
+import { openSchema, quietPool } from "./openSchema.ts";
+import { whole } from "./storeErrors.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 
 /** Numbered and never changed once released. Bodies are JSON text. */
@@ -29,21 +29,7 @@ export interface OpenFactoryStore extends FactoryStore {
 
 /** Files, jobs and their events in PostgreSQL, in a schema of their own. */
 export async function openFactoryStore(options: { readonly url: string }): Promise<Result<OpenFactoryStore>> {
-  const pool = new Pool({
-    ...{ connectionString: options.url, max: 2, connectionTimeoutMillis: 10_000 },
-    ...{ statement_timeout: 60_000, query_timeout: 70_000, keepAlive: true, application_name: "openledger factory" },
-  });
-  pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  try {
-    const { newer } = await migrate(pool, "factory", steps);
-    if (newer === undefined) return ok(new PostgresFactoryStore(pool));
-    await pool.end();
-    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`);
-  } catch (error) {
-    await pool.end();
-    return { ok: false, error: storeRefusal(error) };
-  }
+  return openSchema(quietPool(options.url, "factory"), "factory", steps, (pool) => new PostgresFactoryStore(pool));
 }
 
 type Body = { readonly body: string };

@@ -1,4 +1,4 @@
-import { Pool, type PoolClient } from "pg";
+import type { Pool, PoolClient } from "pg";
 import { decodeEntry } from "../core/entry.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { AuditRow } from "../ledger/audit.ts";
@@ -16,7 +16,7 @@ import type {
 } from "../ledger/ports.ts";
 import { type AccountJson, accountOf, appendIn, hasBatch } from "./ledgerAppend.ts";
 import { ledgerSteps } from "./ledgerMigrations.ts";
-import { migrate } from "./migrate.ts";
+import { openSchema } from "./openSchema.ts";
 import { storeRefusal, whole } from "./storeErrors.ts";
 
 export interface LedgerStoreOptions {
@@ -33,27 +33,13 @@ const CHUNK = 2_000;
 
 /** Ledgers in PostgreSQL. Refuses with `store_unavailable` where the server cannot be reached or its schema is newer than this program. */
 export async function openLedgerStore(options: LedgerStoreOptions): Promise<Result<OpenLedgerStore>> {
-  const pool = new Pool({
+  const config = {
     ...{ connectionString: options.url, max: options.connections ?? 8, connectionTimeoutMillis: 10_000 },
     ...{ statement_timeout: 60_000, lock_timeout: 45_000, application_name: "openledger", keepAlive: true },
     // A process that froze in the middle of an append would keep its place from whoever takes over.
     idle_in_transaction_session_timeout: 20_000,
-  });
-  // A connection that breaks while idle is replaced; without a listener it would end the process.
-  pool.on("error", () => undefined);
-  // The same for one that breaks while it is used: its query fails, and that is enough.
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  try {
-    const { newer } = await migrate(pool, "ledger", ledgerSteps);
-    if (newer === undefined) return ok(new PostgresLedgerStore(pool));
-    await pool.end();
-    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`, {
-      hint: "use the program that made it, or a newer one",
-    });
-  } catch (error) {
-    await pool.end();
-    return { ok: false, error: storeRefusal(error) };
-  }
+  };
+  return openSchema(config, "ledger", ledgerSteps, (pool) => new PostgresLedgerStore(pool));
 }
 
 class PostgresLedgerStore implements OpenLedgerStore {

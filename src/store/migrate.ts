@@ -1,12 +1,15 @@
 import type { Pool } from "pg";
 
+/** One for each store. */
+export type Schema = "ledger" | "datanets" | "payouts" | "factory" | "outputs";
+
 /**
  * Brings a schema up to date: numbered steps, never changed once released, each in the transaction that records it, under a lock, since several nodes may start
  * at once. Returns the step that the database has where that is newer than this program knows.
  */
 export async function migrate(
   pool: Pool,
-  schema: "ledger" | "datanets" | "payouts" | "factory" | "outputs",
+  schema: Schema,
   steps: readonly string[],
 ): Promise<{ readonly newer: number | undefined }> {
   const client = await pool.connect();

@@ -1,9 +1,9 @@
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import { fromHex, toHex } from "../core/bytes.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
+import type { Result } from "../core/result.ts";
 import { anchorsOf, type Output, type OutputStore } from "../datanets/outputs.ts";
-import { migrate } from "./migrate.ts";
-import { storeRefusal, whole } from "./storeErrors.ts";
+import { openSchema, quietPool } from "./openSchema.ts";
+import { whole } from "./storeErrors.ts";
 import { type Ask, asking } from "./transaction.ts";
 
 /** Numbered and never changed once released. An anchor is a u32 that stands as the int4 of the same bits. */
@@ -27,21 +27,7 @@ export interface OpenOutputStore extends OutputStore {
 
 /** Earlier answers in PostgreSQL, in a schema of their own, looked up by an inverted index over their anchors. Nothing else is lost with it. */
 export async function openOutputStore(options: { readonly url: string }): Promise<Result<OpenOutputStore>> {
-  const pool = new Pool({
-    ...{ connectionString: options.url, max: 2, connectionTimeoutMillis: 10_000 },
-    ...{ statement_timeout: 60_000, query_timeout: 70_000, keepAlive: true, application_name: "openledger outputs" },
-  });
-  pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  try {
-    const { newer } = await migrate(pool, "outputs", steps);
-    if (newer === undefined) return ok(new PostgresOutputStore(pool));
-    await pool.end();
-    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`);
-  } catch (error) {
-    await pool.end();
-    return { ok: false, error: storeRefusal(error) };
-  }
+  return openSchema(quietPool(options.url, "outputs"), "outputs", steps, (pool) => new PostgresOutputStore(pool));
 }
 
 class PostgresOutputStore implements OpenOutputStore {

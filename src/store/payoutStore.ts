@@ -1,12 +1,11 @@
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { StatementStore } from "../ledger/issued.ts";
 import type { PayeeDetails, Payout, PayoutStore } from "../ledger/payouts.ts";
 import type { WebhookStore } from "../ledger/webhooks.ts";
-import { migrate } from "./migrate.ts";
+import { openSchema, quietPool } from "./openSchema.ts";
 import { PostgresStatementStore } from "./statementStore.ts";
-import { storeRefusal } from "./storeErrors.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 import { PostgresWebhookStore } from "./webhookStore.ts";
 
@@ -52,21 +51,7 @@ export interface OpenPayoutStore extends PayoutStore {
 
 /** Payouts and payees' details in PostgreSQL, in a schema of their own: what is personal can be erased there, and is nowhere else. */
 export async function openPayoutStore(options: { readonly url: string }): Promise<Result<OpenPayoutStore>> {
-  const pool = new Pool({
-    ...{ connectionString: options.url, max: 2, connectionTimeoutMillis: 10_000 },
-    ...{ statement_timeout: 60_000, query_timeout: 70_000, keepAlive: true, application_name: "openledger payouts" },
-  });
-  pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  try {
-    const { newer } = await migrate(pool, "payouts", steps);
-    if (newer === undefined) return ok(new PostgresPayoutStore(pool));
-    await pool.end();
-    return refuse("store_unavailable", `the database is at step ${newer} of a newer OpenLedger`);
-  } catch (error) {
-    await pool.end();
-    return { ok: false, error: storeRefusal(error) };
-  }
+  return openSchema(quietPool(options.url, "payouts"), "payouts", steps, (pool) => new PostgresPayoutStore(pool));
 }
 
 class PostgresPayoutStore implements OpenPayoutStore {

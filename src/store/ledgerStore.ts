@@ -44,12 +44,16 @@ export async function openLedgerStore(options: LedgerStoreOptions): Promise<Resu
 
 class PostgresLedgerStore implements OpenLedgerStore {
   readonly #pool: Pool;
+  /** A session that the last append left: taking one from the pool and giving it back costs as much as a statement. */
+  #kept: PoolClient | undefined;
+  readonly #keptBroke = (): void => this.#take()?.release(true);
 
   constructor(pool: Pool) {
     this.#pool = pool;
   }
 
   close(): Promise<void> {
+    this.#take()?.release();
     return this.#pool.end();
   }
 
@@ -73,9 +77,9 @@ class PostgresLedgerStore implements OpenLedgerStore {
     );
     let client: PoolClient | undefined;
     try {
-      client = await this.#session();
+      client = this.#take() ?? (await this.#session());
       const fenced = await appendIn(client, batch);
-      client.release();
+      this.#keep(client);
       return fenced ? refuse("writer_fenced", "another writer has taken the ledger over") : ok(undefined);
     } catch (error) {
       // A connection that failed in the middle of a transaction is not given back.
@@ -229,6 +233,20 @@ class PostgresLedgerStore implements OpenLedgerStore {
     const client = await this.#pool.connect();
     if (client.listenerCount("error") === 0) client.on("error", () => undefined);
     return client;
+  }
+
+  /** For the next append. One that breaks until then is ended, like any other that is idle. */
+  #keep(client: PoolClient): void {
+    if (this.#kept !== undefined || this.#pool.ending) return client.release();
+    this.#kept = client;
+    client.once("error", this.#keptBroke);
+  }
+
+  #take(): PoolClient | undefined {
+    const kept = this.#kept;
+    kept?.off("error", this.#keptBroke);
+    this.#kept = undefined;
+    return kept;
   }
 
   async #standing(ledger: Uint8Array, term: number): Promise<Takeover> {

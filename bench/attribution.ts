@@ -65,7 +65,7 @@ export async function run(): Promise<void> {
   lap("retrained without the most influential");
   const facts = await factsTable(world);
   lap("planted facts");
-  const attacks = await attackAll(world, paid[0]!);
+  const attacks = await attackAll(world);
   const collapsed = wronglyCollapsed(world);
   lap("attacks");
   const cpu = process.cpuUsage(startedCpu);

@@ -16,33 +16,45 @@ export interface Outcome {
 }
 
 /** Trains with what each attacker puts in, and pays. Near-duplicates stand behind the first registered and are not trained on, as in a datanet's version; `isTrained` trains on them all the same. */
-export async function attackAll(world: LdsWorld, paid: Scores): Promise<readonly Outcome[]> {
-  const before = incomes(world.records, paid);
+export async function attackAll(world: LdsWorld): Promise<readonly Outcome[]> {
+  const nothing = {
+    name: "",
+    records: world.records,
+    attackers: nobody,
+    were: nobody,
+    victims: nobody,
+    isTrained: false,
+  };
+  const before = (await incomesUnder(world, nothing)).incomes;
   const victim = [...before].reduce((most, one) => (one[1] > most[1] ? one : most))[0];
   const outcomes: Outcome[] = [];
-  for (const { name, records, attackers, were, victims, isTrained } of attacks(world, victim)) {
-    const clusters = duplicateClusters(records.map(({ text }) => text));
-    const trained = records.flatMap((_record, i) => (isTrained || clusters[i] === i ? [i] : []));
-    const places = new Map(trained.map((record, place) => [record, place]));
-    const examples = trained.map((record) => records[record]!.example);
-    const queries = world.queries.map(({ example }) => example);
-    const view = await viewAdapter(world, await fineTune(world, examples, 1), examples, queries);
-    const { scores } = paidBy(view, (place) => places.get(clusters[trained[place]!]!)!);
-    const after = incomes(
-      trained.map((record) => records[record]!),
-      scores,
-    );
+  for (const attack of attacks(world, victim)) {
+    const { incomes: after, recognised } = await incomesUnder(world, attack);
+    const { name, attackers, were, victims } = attack;
     outcomes.push({
       attack: name,
       attackersGainPercent: round(100 * (sumOf(after, attackers) - sumOf(before, were))),
       victimsLossPercent: round(100 * (1 - sumOf(after, victims) / sumOf(before, victims))),
-      recognised:
-        records.length -
-        world.records.length -
-        clusters.filter((first, i) => first === i && i >= world.records.length).length,
+      recognised,
     });
   }
   return outcomes;
+}
+
+const nobody: ReadonlySet<string> = new Set();
+
+async function incomesUnder(world: LdsWorld, { records, isTrained }: Attack) {
+  const clusters = duplicateClusters(records.map(({ text }) => text));
+  const isFirst = (record: number): boolean => clusters[record] === record;
+  const trained = records.flatMap((_record, i) => (isTrained || isFirst(i) ? [i] : []));
+  const places = new Map(trained.map((record, place) => [record, place]));
+  const examples = trained.map((record) => records[record]!.example);
+  const queries = world.queries.map(({ example }) => example);
+  const view = await viewAdapter(world, await fineTune(world, examples, 1), examples, queries);
+  const { scores } = paidBy(view, (place) => places.get(clusters[trained[place]!]!)!);
+  const owners = trained.map((record) => records[record]!);
+  const recognised = records.filter((_record, i) => i >= world.records.length && !isFirst(i)).length;
+  return { incomes: incomes(owners, scores), recognised };
 }
 
 /** Real records that near-duplicate detection takes for somebody else's, though both are honest. */

@@ -51,6 +51,7 @@ export function contenders(
     plain("EK-FAC, as paid", () => paidBy(first[0]!)),
     plain("TracIn", () => scoresBy(tracIn, first)),
     tuned("DataInf", dataInf),
+    plain(`DataInf × ${views.length}`, () => scoresBy(dataInf(), views)),
     tuned("TRAK", (damping) => trak(TRAK_DIMENSIONS, 1, damping)),
     plain("BM25", () => lexicalScores(records, queries)),
     plain("mean embedding", () => embeddingScores(world, records, queries)),

@@ -131,12 +131,13 @@ function sourceText(source: Job["source"]): string {
 
 function wishOf({ openledger: ours = {}, method, hyperparameters: older, seed }: FineTune): TrainingWish {
   const { n_epochs, batch_size, learning_rate_multiplier } = method?.supervised?.hyperparameters ?? older ?? {};
-  const { full, rank, alpha, dropout, targets, learningRate, sequenceTokens, patience, checkpointEvery } = ours;
+  const { full, rank, alpha, dropout, targets, learningRate, sequenceTokens, patience, checkpointEvery, influence } =
+    ours;
   return {
     ...(full === true ? { lora: false } : { lora: present({ rank, alpha, dropout, targets }) }),
     ...present({ epochs: numberOf(n_epochs), batchSize: numberOf(batch_size), seed: seed ?? undefined }),
     ...present({ learningRateMultiplier: numberOf(learning_rate_multiplier), learningRate, sequenceTokens }),
-    ...present({ patience, checkpointEvery }),
+    ...present({ patience, checkpointEvery, fitsInfluence: influence }),
   };
 }
 

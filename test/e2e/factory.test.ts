@@ -121,6 +121,14 @@ test("a job that is killed with its node goes on from its checkpoint and ends wi
   expect(messages.some((message) => /^Training goes on at step [1-9]/.test(message))).toBe(true);
   const [one, other] = [await own(whole.id), await own(killed.id)];
   expect(other.result?.hash).toBe(one.result?.hash);
+  // What was exported comes back as the result of the same order, and is the same adapter.
+  const exported = join(place.path, "adapter");
+  await cli("model", "export", whole.id, exported);
+  const same = { ...order, openledger: { ...order.openledger, paused: true } };
+  const { id } = z.object({ id: z.string() }).parse(await client.post("/fine_tuning/jobs", { body: same }));
+  expect(await cli("model", "import-adapter", id, exported)).toMatchObject({
+    result: { hash: one.result?.hash, reason: "imported" },
+  });
   expect(await jobs().retrieve(third.id)).toMatchObject({ status: "cancelled", trained_tokens: null });
   const listed = [];
   for await (const job of jobs().list({ limit: 2 })) listed.push(job.id);

@@ -42,7 +42,11 @@ export async function restoreNode(options: BackupOptions, children: Children): P
   const url = await databaseOf(options, folder.value.path, children);
   if (!url.ok) return url;
   const stores: Stoppable[] = [];
-  const opened = await openDatabase(url.value, { add: (store) => (stores.push(store), store) });
+  const add = <T extends Stoppable>(store: T): T => {
+    stores.push(store);
+    return store;
+  };
+  const opened = await openDatabase(url.value, { add });
   for (const store of stores) await store.stop();
   if (!opened.ok) return opened;
   return restore({ ...options, ...checked.value, data: folder.value.path, url: url.value });

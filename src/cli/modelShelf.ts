@@ -98,7 +98,7 @@ export class ModelShelf {
 
   async create(model: NewModel, say: (text: string) => void): Promise<Result<ModelManifest>> {
     const { store, provenance, nowMs } = this.#parts;
-    if (this.#shelf.has(model.name))
+    if (this.#shelf.has(model.name) || this.#parts.gateway.catalog.find(model.name).ok)
       return refuse("already_exists", `there is a model ${model.name} already`, { field: "name" });
     const datanet = await store.datanet(model.datanet);
     const version = await store.version(model.datanet, model.version);

@@ -79,6 +79,7 @@ test.each([
   ["a model that is not served", { models: [{ model: "none" }] }, "model_not_found"],
   ["an adapter for who loads none", { kind: "openai", models: [{ model: "cook", adapter: "/x" }] }, "invalid_request"],
   ["the name of the node's own", { name: NEURAL_OPERATOR }, "already_exists"],
+  ["one that the node may yet need", { name: "embedded" }, "already_exists"],
 ])("%s is refused, and nothing is kept", async (_what, changes, code) => {
   const before = node.gateway.operators.views(0).length;
   expect(await remote.attach(draft({ name: "other", ...changes }))).toMatchObject({ ok: false, error: { code } });

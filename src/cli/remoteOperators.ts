@@ -11,7 +11,7 @@ import { type AttachOperator, attachOperatorSchema } from "../protocol/operators
 import type { OperatorView } from "../protocol/service.ts";
 import { OpenAiEngine } from "../upstream/openai.ts";
 import { VllmEngine, type VllmModel } from "../upstream/vllm.ts";
-import type { ModelPlace } from "./neuralShelf.ts";
+import { type ModelPlace, NEURAL_OPERATOR } from "./neuralShelf.ts";
 
 export interface RemoteParts {
   readonly data: string;
@@ -26,6 +26,8 @@ export interface RemoteParts {
 type RunningEngine = Engine & { close(): Promise<void> };
 
 const PROBE_MS = 5_000;
+/** Of the node itself, also while it serves nothing by them. */
+const ownOperators: readonly string[] = [NEURAL_OPERATOR, "embedded"];
 
 /** Operators elsewhere, attached over the API: a file each in the data folder's `operators`, readable by the node's owner only, for it may hold a key. */
 export class RemoteOperators implements OperatorDesk {
@@ -52,7 +54,8 @@ export class RemoteOperators implements OperatorDesk {
   async attach(operator: AttachOperator): Promise<Result<OperatorView>> {
     const { name, models, baseUrl, kind } = operator;
     const { gateway } = this.#parts;
-    if (!this.#engines.has(name) && gateway.operators.views(0).some((one) => one.name === name))
+    const isOwn = ownOperators.includes(name) || gateway.operators.views(0).some((one) => one.name === name);
+    if (!this.#engines.has(name) && isOwn)
       return refuse("already_exists", `${name} is an operator of the node itself`, { field: "name" });
     const wrong = checkUrl(baseUrl);
     if (wrong !== undefined) return refuse("invalid_request", wrong, { field: "baseUrl" });

@@ -1,10 +1,12 @@
 import { toHex } from "../core/bytes.ts";
-import { decodeEntry, type Entry } from "../core/entry.ts";
-import { splitPool } from "../core/pool.ts";
+import type { Correction } from "../core/correction.ts";
+import { decodeEntry } from "../core/entry.ts";
+import { type PoolSplit, splitPool } from "../core/pool.ts";
 import { ownOf, type Receipt } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
-import type { Share } from "../core/route.ts";
+import { legRoles, type Share } from "../core/route.ts";
 import { type Transfer, transferAmount } from "../core/transfer.ts";
+import { keyOf } from "./keyOf.ts";
 
 /** Equal lines of a period as one: so many credits or debits, of one kind, by one model, at one rate. */
 export interface PeriodLine {
@@ -45,7 +47,13 @@ export interface PeriodNames {
 /** Sums a period's entries for everybody in one pass. Memory grows with parties × models × roles, not with entries. */
 export class PeriodFold {
   readonly #names: PeriodNames;
-  readonly #parties = new Map<string, Map<string, { line: PeriodLine; count: number; nano: bigint }>>();
+  /** By payee number. */
+  readonly #payees = new Map<number, Sums>();
+  /** By pseudonym. */
+  readonly #accounts = new Map<string, { readonly id: string; readonly sums: Sums }>();
+  /** What lines are about, each by a number of its own: a model or a pool at a rate. */
+  readonly #subjects = new Map<string, number>();
+  readonly #subjectList: { readonly of: string; readonly nanoPerUsd: number }[] = [];
 
   constructor(names: PeriodNames) {
     this.#names = names;
@@ -56,82 +64,131 @@ export class PeriodFold {
     assert(decoded.ok, "an entry of our own journal decodes");
     const entry = decoded.value;
     if (entry.kind === "receipt") this.#receipt(entry.receipt);
+    else if (entry.kind === "transfer") this.#transfer(entry.transfer);
     else if (entry.kind === "correction") this.#correction(entry.correction);
     else if (entry.kind === "poolSplit") this.#poolSplit(entry.split);
-    else if (entry.kind === "transfer") this.#transfer(entry.transfer);
   }
 
   parties(): PeriodParty[] {
-    const found = [...this.#parties].map(([key, sums]): PeriodParty => {
-      const [type, id = ""] = key.split(" ");
-      const lines = [...sums.values()].map(({ line, count, nano }) => ({ ...line, count, nano }));
-      lines.sort(
-        (a, b) =>
-          compare(a.kind, b.kind) || compare(a.of, b.of) || compare(a.role, b.role) || a.nanoPerUsd - b.nanoPerUsd,
-      );
-      const nano = lines.reduce((sum, line) => sum + line.nano, 0n);
-      return { type: type === "account" ? "account" : "payee", id, lines, nano };
+    const found: PeriodParty[] = [];
+    for (const { id, sums } of this.#accounts.values()) found.push(this.#party("account", id, sums));
+    for (const [payee, sums] of this.#payees) found.push(this.#party("payee", this.#hexOf(payee), sums));
+    return found.filter(({ lines }) => lines.length > 0).sort((a, b) => compare(a.type, b.type) || compare(a.id, b.id));
+  }
+
+  #party(type: PeriodParty["type"], id: string, sums: Sums): PeriodParty {
+    const lines = [...sums].map(([key, { count, nano, whole }]): PeriodLine => {
+      const { of, nanoPerUsd } = this.#subjectList[Math.floor(key / LINES_A_SUBJECT)]!;
+      const [kind, role] = lineNames[key % LINES_A_SUBJECT]!;
+      return { kind, role, of, nanoPerUsd, count, nano: whole + BigInt(nano) };
     });
-    return found.sort((a, b) => compare(a.type, b.type) || compare(a.id, b.id));
+    lines.sort(
+      (a, b) =>
+        compare(a.kind, b.kind) || compare(a.of, b.of) || compare(a.role, b.role) || a.nanoPerUsd - b.nanoPerUsd,
+    );
+    return { type, id, lines, nano: lines.reduce((sum, line) => sum + line.nano, 0n) };
   }
 
   #receipt(receipt: Receipt): void {
-    const of = toHex(receipt.model);
-    const { nanoPerUsd } = receipt.rate;
-    for (const { payee, role, amount } of receipt.legs)
-      this.#credit(payee, { kind: "earned", role, of, nanoPerUsd }, amount);
-    const spent = { kind: "spent", of, nanoPerUsd } as const;
-    if (receipt.earned > 0) this.#credit(receipt.payerPayee, { ...spent, role: "earnings" }, -receipt.earned);
-    this.#sum(`account ${toHex(receipt.account)}`, { ...spent, role: "payer" }, receipt.earned - ownOf(receipt));
+    const { legs, earned, payerPayee, account } = receipt;
+    const subject = this.#subject(receipt.model, receipt.rate.nanoPerUsd);
+    for (const { payee, role, amount } of legs) addTo(this.#sumsOf(payee), lineOf(subject, "earned", role), amount);
+    if (earned > 0) addTo(this.#sumsOf(payerPayee), lineOf(subject, "spent", "earnings"), -earned);
+    addTo(this.#accountSums(account), lineOf(subject, "spent", "payer"), earned - ownOf(receipt));
   }
 
   #transfer(transfer: Transfer): void {
-    const line = { kind: "transfer", of: toHex(transfer.source), nanoPerUsd: 0 } as const;
-    for (const { payee, amount } of transfer.lines) this.#credit(payee, { ...line, role: "balance" }, amount);
-    this.#sum(`account ${toHex(transfer.account)}`, { ...line, role: "payer" }, -transferAmount(transfer));
+    const subject = this.#subject(transfer.source, 0);
+    for (const { payee, amount } of transfer.lines)
+      addTo(this.#sumsOf(payee), lineOf(subject, "transfer", "balance"), amount);
+    addTo(this.#accountSums(transfer.account), lineOf(subject, "transfer", "payer"), -transferAmount(transfer));
   }
 
-  #correction(correction: Extract<Entry, { kind: "correction" }>["correction"]): void {
-    const line = { kind: "correction", of: "", nanoPerUsd: 0 } as const;
-    for (const { payee, role, amount } of correction.legs) this.#credit(payee, { ...line, role }, amount);
-    if (correction.earned > 0) this.#credit(correction.payerPayee, { ...line, role: "earnings" }, correction.earned);
-    this.#sum(`account ${toHex(correction.account)}`, { ...line, role: "payer" }, correction.refund);
+  #correction({ legs, earned, payerPayee, account, refund }: Correction): void {
+    const subject = this.#subject(undefined, 0);
+    for (const { payee, role, amount } of legs) addTo(this.#sumsOf(payee), lineOf(subject, "correction", role), amount);
+    if (earned > 0) addTo(this.#sumsOf(payerPayee), lineOf(subject, "correction", "earnings"), earned);
+    addTo(this.#accountSums(account), lineOf(subject, "correction", "payer"), refund);
   }
 
-  #poolSplit({ pool, epoch, amount }: Extract<Entry, { kind: "poolSplit" }>["split"]): void {
+  #poolSplit({ pool, epoch, amount }: PoolSplit): void {
     const id = this.#names.payeeId(pool);
     const members = this.#names.pool(pool);
     assert(id !== undefined && members !== undefined, "a pool is published before it is split");
-    const of = toHex(id);
+    const line = lineOf(this.#subject(id, 0), "pool", "pool");
     // What leaves the pool enters its members: the period of all parties sums to nothing.
-    this.#credit(pool, { kind: "pool", role: "pool", of, nanoPerUsd: 0 }, -amount);
+    addTo(this.#sumsOf(pool), line, -amount);
     const parts = splitPool(this.#names.ledger, epoch, id, { payee: pool, members }, amount);
     members.forEach(({ payee }, i) => {
-      const part = parts[i]!;
-      if (part > 0) this.#credit(payee, { kind: "pool", role: "pool", of, nanoPerUsd: 0 }, part);
+      if (parts[i]! > 0) addTo(this.#sumsOf(payee), line, parts[i]!);
     });
   }
 
-  #credit(payee: number, line: Omit<PeriodLine, "count" | "nano">, amount: number): void {
-    const id = this.#names.payeeId(payee);
-    assert(id !== undefined, `payee ${payee} is known before it is credited`);
-    this.#sum(`payee ${toHex(id)}`, line, amount);
-  }
-
-  #sum(party: string, line: Omit<PeriodLine, "count" | "nano">, amount: number): void {
-    if (amount === 0) return;
-    let sums = this.#parties.get(party);
+  #sumsOf(payee: number): Sums {
+    let sums = this.#payees.get(payee);
     if (sums === undefined) {
       sums = new Map();
-      this.#parties.set(party, sums);
+      this.#payees.set(payee, sums);
     }
-    const key = `${line.kind} ${line.of} ${line.role} ${line.nanoPerUsd}`;
-    const known = sums.get(key);
-    if (known === undefined) sums.set(key, { line: { ...line, count: 0, nano: 0n }, count: 1, nano: BigInt(amount) });
-    else {
-      known.count += 1;
-      known.nano += BigInt(amount);
+    return sums;
+  }
+
+  #accountSums(pseudonym: Uint8Array): Sums {
+    const key = keyOf(pseudonym);
+    let account = this.#accounts.get(key);
+    if (account === undefined) {
+      account = { id: toHex(pseudonym), sums: new Map() };
+      this.#accounts.set(key, account);
     }
+    return account.sums;
+  }
+
+  /** The number of what lines are about; `undefined` for corrections, which are about nothing of their own. */
+  #subject(id: Uint8Array | undefined, nanoPerUsd: number): number {
+    const key = id === undefined ? "" : `${keyOf(id)} ${nanoPerUsd}`;
+    let subject = this.#subjects.get(key);
+    if (subject === undefined) {
+      subject = this.#subjectList.length;
+      this.#subjectList.push({ of: id === undefined ? "" : toHex(id), nanoPerUsd });
+      this.#subjects.set(key, subject);
+    }
+    return subject;
+  }
+
+  #hexOf(payee: number): string {
+    const id = this.#names.payeeId(payee);
+    assert(id !== undefined, `payee ${payee} is known before it is credited`);
+    return toHex(id);
+  }
+}
+
+/** A party's sums by line: the subject's number and that of kind and role in one. */
+type Sums = Map<number, { count: number; nano: number; whole: bigint }>;
+
+const lineNames: readonly (readonly [PeriodLine["kind"], string])[] = (
+  ["earned", "spent", "pool", "correction", "transfer"] as const
+).flatMap((kind) => [...legRoles, "earnings", "payer", "pool", "balance"].map((role) => [kind, role] as const));
+const LINES_A_SUBJECT = lineNames.length;
+const lineNumbers = new Map(lineNames.map(([kind, role], i) => [`${kind} ${role}`, i]));
+
+function lineOf(subject: number, kind: PeriodLine["kind"], role: string): number {
+  return subject * LINES_A_SUBJECT + lineNumbers.get(`${kind} ${role}`)!;
+}
+
+/** Numbers are added as long as that is exact, which is nearly always. */
+function addTo(sums: Sums, line: number, amount: number): void {
+  if (amount === 0) return;
+  const sum = sums.get(line);
+  if (sum === undefined) {
+    sums.set(line, { count: 1, nano: amount, whole: 0n });
+    return;
+  }
+  sum.count += 1;
+  const next = sum.nano + amount;
+  if (Number.isSafeInteger(next)) sum.nano = next;
+  else {
+    sum.whole += BigInt(sum.nano);
+    sum.nano = amount;
   }
 }
 

@@ -13,6 +13,8 @@ import { adminKeyPath } from "./secrets.ts";
 export interface Client {
   /** Without a slash at its end. */
   readonly url: string;
+  /** The API key that it sends. */
+  readonly key: string | undefined;
   get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<Result<T>>;
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<Result<T>>;
   /** The bytes as they are, as this media type. */
@@ -47,14 +49,14 @@ export async function findNode(options: {
     const url = baseUrl(options.url);
     if (url === undefined) return refuse("invalid_request", `"${options.url}" is not an http URL`, { field: "url" });
     const isLocal = local !== undefined && baseUrl(local.url) === url;
-    return ok({ url, key: options.key ?? (isLocal ? await adminKey(options.data) : undefined) });
+    return ok({ url, key: options.key ?? (isLocal ? await adminKeyOf(options.data) : undefined) });
   }
   if (local === undefined || !isAlive(local.pid)) {
     return refuse("upstream_failed", `no node runs on the data folder ${options.data}`, {
       hint: "start one with: openledger up, or name one with --url",
     });
   }
-  return ok({ url: local.url.replace(/\/+$/, ""), key: options.key ?? (await adminKey(options.data)) });
+  return ok({ url: local.url.replace(/\/+$/, ""), key: options.key ?? (await adminKeyOf(options.data)) });
 }
 
 export function openClient(address: NodeAddress, fetcher: typeof fetch): Client {
@@ -65,6 +67,7 @@ export function openClient(address: NodeAddress, fetcher: typeof fetch): Client 
   };
   return {
     url: address.url,
+    key: address.key,
     get: (path, schema, query = {}) => json(send("GET", path + queryText(query)), schema),
     post: (path, body, schema) => json(send("POST", path, body), schema),
     send: (path, body, type, schema) => json(request(address, fetcher, "POST", path, body, type), schema),
@@ -187,7 +190,8 @@ function parseNodeFile(text: string | undefined): z.infer<typeof nodeFileSchema>
   return parsed.success ? parsed.data : undefined;
 }
 
-async function adminKey(data: string): Promise<string | undefined> {
+/** The admin key that a node left in its data folder. */
+export async function adminKeyOf(data: string): Promise<string | undefined> {
   const text = await readFile(adminKeyPath(data), "utf8").catch(() => "");
   return text.trim() === "" ? undefined : text.trim();
 }

@@ -11,7 +11,7 @@ import type { OutputStore } from "../datanets/outputs.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
-import type { EpochControl, World } from "../gateway/ports.ts";
+import type { World } from "../gateway/ports.ts";
 import { writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
@@ -22,6 +22,7 @@ import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import type { OpenFactoryStore } from "../store/factoryStore.ts";
 import type { OpenPayoutStore } from "../store/payoutStore.ts";
+import { siblingDatabase } from "../store/siblingDatabase.ts";
 import { openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
@@ -32,6 +33,7 @@ import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
 import { findVersionIn } from "./declaredVersions.ts";
 import { DepartureDesk } from "./departureDesk.ts";
+import { epochControl } from "./epochControl.ts";
 import { FactoryPart } from "./factoryPart.ts";
 import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -45,6 +47,7 @@ import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
 import { openDatabase } from "./stores.ts";
+import { openTestWorld, type TestWorld } from "./testWorld.ts";
 import { WorkshopPart } from "./workshopPart.ts";
 
 /** A running node with all its parts, for the commands that act from within it. */
@@ -93,6 +96,8 @@ export async function startNode(options: NodeOptions, children: Children): Promi
 }
 
 interface Stores {
+  /** Of the database that they are in. */
+  readonly url: string;
   readonly outputs: OutputStore;
   readonly combinations: CombinationShelf;
   readonly ledger: LedgerStore;
@@ -118,7 +123,7 @@ async function openStores(
   const stores = await openDatabase(url, children);
   if (!stores.ok) return stores;
   const combinations = await CombinationShelf.open(data);
-  return combinations.ok ? ok({ ...stores.value, combinations: combinations.value }) : combinations;
+  return combinations.ok ? ok({ ...stores.value, url, combinations: combinations.value }) : combinations;
 }
 
 async function assemble(
@@ -159,10 +164,9 @@ async function assemble(
   await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
   const isPublic = options.host !== undefined;
   const { hostNames = [], reports: rules = {} } = options;
-  const rates = await openRates(options.rate, { data, nowMs: now, allowsInside: !isPublic, say });
-  if (!rates.ok) return rates;
-  children.add({ name: "rates", stop: () => rates.value.stop() });
-  const people = { isPublic, hostNames, rules, rates: rates.value, say };
+  const beside = await openBeside(options, data, stores, secrets, children);
+  if (!beside.ok) return beside;
+  const people = { isPublic, hostNames, rules, ...beside.value, say };
   const house = furnish({ ...{ data, stores, part, ledger, settlement, sink, trust, log: secrets.log }, ...people });
   children.add({ name: "webhooks", stop: () => house.business.close() });
   children.add({ name: "remembered answers", stop: await house.outputs.begin() });
@@ -192,6 +196,26 @@ async function assemble(
   return ok({ ...base, ...house, url, ledgerId: ledger.id, adminKey: adminKey.value });
 }
 
+/** What stands beside the ledger: where the dollar comes from, and a world for tests where one is wanted. */
+async function openBeside(
+  { rate, hasTestWorld, say, host, epochMs = EPOCH_MS }: NodeOptions,
+  data: string,
+  { url: live }: Stores,
+  secrets: Secrets,
+  children: Children,
+): Promise<Result<{ readonly rates: RatePart; readonly tests: TestWorld | undefined }>> {
+  const allowsInside = host === undefined;
+  const rates = await openRates(rate, { data, nowMs: now, allowsInside, say });
+  if (!rates.ok) return rates;
+  children.add({ name: "rates", stop: () => rates.value.stop() });
+  if (hasTestWorld !== true) return ok({ rates: rates.value, tests: undefined });
+  const url = await siblingDatabase(live, "test");
+  if (!url.ok) return url;
+  const world = { children, world: worldOf(say), epochMs, callsInside: allowsInside, say };
+  const tests = await openTestWorld({ data, url: url.value, secrets, ...world });
+  return tests.ok ? ok({ rates: rates.value, tests: tests.value }) : tests;
+}
+
 interface Furnishing {
   readonly data: string;
   readonly stores: Stores;
@@ -208,11 +232,12 @@ interface Furnishing {
   readonly hostNames: readonly string[];
   readonly rules: Partial<ReportRules>;
   readonly rates: RatePart;
+  readonly tests: TestWorld | undefined;
 }
 
 /** Gateway, models and workshop: they know each other, so they are made together. */
 function furnish(furnishing: Furnishing) {
-  const { data, stores, part, ledger, settlement, sink, trust, log, say, isPublic, hostNames, rules, rates } =
+  const { data, stores, part, ledger, settlement, sink, trust, log, say, isPublic, hostNames, rules, rates, tests } =
     furnishing;
   const { chain } = part;
   const provenance = { chain, ledger };
@@ -240,6 +265,7 @@ function furnish(furnishing: Furnishing) {
     },
     ...business.gateway,
     organisations: ledger.organisations,
+    ...(tests === undefined ? {} : { testWorld: tests.gateway }),
     epochs: epochControl(settlement),
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
@@ -273,21 +299,6 @@ function furnish(furnishing: Furnishing) {
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
   const { shelf, workshop, factory, reported } = made;
   return { gateway, shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported!, business, outputs };
-}
-
-function epochControl(settlement: Settlement | CreditSettlement): EpochControl {
-  return {
-    close: async () => {
-      const closed = await settlement.close();
-      return closed.ok ? ok({ epoch: closed.value.record.epoch, journalSize: closed.value.journalSize }) : closed;
-    },
-    ...(settlement instanceof CreditSettlement
-      ? {
-          fund: (epoch, reference) => settlement.fund(epoch, reference),
-          settle: (epoch, reference) => settlement.settle(epoch, reference),
-        }
-      : {}),
-  };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

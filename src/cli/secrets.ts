@@ -26,3 +26,8 @@ export function adminKeyPath(data: string): string {
 export function databaseUrlPath(data: string): string {
   return join(data, "secrets", "database");
 }
+
+/** What the test world of a node keeps on disk. */
+export function testWorldFolder(data: string): string {
+  return join(data, "test-world");
+}

@@ -27,6 +27,7 @@ import { json, plain, type Route, route } from "./routes.ts";
 import { serviceRoutes } from "./serviceRoutes.ts";
 import { statementRoutes } from "./statementRoutes.ts";
 import { termsRoutes } from "./termsRoutes.ts";
+import { type TestControls, testRoutes } from "./testRoutes.ts";
 import { type WebhookParts, webhookRoutes } from "./webhookRoutes.ts";
 import type { Workshop } from "./workshop.ts";
 import { workshopRoutes } from "./workshopRoutes.ts";
@@ -41,6 +42,7 @@ export interface ApiParts {
   readonly statements: StatementDesk | undefined;
   readonly webhooks: WebhookParts | undefined;
   readonly rateDesk: RateDesk | undefined;
+  readonly test: TestControls | undefined;
   readonly workshop: Workshop | undefined;
   readonly models: ModelLibrary | undefined;
   readonly operators: OperatorDesk | undefined;
@@ -58,6 +60,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...receiptRoutes(floor),
     ...correctionRoutes(floor),
     ...rateRoutes(floor, parts.rateDesk),
+    ...(parts.test === undefined ? [] : testRoutes(parts.test)),
     ...executionRoutes(parts.executions),
     ...accountRoutes(floor),
     ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),

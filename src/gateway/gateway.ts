@@ -35,6 +35,7 @@ import { Rhythm } from "./rhythm.ts";
 import { Router } from "./routes.ts";
 import { HttpDoor, type ServerOptions } from "./server.ts";
 import { modelView } from "./serviceRoutes.ts";
+import type { TestControls } from "./testRoutes.ts";
 import type { WebhookParts } from "./webhookRoutes.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -58,6 +59,10 @@ export interface GatewayParts {
   readonly departures?: Departures;
   readonly statements?: StatementDesk;
   readonly webhooks?: WebhookParts;
+  /** Answers requests with a test key: the gateway of another world. */
+  readonly testWorld?: Gateway;
+  /** What tests may do to the world that this gateway serves; absent in the live one. */
+  readonly test?: TestControls;
   /** Told of each paid request that is refused, and why. */
   readonly onRefused?: (account: string, refusal: Refusal) => void;
   /** Customers that are kept apart; without it every key stands for its account alone. */
@@ -146,13 +151,18 @@ export class Gateway {
       executions,
       factory,
       rateDesk: parts.rateDesk,
+      test: parts.test,
       version,
       rhythm: this.floor.rhythm,
       state,
     });
     const router = new Router([...openAi, ...api]);
+    const testDoor = parts.testWorld === undefined ? undefined : parts.testWorld.#door;
     const server = { ...defaultOptions.server, ...options.server };
-    this.#door = new HttpDoor({ world, ledger, metrics: this.metrics, router, live, organisations }, server);
+    this.#door = new HttpDoor(
+      { world, ledger, metrics: this.metrics, router, live, organisations, testWorld: testDoor },
+      server,
+    );
     this.#housekeeping = setInterval(
       () => {
         leases.renewAll();

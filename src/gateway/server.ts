@@ -4,7 +4,7 @@ import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
-import { authenticate, checkHost, corsHeaders, type DoorRules, parseBody } from "./door.ts";
+import { authenticate, checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody } from "./door.ts";
 import { type Exchange, readBody, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { isAudited, permit, runAudited } from "./permission.ts";
@@ -23,6 +23,8 @@ export interface ServerParts {
   readonly router: Router;
   readonly live: LiveAnswers;
   readonly organisations: Organisations | undefined;
+  /** Where requests with a test key are answered: another world, behind the same port. */
+  readonly testWorld: Pick<HttpDoor, "serve"> | undefined;
 }
 
 /** The HTTP server: guards, routes, reads, answers. Every refusal leaves through one place, in the path's own error format. */
@@ -46,7 +48,7 @@ export class HttpDoor {
       requestTimeout: 60_000,
       keepAliveTimeout: 20_000,
     });
-    this.#server.on("request", (request, response) => void this.#serve(request, response));
+    this.#server.on("request", (request, response) => void this.serve(request, response));
     this.#server.on("clientError", refuseSocket);
   }
 
@@ -102,7 +104,9 @@ export class HttpDoor {
     while (this.#open > 0 && elapsedMs() < until) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { testWorld } = this.#parts;
+    if (testWorld !== undefined && hasTestKey(request)) return testWorld.serve(request, response);
     const url = request.url ?? "/";
     const cut = url.indexOf("?");
     const [path, search] = cut < 0 ? [url, ""] : [url.slice(0, cut), url.slice(cut + 1)];

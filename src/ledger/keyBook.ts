@@ -19,9 +19,11 @@ export class KeyBook {
   readonly #byHash = new Map<string, string>();
   readonly #secret: Uint8Array;
   readonly #world: LedgerWorld;
+  readonly #prefix: string;
 
   /** `secret` keys the hashes: an attacker who reads the database learns no key, and one who can write hashes cannot make one. */
-  constructor(keys: readonly StoredKey[], secret: Uint8Array, world: LedgerWorld) {
+  constructor(keys: readonly StoredKey[], secret: Uint8Array, world: LedgerWorld, prefix = "ol_") {
+    this.#prefix = prefix;
     this.#secret = secret;
     this.#world = world;
     for (const key of keys) this.#keep(key);
@@ -76,8 +78,8 @@ export class KeyBook {
   }
 
   #issue(batch: Batch, facts: Omit<ApiKey, "hint">): FreshKey {
-    const secret = `ol_${toHex(this.#world.randomBytes(24)).slice(2)}`;
-    const key = { ...facts, hint: `${secret.slice(0, 7)}…`, hash: this.#hash("api key", secret) };
+    const secret = `${this.#prefix}${toHex(this.#world.randomBytes(24)).slice(2)}`;
+    const key = { ...facts, hint: `${secret.slice(0, this.#prefix.length + 4)}…`, hash: this.#hash("api key", secret) };
     batch.keys.push(key);
     this.#keep(key);
     return { key: shown(key), secret };

@@ -32,6 +32,8 @@ export interface LedgerOptions {
   readonly policy: FeePolicy;
   /** With a chain: a hold also needs its payer's deposit. */
   readonly requireDeposit: boolean;
+  /** What the secrets of API keys begin with: `ol_` where it is left out. */
+  readonly keyPrefix?: string;
   readonly publishWithinMs?: number;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -72,7 +74,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
     const set = await books.setPolicy(options.policy);
     if (!set.ok) return set;
   }
-  const keys = new KeyBook(taken.value.keys, options.secret, world);
+  const keys = new KeyBook(taken.value.keys, options.secret, world, options.keyPrefix);
   const accounts = new AccountBook(writer, purses, {
     ...{ ledger: id, store, world, keys, secret: options.secret, node: options.node },
     statement: (query) =>

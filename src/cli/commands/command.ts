@@ -15,8 +15,8 @@ export interface Shell {
   readonly world: World;
   /** The node's data folder. */
   readonly data: string;
-  /** The node that is meant; refuses where there is none. */
-  client(): Promise<Result<Client>>;
+  /** The node that is meant; refuses where there is none. With `test` its test world, by that world's admin key. */
+  client(world?: "test"): Promise<Result<Client>>;
   /** There is a result to print, and still the command ends with this refusal's exit code. */
   endAs(code: RefusalCode): void;
 }
@@ -62,6 +62,8 @@ export interface NodeOptions {
   readonly epochMs?: number;
   /** What reports of other gateways may do, where that is not the usual. */
   readonly reports?: Partial<ReportRules>;
+  /** Also a world for tests, behind the same port. */
+  readonly hasTestWorld?: boolean;
   /** Where the dollar comes from; play money at one for one where it is left out. */
   readonly rate?: RateOptions;
   readonly say: (text: string) => void;

@@ -2,9 +2,10 @@ import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { ok, type Refusal, RefusalError } from "../../core/result.ts";
 import { refusalRow } from "../../protocol/refusals.ts";
-import { findNode, openClient } from "../client.ts";
+import { adminKeyOf, findNode, openClient } from "../client.ts";
 import { DATA_FOLDER } from "../dataFolder.ts";
 import { openOutput } from "../output.ts";
+import { testWorldFolder } from "../secrets.ts";
 import { accountCommands } from "./account.ts";
 import { askCommand } from "./ask.ts";
 import { attributeCommand } from "./attribute.ts";
@@ -35,6 +36,7 @@ import { shadowCommand } from "./shadow.ts";
 import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
 import { termsCommands } from "./terms.ts";
+import { testCommands } from "./test.ts";
 import { demoCommand, upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
 import { webhookCommands } from "./webhook.ts";
@@ -63,6 +65,7 @@ export const commands: readonly CliCommand[] = [
   probeCommand,
   attributeCommand,
   ...bindingCommands,
+  ...testCommands,
   completionCommand(() => buildProgram(() => undefined)),
 ];
 
@@ -81,6 +84,7 @@ const groups: Readonly<Record<string, string>> = {
   payout: "Bank payouts of a ledger on credit",
   payee: "How payees are paid by bank",
   webhook: "Who is told of what happens",
+  test: "The test world of a node: keys, a clock that can be moved, events",
   binding: "External identities and whom they are bound to",
 };
 
@@ -212,8 +216,9 @@ function openShell(raw: Readonly<Record<string, unknown>>, world: World, endAs: 
   const data = resolve(text("data") ?? DATA_FOLDER);
   return {
     ...{ output, world, data, endAs },
-    client: async () => {
-      const node = await findNode({ data, url: text("url"), key: text("key") });
+    client: async (inside) => {
+      const key = text("key") ?? (inside === "test" ? await adminKeyOf(testWorldFolder(data)) : undefined);
+      const node = await findNode({ data, url: text("url"), key });
       return node.ok ? ok(openClient(node.value, world.fetch)) : node;
     },
   };

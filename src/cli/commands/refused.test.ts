@@ -308,6 +308,15 @@ binding notice      | d npm:x 0x${"1".repeat(40)} --commit @/none       | 66 not
 binding refuse      | d                                                 | 64 invalid_request | missing required argument
 binding refuse      | d npm:x                                           | 64 invalid_request | has one proof
 binding refuse      | d npm:x --commit @/none                           | 66 not_found       | there is no file
+test key            | a b                                               | 64 invalid_request | too many arguments
+test key            | ${"x".repeat(121)}                                | 64 invalid_request | name
+test key            | --owner                                           | 64 invalid_request | unknown option
+test clock          | --days 0                                          | 64 invalid_request | --days must be
+test clock          | --to tomorrow                                     | 64 invalid_request | --to must be
+test clock          | --days 1 --to 2027-02-01T00:00:00Z                | 64 invalid_request | by days and hours, or to a time
+test event          |                                                   | 64 invalid_request | missing required argument
+test event          | everything                                        | 64 invalid_request | <type>
+test event          | executed                                          | 66 not_found | nothing at
 completion          |                                                   | 64 invalid_request | missing required argument
 completion          | tcsh                                              | 64 invalid_request | one of bash, zsh, fish
 completion          | bash zsh                                          | 64 invalid_request | too many arguments

@@ -26,6 +26,7 @@ export const upCommand = command({
     ["--report-payers <who>", "open: reported executions open accounts for new payers; known: they name known ones"],
     ["--report-credit <how>", "arrears: reported executions are booked and paid for later; prepaid: they need credit"],
     ["--epoch <minutes>", "how long an epoch stays open (default 60; 0 closes none by itself)"],
+    ["--test", "also a world for tests: keys, a ledger, a clock and a model of its own, behind the same port"],
     ["--rate <source>", "dollars for one OPEN: fixed:0.5, file:PATH#/pointer or https://…#/pointer into JSON"],
     ["--rate-min <usd>", "a lower price of one OPEN is not believed"],
     ["--rate-max <usd>", "nor a higher one"],
@@ -39,13 +40,14 @@ export const upCommand = command({
     host: wholeText.optional(),
     allowHost: z.array(hostName).optional(),
     credit: flag,
+    test: flag,
     reportPayers: z.enum(["open", "known"]).optional(),
     reportCredit: z.enum(["prepaid", "arrears"]).optional(),
     epoch: wholeNumber(0, MINUTES_A_WEEK).optional(),
     ...{ rate: wholeText.optional(), rateMin: usdPrice, rateMax: usdPrice, rateTime: wholeText.optional() },
     ...{ rateStep: wholeNumber(0, 1_000_000).optional(), rateStale: wholeNumber(1, MINUTES_A_WEEK).optional() },
   }),
-  run: ({ port, host, allowHost, credit, epoch, reportPayers, reportCredit, ...dollar }, shell) =>
+  run: ({ port, host, allowHost, credit, test, epoch, reportPayers, reportCredit, ...dollar }, shell) =>
     supervised(shell, async (children) => {
       const { databaseUrl, chain } = shell.world.environment;
       const reports = {
@@ -58,6 +60,7 @@ export const upCommand = command({
           ...(host === undefined ? {} : { host }),
           ...(allowHost === undefined ? {} : { hostNames: allowHost }),
           ...(credit ? { isCredit: true } : {}),
+          ...(test ? { hasTestWorld: true } : {}),
           ...(epoch === undefined ? {} : { epochMs: epoch * 60_000 }),
           ...(Object.keys(reports).length === 0 ? {} : { reports }),
           ...rateOptions({ ...dollar, rate: dollar.rate ?? shell.world.environment.rate }),

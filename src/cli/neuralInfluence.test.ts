@@ -55,7 +55,7 @@ afterAll(async () => {
 /** The job with an adapter that has really learnt its records. */
 async function learnt(made: Job): Promise<Job> {
   const adapter = { rank: 8, alpha: 16, dropout: 0, targets: made.options.adapter!.targets };
-  const options = { ...made.options, adapter, epochs: 30, learningRate: 0.02, fitsInfluence: true };
+  const options = { ...made.options, adapter, epochs: 20, learningRate: 0.02, fitsInfluence: true };
   const asked: Job = { ...made, options, heldOutShare: 0.2 };
   rmSync(world.folders.weights(made, undefined), { recursive: true });
   const { train } = unwrap(await sourceOf(asked));
@@ -95,7 +95,8 @@ const question = JSON.stringify([{ role: "user", content: "How do I cook bread?"
 /** What influence gives each record for the text of one, in parts of a million. */
 async function influenceIn({ shelf, influence }: Awaited<ReturnType<typeof start>>): Promise<readonly Evidence[]> {
   const ground = unwrap(await new Grounds(folder, world.store, world.provenance).of([world.datanet]));
-  const { wholeMethods } = await influence.ground(ground, shelf.manifest(order.name)!, world.base);
+  const weights = world.folders.weights(job, undefined);
+  const { wholeMethods } = await influence.ground(ground, { ...shelf.manifest(order.name)!, weights }, world.base);
   const input = { receipt: new Uint8Array(16), prompt: question, answer: records[2]!.text, passages: [] };
   const found = await Promise.all((wholeMethods?.(input) ?? []).map(({ explain }) => explain(1_000_000)));
   return found.flat();

@@ -44,7 +44,7 @@ export interface InfluenceParts {
   readonly say: (text: string) => void;
 }
 
-/** A base's folder and shape. */
+/** A base's folder and shape. Manifests name their weights by whole paths here. */
 export interface BasePlace {
   readonly folder: string;
   readonly shape: LlamaShape;

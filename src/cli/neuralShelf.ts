@@ -232,7 +232,7 @@ export class NeuralShelf implements Shop {
       ...(explained === undefined ? {} : { grounding: groundModel(explained) }),
       countTokens: (text) => encode(tokenizer, text).length,
     };
-    const own = manifest.weights === undefined ? undefined : resolve(this.#parts.data, manifest.weights);
+    const own = this.#located(manifest).weights;
     const place: ModelPlace =
       manifest.kind === "model"
         ? { base: own ?? folder }
@@ -242,10 +242,15 @@ export class NeuralShelf implements Shop {
     return ok(undefined);
   }
 
+  /** With where its weights lie today. */
+  #located({ weights, ...manifest }: NeuralManifest): NeuralManifest {
+    return weights === undefined ? manifest : { ...manifest, weights: resolve(this.#parts.data, weights) };
+  }
+
   /** With influence, where it is fitted. Whatever a receipt can name is kept before one does. */
   async #explained(ground: Ground, manifest: NeuralManifest, base: Base): Promise<Ground> {
     const { influence, combinations } = this.#parts;
-    const explained = (await influence?.ground(ground, manifest, base)) ?? ground;
+    const explained = (await influence?.ground(ground, this.#located(manifest), base)) ?? ground;
     for (const combination of [explained.combination, explained.reading?.combination])
       if (combination !== undefined) await combinations.keep(combination);
     return explained;
@@ -253,7 +258,7 @@ export class NeuralShelf implements Shop {
 
   /** Serves a model with its influence once that is fitted, as it is meanwhile. */
   async #fit(manifest: NeuralManifest, base: Base): Promise<void> {
-    const isNew = await this.#parts.influence?.fit(manifest, base);
+    const isNew = await this.#parts.influence?.fit(this.#located(manifest), base);
     if (isNew !== true) return;
     await this.#inTurn(async () => {
       const now = this.#rows.get(manifest.name)?.manifest;

@@ -134,6 +134,42 @@ terms show          | none --datanet                                    | 66 not
 terms read          |                                                   | 64 invalid_request | missing required argument
 terms read          | @/nowhere.xml                                     | 66 not_found       | there is no file
 terms read          | @/text.txt                                        | 64 invalid_request | no RSL document
+model train         |                                                   | 64 invalid_request | missing required argument
+model train         | house --epochs none --datanet d --yes             | 64 invalid_request | --epochs must be
+model train         | house --file @/nowhere.jsonl --yes                | 66 not_found       | there is no file
+model jobs          | all                                               | 64 invalid_request | too many arguments
+model jobs          | --limit none                                      | 64 invalid_request | --limit must be
+model jobs          | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+model job           |                                                   | 64 invalid_request | missing required argument
+model job           | first                                             | 64 invalid_request | a job's id
+model job           | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model follow        |                                                   | 64 invalid_request | missing required argument
+model follow        | first                                             | 64 invalid_request | a job's id
+model follow        | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model cancel        |                                                   | 64 invalid_request | missing required argument
+model cancel        | first                                             | 64 invalid_request | a job's id
+model cancel        | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model pause         |                                                   | 64 invalid_request | missing required argument
+model pause         | first                                             | 64 invalid_request | a job's id
+model pause         | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model resume        |                                                   | 64 invalid_request | missing required argument
+model resume        | first                                             | 64 invalid_request | a job's id
+model resume        | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model eval          |                                                   | 64 invalid_request | missing required argument
+model eval          | first                                             | 64 invalid_request | a job's id
+model eval          | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model deploy        |                                                   | 64 invalid_request | missing required argument
+model deploy        | first                                             | 64 invalid_request | a job's id
+model deploy        | ftjob-0123456789abcdef01234567                    | 66 not_found       | 
+model price         |                                                   | 64 invalid_request | missing required argument
+model price         | m                                                 | 64 invalid_request | 
+model price         | m --royalty-out much                              | 64 invalid_request | --royalty-out
+model import-adapter| ftjob-0123456789abcdef01234567                    | 64 invalid_request | missing required argument
+model import-adapter| first @                                           | 64 invalid_request | a job's id
+model import-adapter| ftjob-0123456789abcdef01234567 @/none             | 66 not_found       | 
+receipt explain     |                                                   | 64 invalid_request | missing required argument
+receipt explain     | mine                                              | 64 invalid_request | <id>
+receipt explain     | 0x00000000000000000000000000000000                | 66 not_found       | there is no receipt
 receipt show        |                                                   | 64 invalid_request | missing required argument
 receipt show        | 0x12                                              | 64 invalid_request | <id> must be a receipt id
 receipt show        | ${"0".repeat(32)}                                 | 66 not_found       | there is no receipt

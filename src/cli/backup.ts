@@ -226,7 +226,7 @@ function onlyLedger({ ledgers }: SnapshotFacts, ledger: string): Result<void> {
 
 /** Made again at the next start, or by the database itself. */
 const LEFT_OUT =
-  /^(postgres|journal\/|exports\/|models\/llama\.cpp\/|factory\/[^/]+\/import-|lock|node\.json|layout\.json|\.gitignore|secrets\/database$)|\.(log|log\.1|index|partial)$|\.writing-\d+$|\/state\.previous/;
+  /^(postgres|journal\/|exports\/|models\/llama\.cpp\/|factory\/[^/]+\/import-|lock|node\.json|layout\.json|\.gitignore|secrets\/database$)|\.(log|log\.1|index|vectors|partial)$|\.writing-\d+$|\/state\.previous/;
 
 async function filesBelow(data: string): Promise<string[]> {
   const found: string[] = [];

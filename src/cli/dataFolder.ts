@@ -28,7 +28,7 @@ const LAYOUT = 1;
 const FREE_BYTES_MIN = 192 * 1024 * 1024;
 /** What an interrupted first start may have left; anything else without a layout file belongs to someone else. */
 const OURS =
-  /^(lock|layout\.json|postgres|anvil|journal|datanets|models|bases|factory|exports|operators|indexes|keys|secrets|config|node|\.gitignore)/;
+  /^(lock|layout\.json|postgres|anvil|journal|datanets|models|bases|factory|exports|operators|indexes|attribution\.json|combinations|vectors|keys|secrets|config|node|\.gitignore)/;
 
 /**
  * Opens the folder, makes it if there is none, completes a half-made one, and locks it.

@@ -20,6 +20,7 @@ import { EngineAnswers, placeOfName } from "./factoryAnswers.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
 import { Grounds } from "./grounds.ts";
+import type { MeaningShelf } from "./meaningShelf.ts";
 import { ModelExports } from "./modelExports.ts";
 import { NeuralInfluence } from "./neuralInfluence.ts";
 import { NeuralShelf } from "./neuralShelf.ts";
@@ -32,6 +33,7 @@ export interface FactoryPartParts {
   readonly provenance: Provenance;
   readonly gateway: Gateway;
   readonly combinations: CombinationShelf;
+  readonly meanings?: MeaningShelf | undefined;
   readonly nowMs: () => number;
   readonly operator: Uint8Array;
   /** 32 bytes: who is paid for what other servers run, where nobody else is named. */
@@ -70,7 +72,7 @@ export class FactoryPart {
     const { data, datanets, provenance } = parts;
     this.bases = new BaseShelf(data, houseModelFolder());
     this.folders = new FactoryFolders(data);
-    this.#grounds = new Grounds(data, datanets, provenance);
+    this.#grounds = new Grounds(data, datanets, provenance, parts.meanings);
     const engine = new LlamaEngine({
       cacheFolder: join(data, "models", "llama.cpp"),
       find: (name) => placeOfName(name) ?? this.shelf.find(name),

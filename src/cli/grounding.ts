@@ -11,6 +11,7 @@ import { fromHex, toHex } from "../core/bytes.ts";
 import type { Passage } from "../core/engine.ts";
 import type { Share } from "../core/route.ts";
 import { Bm25Index } from "../datanets/bm25.ts";
+import { type Meanings, searchHybrid } from "../datanets/hybrid.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
@@ -32,6 +33,8 @@ export interface Ground {
   /** That of an ∞-gram model by the default policy, where it is left out. */
   readonly combination?: Combination;
   readonly upstream?: Upstream;
+  /** Finds records by meaning too; undefined while there are no vectors. */
+  readonly meanings?: () => Meanings | undefined;
   /** Of a model that reads records, and whose engine says what its answers owe to them. */
   readonly reading?: Reading;
   /** Other methods that speak of the whole answer, for one answer; none where the model has none. */
@@ -56,10 +59,10 @@ export function groundModel(ground: Ground): Grounding {
     indexId: index.id,
     methodsHash: combinationHash(combination),
     contextTokensMax,
-    retrieve: (question) => {
-      const found = search?.search(question, PASSAGES_MAX);
-      return Promise.resolve(found?.isAnswerable === true ? passages(found.hits) : []);
-    },
+    retrieve: async (question, signal) =>
+      search === undefined
+        ? []
+        : passages(await searchHybrid(search, ground.meanings?.(), question, PASSAGES_MAX, signal)),
     attribute: (input) => attribute(ground, input),
     trace: async (prompt, answer) => traceView({ corpus: memoryCorpus(index), ...ground }, prompt, answer),
   };

@@ -11,6 +11,7 @@ import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { Ground } from "./grounding.ts";
+import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
 import { scopeOf } from "./modelShelf.ts";
 import { type Origin, People } from "./people.ts";
 import type { Provenance } from "./provenance.ts";
@@ -24,13 +25,15 @@ export class Grounds {
   readonly #folder: string;
   readonly #store: DatanetStore;
   readonly #provenance: Provenance;
+  readonly #meanings: MeaningShelf | undefined;
   readonly #made = new Map<string, WeakRef<Ground>>();
   readonly #making = new Map<string, Promise<Result<Ground>>>();
 
-  constructor(data: string, store: DatanetStore, provenance: Provenance) {
+  constructor(data: string, store: DatanetStore, provenance: Provenance, meanings?: MeaningShelf) {
     this.#folder = join(data, "models", "grounds");
     this.#store = store;
     this.#provenance = provenance;
+    this.#meanings = meanings;
   }
 
   /** Of some versions, in the order in which they are named; a record of several counts once, for the first. Refuses `not_found`. */
@@ -72,7 +75,8 @@ export class Grounds {
       made ??= new Bm25Index(records);
       return made;
     };
-    return ok({ datanets, records, index, upstream, people, search });
+    const meanings = meaningsOf(this.#meanings, records);
+    return ok({ datanets, records, index, upstream, people, search, meanings });
   }
 
   /** Kept as a file: a node that starts again does not build it again. */

@@ -12,8 +12,17 @@ function environment(variables: NodeJS.ProcessEnv): Environment {
     ...(databaseUrl ? { databaseUrl } : {}),
     ...(rpcUrl ? { chain: { rpcUrl, privateKey: privateKey ?? "" } } : {}),
     ...(variables["OPENLEDGER_RATE"] ? { rate: variables["OPENLEDGER_RATE"] } : {}),
+    ...embeddings(variables),
     isDebug: variables["OPENLEDGER_DEBUG"] === "1",
   };
+}
+
+function embeddings({
+  OPENLEDGER_EMBEDDINGS_URL: url,
+  OPENLEDGER_EMBEDDINGS_MODEL: model,
+  OPENLEDGER_EMBEDDINGS_KEY: key,
+}: NodeJS.ProcessEnv): Pick<Environment, "embeddings"> {
+  return url ? { embeddings: { url, model: model ?? "", ...(key ? { key } : {}) } } : {};
 }
 
 const { stdin, stdout, stderr } = process;

@@ -19,6 +19,7 @@ import type { EmbeddedEngine } from "../upstream/embedded.ts";
 import { embeddedInfinigram } from "../upstream/infinigramHost.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
 import { groundModel } from "./grounding.ts";
+import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
 import { People } from "./people.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
 import { loadUpstream } from "./upstream.ts";
@@ -43,6 +44,8 @@ export interface ShelfParts {
   readonly provenance: Provenance;
   readonly gateway: Gateway;
   readonly combinations: CombinationShelf;
+  /** Where an embeddings server is configured. */
+  readonly meanings?: MeaningShelf | undefined;
   readonly nowMs: () => number;
   /** 32 bytes: who is paid for running embedded models. */
   readonly operator: Uint8Array;
@@ -175,13 +178,14 @@ export class ModelShelf {
     const scope = await scopeOf(store, provenance, manifest.datanet);
     const upstream = await loadUpstream(store, provenance.ledger.books, [manifest.datanet], records);
     const people = new People({ scope, records }, ...upstream.answers.values());
+    const meanings = meaningsOf(this.#parts.meanings, records);
     const combination = infinigramCombination(combinations.policy);
     await combinations.keep(combination);
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },
       ...{ contextTokens: CONTEXT_TOKENS, unit: manifest.unit, royalty: manifest.royalty },
-      grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination, upstream }),
+      grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination, upstream, meanings }),
       countTokens: (text) => encode(index.tokenizer, text).length,
     };
     gateway.catalog.put(served);

@@ -38,6 +38,7 @@ import { FactoryPart } from "./factoryPart.ts";
 import { fileSink } from "./fileSink.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { labelOf } from "./labels.ts";
+import { type MeaningShelf, openMeanings } from "./meaningShelf.ts";
 import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { keepAdminKey, trustOf } from "./nodeKeys.ts";
@@ -98,6 +99,7 @@ export async function startNode(options: NodeOptions, children: Children): Promi
 interface Stores {
   /** Of the database that they are in. */
   readonly url: string;
+  readonly meanings: MeaningShelf | undefined;
   readonly outputs: OutputStore;
   readonly combinations: CombinationShelf;
   readonly ledger: LedgerStore;
@@ -107,7 +109,7 @@ interface Stores {
 }
 
 async function openStores(
-  { databaseUrl, say }: NodeOptions,
+  { databaseUrl, embeddings, say }: NodeOptions,
   data: string,
   children: Children,
   onEvent: (event: ChildEvent) => void,
@@ -122,8 +124,9 @@ async function openStores(
   await writeAtomically(databaseUrlPath(data), `${url}\n`, { mode: 0o600 });
   const stores = await openDatabase(url, children);
   if (!stores.ok) return stores;
+  const meanings = embeddings === undefined ? undefined : openMeanings(data, embeddings, say, children);
   const combinations = await CombinationShelf.open(data);
-  return combinations.ok ? ok({ ...stores.value, url, combinations: combinations.value }) : combinations;
+  return combinations.ok ? ok({ ...stores.value, url, meanings, combinations: combinations.value }) : combinations;
 }
 
 async function assemble(
@@ -270,7 +273,8 @@ function furnish(furnishing: Furnishing) {
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets, combinations: stores.combinations };
-      const place = { data, store: stores.factory, nowMs: now, randomBytes: random, say };
+      const wired = { meanings: stores.meanings, randomBytes: random, say };
+      const place = { data, store: stores.factory, nowMs: now, ...wired };
       const payees = { operator, node: padAddress(chain.node) };
       made.factory = new FactoryPart({ ...shared, ...place, ...payees, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });
@@ -280,7 +284,7 @@ function furnish(furnishing: Furnishing) {
     workshop: (self) => {
       const shelf = new ModelShelf({
         ...{ data, store: stores.datanets, provenance, gateway: self, nowMs: now, operator, cost: embeddedCost },
-        combinations: stores.combinations,
+        ...{ combinations: stores.combinations, meanings: stores.meanings },
       });
       const reported = new ReportedShelf({
         ...{ folder: join(data, "models", "reported"), provenance, operator, nowMs: now },

@@ -1,4 +1,4 @@
-import type { Refusal } from "./result.ts";
+import type { Refusal, Result } from "./result.ts";
 
 /**
  * An inference engine: what `src/upstream` implements and the gateway runs. Expected failures are events, not exceptions; the last event is `end` or
@@ -60,4 +60,12 @@ export type EngineEvent =
 
 export function failed(code: Refusal["code"], message: string): EngineEvent {
   return { type: "failed", refusal: { code, message } };
+}
+
+/** Turns texts into vectors whose cosine says how near their meanings are. */
+export interface Embedder {
+  /** Which server and model: vectors of another say nothing beside its own. */
+  readonly name: string;
+  /** One vector of unit length a text, all of one length. */
+  embed(texts: readonly string[], signal: StopSignal): Promise<Result<readonly Float32Array[]>>;
 }

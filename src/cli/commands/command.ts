@@ -44,8 +44,17 @@ export interface Environment {
   readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
   /** `OPENLEDGER_RATE`: what `--rate` says. */
   readonly rate?: string;
+  /** `OPENLEDGER_EMBEDDINGS_URL`, `_MODEL` and `_KEY`. */
+  readonly embeddings?: EmbeddingOptions;
   /** `OPENLEDGER_DEBUG=1`: unexpected errors show their stack. */
   readonly isDebug: boolean;
+}
+
+/** An OpenAI-compatible server that turns texts into vectors; `url` with its path, for example `http://127.0.0.1:8000/v1`. */
+export interface EmbeddingOptions {
+  readonly url: string;
+  readonly model: string;
+  readonly key?: string;
 }
 
 export interface NodeOptions {
@@ -56,6 +65,7 @@ export interface NodeOptions {
   readonly hostNames?: readonly string[];
   readonly databaseUrl?: string;
   readonly chain?: { readonly rpcUrl: string; readonly privateKey: string };
+  readonly embeddings?: EmbeddingOptions;
   /** A new ledger keeps its books without a chain. */
   readonly isCredit?: boolean;
   /** How long an epoch stays open before the node closes it; 0 leaves that to whoever asks for it. */

@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { toHex } from "../../core/bytes.ts";
-import { ok, type Result } from "../../core/result.ts";
+import { ok, type Result, refuse } from "../../core/result.ts";
 import { Children } from "../children.ts";
 import type { RateOptions } from "../ratePart.ts";
-import { command, type Shell } from "./command.ts";
+import { command, type EmbeddingOptions, type Shell } from "./command.ts";
 import { flag, hostName, port, wholeNumber, wholeText } from "./inputs.ts";
 
 /** The port of a node that was given none. */
@@ -49,7 +49,8 @@ export const upCommand = command({
   }),
   run: ({ port, host, allowHost, credit, test, epoch, reportPayers, reportCredit, ...dollar }, shell) =>
     supervised(shell, async (children) => {
-      const { databaseUrl, chain } = shell.world.environment;
+      const { databaseUrl, chain, embeddings } = shell.world.environment;
+      if (embeddings !== undefined && !isServer(embeddings)) return noServer;
       const reports = {
         ...(reportPayers === undefined ? {} : { payers: reportPayers }),
         ...(reportCredit === undefined ? {} : { credit: reportCredit }),
@@ -66,6 +67,7 @@ export const upCommand = command({
           ...rateOptions({ ...dollar, rate: dollar.rate ?? shell.world.environment.rate }),
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
           ...(chain === undefined ? {} : { chain }),
+          ...(embeddings === undefined ? {} : { embeddings }),
         },
         children,
       );
@@ -101,6 +103,14 @@ function rateOptions(input: DollarInput): { readonly rate?: RateOptions } {
     },
   };
 }
+
+function isServer({ url, model }: EmbeddingOptions): boolean {
+  return /^https?:\/\/[^@]+$/.test(url) && URL.canParse(url) && model.trim() !== "";
+}
+
+const noServer = refuse("invalid_request", "OPENLEDGER_EMBEDDINGS_URL or OPENLEDGER_EMBEDDINGS_MODEL is not right", {
+  hint: "for example OPENLEDGER_EMBEDDINGS_URL=http://127.0.0.1:8000/v1 OPENLEDGER_EMBEDDINGS_MODEL=bge-small",
+});
 
 export const demoCommand = command({
   path: "demo",

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import type { Corpus } from "../attribution/corpus.ts";
 import { noPrices, type Prices } from "../core/quote.ts";
 import { type Result, unwrap } from "../core/result.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -10,7 +11,6 @@ import type { DatanetRef, Job } from "../factory/job.ts";
 import { type LoadedSource, loadSource } from "../factory/source.ts";
 import type { FactoryStore } from "../factory/store.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { field } from "../models/formats/json.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
@@ -19,6 +19,7 @@ import type { CombinationShelf } from "./combinationShelf.ts";
 import { EngineAnswers, placeOfName } from "./factoryAnswers.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
+import { corpusOf } from "./grounding.ts";
 import { Grounds } from "./grounds.ts";
 import type { MeaningShelf } from "./meaningShelf.ts";
 import { ModelExports } from "./modelExports.ts";
@@ -72,7 +73,7 @@ export class FactoryPart {
     const { data, datanets, provenance } = parts;
     this.bases = new BaseShelf(data, houseModelFolder());
     this.folders = new FactoryFolders(data);
-    this.#grounds = new Grounds(data, datanets, provenance, parts.meanings);
+    this.#grounds = new Grounds(data, datanets, provenance, { meanings: parts.meanings });
     const engine = new LlamaEngine({
       cacheFolder: join(data, "models", "llama.cpp"),
       find: (name) => placeOfName(name) ?? this.shelf.find(name),
@@ -94,7 +95,7 @@ export class FactoryPart {
     const shop = this.shelf;
     this.factory = new Factory({
       ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
-      ...{ prices: trainingPrices, build: buildName(), index: (name, version) => this.index(name, version) },
+      ...{ prices: trainingPrices, build: buildName(), corpus: (name, version) => this.corpus(name, version) },
     });
     const placeOf = (model: string) => this.shelf.find(model);
     this.remote = new RemoteOperators({ data, gateway: parts.gateway, node: parts.node, fetch, placeOf });
@@ -107,8 +108,8 @@ export class FactoryPart {
   }
 
   /** Of a datanet version's records. */
-  async index(datanet: string, version: number): Promise<CorpusIndex> {
-    return unwrap(await this.#grounds.of([{ name: datanet, version }])).index;
+  async corpus(datanet: string, version: number): Promise<Corpus> {
+    return corpusOf(unwrap(await this.#grounds.of([{ name: datanet, version }])).index);
   }
 
   /** Serves again what was served, and goes on with what was being trained. */

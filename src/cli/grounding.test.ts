@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -18,11 +18,13 @@ import { saltedHash, writeOpening } from "../gateway/opening.ts";
 import type { Attribution } from "../gateway/ports.ts";
 import { smallJournal } from "../ledger/testing/smallJournal.ts";
 import { verifyJournal } from "../ledger/verify.ts";
-import { buildIndex, recordId } from "../models/corpusIndex.ts";
+import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
+import { PageCache } from "../models/shardPages.ts";
 import { verifyOpened } from "./commands/opened.ts";
-import { type Ground, groundModel } from "./grounding.ts";
+import { openDiskCorpus } from "./diskGround.ts";
+import { corpusOf, type Ground, groundModel } from "./grounding.ts";
 import { People } from "./people.ts";
 
 const sluice =
@@ -87,6 +89,14 @@ describe("an opened receipt", () => {
     ["what only an engine can find", withEngine(ground)],
   ])("verifies to its weights, combination: %s", async (_what, of) => {
     expect(await verify(of, answer)).toMatchObject({ ok: true, value: { hasWeights: true } });
+  });
+
+  test("verifies against an index on disk, too", async () => {
+    const root = join(folder, "grounds");
+    const index = unwrap(await openDiskCorpus(root, ground.records, new PageCache(2 ** 22)));
+    const verified = await verify({ ...ground, index }, answer);
+    expect(verified).toMatchObject({ ok: true, value: { hasWeights: true } });
+    index.close();
   });
 
   test("counts half of what is half trusted, and says that the rest is nobody's", async () => {
@@ -186,13 +196,17 @@ function withEngine<G extends Ground>(ground: G): G {
     [spanMethod, { measuredPpm: 500_000 }],
     [{ ...passageMethod, id: "likelihood", measures: "use" }, { measuredPpm: 900_000 }],
   ]);
-  const item = { kind: "passage" as const, record: recordId(ground.index, 1), recordNumber: 1 };
+  const item = { kind: "passage" as const, record: corpusOf(ground.index).recordId(1), recordNumber: 1 };
   const place = {
     output: { from: 0, until: `As it is written: ${sluice} Salt, wheat flour.`.length },
     source: { from: 0, until: 0 },
   };
   const explain = (units: number) => [{ ...item, ...place, weight: units >> 1 }];
   return { ...ground, ...named(combination), wholeMethods: () => [{ kind: "passage", explain }] };
+}
+
+function isInMemory(index: Ground["index"]): index is CorpusIndex {
+  return "tokens" in index;
 }
 
 function named(combination: Combination) {
@@ -236,8 +250,11 @@ async function verify(
   const opening: unknown = JSON.parse(writeOpening(salts, prompt, answer, said.evidence, said.grounds));
   const [opened, index] = [join(folder, "opened.json"), join(folder, "index")];
   await writeFile(opened, JSON.stringify({ entry: toHex(journal.entries[seq]!), combination, opening }));
-  unwrap(saveIndex(index, ground.index));
+  const isOnDisk = !isInMemory(ground.index);
+  if (isInMemory(ground.index)) unwrap(saveIndex(index, ground.index));
+  const folders = isOnDisk ? await readdir(join(folder, "grounds")) : [];
+  const where = isOnDisk ? join(folder, "grounds", folders[0]!) : index;
   const read = async (name: string) => journal.files.get(name);
   const verdict = unwrap(await verifyJournal({ read, trust: journal.trust }));
-  return verifyOpened({ opened, index, read, verdict });
+  return verifyOpened({ opened, index: where, read, verdict });
 }

@@ -2,7 +2,7 @@ import { attributeAnswer } from "../attribution/answer.ts";
 import { indexCombination } from "../attribution/attribute.ts";
 import type { Attribution as Found } from "../attribution/attributor.ts";
 import type { WholeMethod } from "../attribution/combine.ts";
-import { memoryCorpus } from "../attribution/corpus.ts";
+import { type Corpus, memoryCorpus } from "../attribution/corpus.ts";
 import { type Evidence, evidenceRoot } from "../attribution/evidence.ts";
 import { likelihoodOf } from "../attribution/likelihood.ts";
 import { PAYEES_MAX, weighPayees } from "../attribution/payeeWeights.ts";
@@ -15,6 +15,7 @@ import { type Meanings, searchHybrid } from "../datanets/hybrid.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
+import type { DiskCorpus } from "./diskGround.ts";
 import type { People } from "./people.ts";
 import { drawsOf, type Reading } from "./reading.ts";
 import { traceView } from "./traceView.ts";
@@ -24,7 +25,7 @@ import { noUpstream, type Upstream } from "./upstream.ts";
 export interface Ground {
   readonly datanets: readonly string[];
   readonly records: readonly DatanetRecord[];
-  readonly index: CorpusIndex;
+  readonly index: CorpusIndex | DiskCorpus;
   readonly people: People;
   /** The records' search, where several models share one. */
   readonly search?: () => Bm25Index;
@@ -39,6 +40,10 @@ export interface Ground {
   readonly reading?: Reading;
   /** Other methods that speak of the whole answer, for one answer; none where the model has none. */
   readonly wholeMethods?: (input: AttributionInput) => readonly WholeMethod[];
+}
+
+export function corpusOf(index: CorpusIndex | DiskCorpus): Corpus {
+  return "corpus" in index ? index.corpus : memoryCorpus(index);
 }
 
 const PASSAGES_MAX = 6;
@@ -64,7 +69,7 @@ export function groundModel(ground: Ground): Grounding {
         ? []
         : passages(await searchHybrid(search, ground.meanings?.(), question, PASSAGES_MAX, signal)),
     attribute: (input) => attribute(ground, input),
-    trace: async (prompt, answer) => traceView({ corpus: memoryCorpus(index), ...ground }, prompt, answer),
+    trace: async (prompt, answer) => traceView({ corpus: corpusOf(index), ...ground }, prompt, answer),
   };
 }
 
@@ -117,7 +122,7 @@ async function find(
 ): Promise<{ readonly found: Found; readonly stated: readonly Evidence[] }> {
   const stated: Evidence[] = [];
   const { derivations } = upstream;
-  const methods = { corpus: memoryCorpus(index), combination, clusters: noClusters, derivations };
+  const methods = { corpus: corpusOf(index), combination, clusters: noClusters, derivations };
   const context = passages.map(({ number }) => number);
   const noting = whole.map((method) => noted(method, stated));
   return { found: await attributeAnswer(methods, answer, context, noting), stated };
@@ -128,7 +133,7 @@ function ask({ index }: Ground, reading: Reading, input: AttributionInput) {
   const score = reading.score(input);
   let isTold = true;
   const method = likelihoodOf({
-    ...{ corpus: memoryCorpus(index), canonicalOf: (record) => record, draw: drawsOf(input.receipt) },
+    ...{ corpus: corpusOf(index), canonicalOf: (record) => record, draw: drawsOf(input.receipt) },
     ...{ context: input.passages.map(({ number }) => number), answerLength: input.answer.length },
     score: async (records) => {
       const found = await score(records);

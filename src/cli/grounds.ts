@@ -6,16 +6,29 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import { Bm25Index } from "../datanets/bm25.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
+import { contentRoot } from "../datanets/version.ts";
 import type { DatanetRef } from "../factory/job.ts";
 import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
+import { PageCache } from "../models/shardPages.ts";
+import { type DiskCorpus, openDiskCorpus } from "./diskGround.ts";
 import type { Ground } from "./grounding.ts";
 import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
 import { scopeOf } from "./modelShelf.ts";
 import { type Origin, People } from "./people.ts";
 import type { Provenance } from "./provenance.ts";
 import { loadUpstream } from "./upstream.ts";
+
+export interface GroundsOptions {
+  readonly meanings?: MeaningShelf | undefined;
+  /** Records of more characters are indexed on disk. */
+  readonly charactersInMemory?: number;
+}
+
+/** About 16 million tokens: 100 MB of index, and four times as much while it is built. */
+const CHARACTERS_IN_MEMORY = 64_000_000;
+const CACHE_BYTES = 256 * 1024 * 1024;
 
 /**
  * The records that models were trained on, with their index and their people. Hundreds of adapters of the same datanets share one ground; nothing is kept
@@ -27,9 +40,18 @@ export class Grounds {
   readonly #provenance: Provenance;
   readonly #meanings: MeaningShelf | undefined;
   readonly #made = new Map<string, WeakRef<Ground>>();
+  readonly #charactersInMemory: number;
+  readonly #disks = new Map<string, DiskCorpus>();
+  #cache: PageCache | undefined;
   readonly #making = new Map<string, Promise<Result<Ground>>>();
 
-  constructor(data: string, store: DatanetStore, provenance: Provenance, meanings?: MeaningShelf) {
+  constructor(
+    data: string,
+    store: DatanetStore,
+    provenance: Provenance,
+    { meanings, charactersInMemory = CHARACTERS_IN_MEMORY }: GroundsOptions = {},
+  ) {
+    this.#charactersInMemory = charactersInMemory;
     this.#folder = join(data, "models", "grounds");
     this.#store = store;
     this.#provenance = provenance;
@@ -67,6 +89,7 @@ export class Grounds {
     }
     const records = [...all.values()];
     const index = await this.#index(records);
+    if (!index.ok) return index;
     const datanets = refs.map(({ name }) => name);
     const upstream = await loadUpstream(this.#store, this.#provenance.ledger.books, datanets, records);
     const people = new People(...origins, ...upstream.answers.values());
@@ -76,20 +99,33 @@ export class Grounds {
       return made;
     };
     const meanings = meaningsOf(this.#meanings, records);
-    return ok({ datanets, records, index, upstream, people, search, meanings });
+    return ok({ datanets, records, index: index.value, upstream, people, search, meanings });
   }
 
-  /** Kept as a file: a node that starts again does not build it again. */
-  async #index(records: readonly DatanetRecord[]): Promise<CorpusIndex> {
+  /** Kept as files: a node that starts again does not build it again. A large one is searched where it lies. */
+  async #index(records: readonly DatanetRecord[]): Promise<Result<CorpusIndex | DiskCorpus>> {
+    await mkdir(this.#folder, { recursive: true });
+    const characters = records.reduce((sum, { text }) => sum + text.length, 0);
+    if (characters > this.#charactersInMemory) return this.#onDisk(records);
     const name = toHex(sha256(utf8(records.map(({ id }) => id).join("\n")))).slice(2, 34);
     const path = join(this.#folder, `${name}.index`);
     const loaded = loadIndex(path, houseTokenizer());
-    if (loaded.ok && isOf(loaded.value, records)) return loaded.value;
+    if (loaded.ok && isOf(loaded.value, records)) return loaded;
     const index = buildIndex(houseTokenizer(), records);
-    await mkdir(this.#folder, { recursive: true });
     // What cannot be kept is built again next time.
     saveIndex(path, index);
-    return index;
+    return ok(index);
+  }
+
+  /** Open for as long as the node runs: its files, and a cache that all share. */
+  async #onDisk(records: readonly DatanetRecord[]): Promise<Result<DiskCorpus>> {
+    const key = contentRoot(records);
+    const known = this.#disks.get(key);
+    if (known !== undefined) return ok(known);
+    this.#cache ??= new PageCache(CACHE_BYTES);
+    const opened = await openDiskCorpus(this.#folder, records, this.#cache);
+    if (opened.ok) this.#disks.set(key, opened.value);
+    return opened;
   }
 }
 

@@ -87,7 +87,7 @@ export class Aftercare {
   }
 
   async #evaluate(job: Job, step: number | undefined, signal: AbortSignal): Promise<Result<Evaluation>> {
-    const { evaluator, answers, index, nowMs, folders } = this.#ports;
+    const { evaluator, answers, corpus, nowMs, folders } = this.#ports;
     const base = await this.#baseOf(job);
     if (!base.ok) return base;
     const present = weightsPresent(job, step);
@@ -103,7 +103,7 @@ export class Aftercare {
     for (const { name, version, examples: heldOut } of loaded.value.heldOut) {
       if (heldOut.length === 0) continue;
       if (signal.aborted) return refuse("cancelled", "the evaluation was cancelled");
-      const of = version === undefined ? {} : { version, index: await index(name, version) };
+      const of = version === undefined ? {} : { version, corpus: await corpus(name, version) };
       const part = await evaluatePart({ name, heldOut, ...of }, plan, { evaluator, answers }, signal);
       if (!part.ok) return part;
       parts.push(part.value);

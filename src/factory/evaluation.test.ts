@@ -1,4 +1,5 @@
 import { expect, it, test } from "vitest";
+import { memoryCorpus } from "../attribution/corpus.ts";
 import { ok, refuse, unwrap } from "../core/result.ts";
 import { sealRecord } from "../datanets/record.ts";
 import { buildIndex } from "../models/corpusIndex.ts";
@@ -8,12 +9,14 @@ import { evaluatePart, groundingScore, isSameAnswer, type Prompt } from "./evalu
 
 const text =
   "Dissolve two spoons of citric acid in a litre of cold water, and let it stand for an hour without heating it.";
-const index = buildIndex(houseTokenizer(), [
-  sealRecord(
-    { title: "Kettle", headingPath: [], text, source: "s", licence: "MIT", date: null, authors: [] },
-    `0x${"00".repeat(32)}`,
-  ),
-]);
+const corpus = memoryCorpus(
+  buildIndex(houseTokenizer(), [
+    sealRecord(
+      { title: "Kettle", headingPath: [], text, source: "s", licence: "MIT", date: null, authors: [] },
+      `0x${"00".repeat(32)}`,
+    ),
+  ]),
+);
 
 test.each([
   ["Yes.", " yes ", true],
@@ -24,12 +27,12 @@ test.each([
 
 it("what the records say is grounded, what they do not say is not, and half is between", () => {
   const invented = "Bicycles should never be washed with a pressure hose because bearings rust from inside.";
-  const [whole, none, half] = [[text], [invented], [text, invented]].map((texts) => groundingScore(index, texts));
+  const [whole, none, half] = [[text], [invented], [text, invented]].map((texts) => groundingScore(corpus, texts));
   expect(whole).toBeGreaterThan(0.9);
   expect(none).toBeLessThan(0.2);
   expect(half).toBeGreaterThan(none!);
   expect(half).toBeLessThan(whole!);
-  expect(groundingScore(index, [""])).toBe(0);
+  expect(groundingScore(corpus, [""])).toBe(0);
 });
 
 const heldOut: readonly TrainingExample[] = [
@@ -66,7 +69,7 @@ it("sets base and model side by side: loss a token, exact answers, grounding, sa
     },
   };
   const part = unwrap(
-    await evaluatePart({ name: "net", version: 2, heldOut, index }, plan, { evaluator, answers }, never),
+    await evaluatePart({ name: "net", version: 2, heldOut, corpus }, plan, { evaluator, answers }, never),
   );
   expect(part).toMatchObject({ name: "net", version: 2, examples: 4 });
   expect([part.base.loss, part.model.loss]).toEqual([16 / 6, 4 / 6]);

@@ -1,6 +1,6 @@
-import { attributeText } from "../attribution/attribute.ts";
+import { attributeCorpus } from "../attribution/attribute.ts";
+import type { Corpus } from "../attribution/corpus.ts";
 import { ok, type Result } from "../core/result.ts";
-import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { EvaluationTask } from "../models/training/evaluation.ts";
 import type { TrainingExample } from "../models/training/task.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -66,7 +66,7 @@ export interface PartTask {
   readonly version?: number;
   readonly heldOut: readonly TrainingExample[];
   /** Of the datanet's records; absent for a file. */
-  readonly index?: CorpusIndex;
+  readonly corpus?: Corpus;
 }
 
 export interface EvaluationPlan {
@@ -89,7 +89,7 @@ export async function evaluatePart(
   { evaluator, answers }: { readonly evaluator: Evaluator; readonly answers: Answers },
   signal: AbortSignal,
 ): Promise<Result<EvaluationPart>> {
-  const { name, version, heldOut, index } = part;
+  const { name, version, heldOut, corpus } = part;
   const examples = heldOut.slice(0, plan.lossesMax);
   const prompts = heldOut.slice(0, plan.answersMax).map((example) => promptOf(example, plan.answerTokensMax));
   const measured: Measured[] = [];
@@ -107,7 +107,7 @@ export async function evaluatePart(
     texts.push(said);
     const tokens = losses.value.reduce((sum, one) => sum + one.tokens, 0);
     const loss = losses.value.reduce((sum, one) => sum + one.loss, 0) / Math.max(1, tokens);
-    measured.push({ loss, tokens, ...scores(said, prompts, index) });
+    measured.push({ loss, tokens, ...scores(said, prompts, corpus) });
   }
   const samples = prompts.slice(0, SAMPLES_MAX).map(({ record, shown, expected }, i) => ({
     ...{ record, prompt: cut(shown), expected: cut(expected), base: cut(texts[0]![i]!), model: cut(texts[1]![i]!) },
@@ -122,10 +122,10 @@ export async function evaluatePart(
  * How much of some answers is supported by a datanet: the share of their bits that maximal spans of its records explain (see `attribution/spans.ts`).
  * 0 for answers without any text.
  */
-export function groundingScore(index: CorpusIndex, texts: readonly string[]): number {
+export function groundingScore(corpus: Corpus, texts: readonly string[]): number {
   let [explained, total] = [0, 0];
   for (const text of texts) {
-    const { explainedUnits, totalUnits } = attributeText(index, text);
+    const { explainedUnits, totalUnits } = attributeCorpus(corpus, text);
     explained += explainedUnits;
     total += totalUnits;
   }
@@ -167,14 +167,14 @@ function promptOf(example: TrainingExample, maxTokens: number): Asked {
 function scores(
   said: readonly string[],
   asked: readonly Asked[],
-  index: CorpusIndex | undefined,
+  corpus: Corpus | undefined,
 ): Pick<Measured, "answers" | "exactMatch" | "grounding"> {
   const questions = asked.filter(({ isQuestion }) => isQuestion).length;
   const same = asked.filter(({ expected, isQuestion }, i) => isQuestion && isSameAnswer(said[i]!, expected)).length;
   return {
     answers: said.length,
     ...(questions === 0 ? {} : { exactMatch: same / questions }),
-    ...(index === undefined || said.length === 0 ? {} : { grounding: groundingScore(index, said) }),
+    ...(corpus === undefined || said.length === 0 ? {} : { grounding: groundingScore(corpus, said) }),
   };
 }
 

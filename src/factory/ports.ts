@@ -1,8 +1,8 @@
+import type { Corpus } from "../attribution/corpus.ts";
 import type { Hex } from "../core/bytes.ts";
 import type { Result } from "../core/result.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { Tokenizer } from "../models/bpe.ts";
-import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { LlamaShape } from "../models/llama.ts";
 import type { TrainingPrices } from "./estimate.ts";
 import type { Answers } from "./evaluation.ts";
@@ -24,7 +24,7 @@ export interface FactoryPorts {
   /** What a training on these datanets is charged per million tokens. */
   prices(datanets: readonly DatanetRef[]): TrainingPrices;
   /** Of a datanet version's records, for grounding. */
-  index(datanet: string, version: number): Promise<CorpusIndex>;
+  corpus(datanet: string, version: number): Promise<Corpus>;
   /** Names the program, the runtime and its threads: what a result's hash follows from beside data and options. */
   readonly build: string;
   nowMs(): number;

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { attributeAnswer } from "../../attribution/answer.ts";
 import { indexCombination } from "../../attribution/attribute.ts";
@@ -17,11 +18,13 @@ import { decodeBundle, TILE_WIDTH, tileAt, tilePath } from "../../core/tile.ts";
 import { checkOpening } from "../../gateway/opening.ts";
 import { readIfThere } from "../../host/files.ts";
 import type { Verdict } from "../../ledger/verify.ts";
-import { type CorpusIndex, recordCount, recordId } from "../../models/corpusIndex.ts";
+import { recordCount } from "../../models/corpusIndex.ts";
 import { loadIndex } from "../../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
+import { PageCache } from "../../models/shardPages.ts";
 import { parseInput, parseJson } from "../../protocol/parse.ts";
 import { openingSchema } from "../../protocol/receipts.ts";
+import { type DiskCorpus, openDiskFolder } from "../diskGround.ts";
 
 /** An opened receipt as `receipt show --json` prints it: the entry, and what opens it. */
 const openedSchema = z.looseObject({
@@ -71,7 +74,7 @@ export async function verifyOpened(input: {
   const { opening } = opened.value;
   const texts = checkOpening(opening, receipt);
   if (!texts.ok) return texts;
-  const index = loadIndex(input.index, houseTokenizer());
+  const index = await corpusAt(input.index);
   if (!index.ok) return index;
   if (!equalBytes(index.value.id, receipt.indexId))
     return failed(`the receipt names index ${toHex(receipt.indexId)}, this is ${toHex(index.value.id)}`);
@@ -89,6 +92,21 @@ export async function verifyOpened(input: {
   return ok({ receipt: toHex(receipt.id), seq, evidence: evidence.length, records, stated, hasWeights });
 }
 
+/** An index as a file, or as a folder of shards. */
+async function corpusAt(path: string): Promise<Result<Omit<DiskCorpus, "close">>> {
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (isFolder) return openDiskFolder(path, new PageCache(PAGE_CACHE_BYTES));
+  const index = loadIndex(path, houseTokenizer());
+  if (!index.ok) return index;
+  const { id } = index.value;
+  return ok({ id, corpus: memoryCorpus(index.value), records: recordCount(index.value) });
+}
+
+const PAGE_CACHE_BYTES = 64 * 1024 * 1024;
+
 function combinationNamed(hash: Uint8Array, text: string = combinationText(indexCombination)): Result<Combination> {
   if (!equalBytes(keccak256(utf8(text)), hash))
     return failed("the receipt was attributed by another combination of methods than the one that is given");
@@ -101,13 +119,13 @@ function combinationNamed(hash: Uint8Array, text: string = combinationText(index
  * credited as passages, and all that were credited.
  */
 async function attributeAgain(
-  index: CorpusIndex,
+  { corpus, records }: Pick<DiskCorpus, "corpus" | "records">,
   combination: Combination,
   opening: Opening,
   root: Uint8Array,
 ): Promise<Attribution | undefined> {
   const numbers = new Map<string, number>();
-  for (let i = 0; i < recordCount(index); i++) numbers.set(toHex(recordId(index, i)), i);
+  for (let i = 0; i < records; i++) numbers.set(toHex(corpus.recordId(i)), i);
   const recordsOf = (ids: readonly (string | undefined)[]): number[] => [
     ...new Set(ids.flatMap((id) => (id === undefined ? [] : (numbers.get(normal(id)) ?? [])))),
   ];
@@ -117,7 +135,7 @@ async function attributeAgain(
       ? [[], recordsOf(passages), recordsOf(opening.evidence.map(({ record }) => record))]
       : [recordsOf(opening.context)];
   const derivations = derivationsOf(opening, numbers);
-  const methods = { corpus: memoryCorpus(index), combination, clusters: new Map<number, number>(), derivations };
+  const methods = { corpus, combination, clusters: new Map<number, number>(), derivations };
   for (const context of contexts) {
     const found = await attributeAnswer(methods, opening.answer, context, statedMethods(opening, numbers));
     if (equalBytes(evidenceRoot(found.evidence, found.totalUnits), root)) return found;

@@ -54,7 +54,7 @@ export class SmallMachine {
         cost: { inPerMillion: 1_000_000, outPerMillion: 0, perCall: 10 },
         royalty: { inPerMillion: datanets.length * 2_000_000, outPerMillion: 0, perCall: 0 },
       }),
-      index: () => Promise.reject(new Error("no index in a small factory")),
+      corpus: () => Promise.reject(new Error("no corpus in a small factory")),
       nowMs: () => {
         this.timeMs += 1;
         return this.timeMs;

@@ -66,6 +66,14 @@ test("an adapter that was trained elsewhere becomes the job's result, once", asy
 test.each([
   // what is wrong                    files
   ["another rank", async () => other(3)],
+  [
+    "another scale",
+    async () => {
+      const { config, weights } = await other();
+      const changed = { ...JSON.parse(new TextDecoder().decode(config)), lora_alpha: 5 };
+      return { config: utf8(JSON.stringify(changed)), weights };
+    },
+  ],
   ["no JSON", async () => ({ ...(await other()), config: utf8("{") })],
   ["no safetensors", async () => ({ ...(await other()), weights: utf8("not weights at all") })],
   ["cut off", async () => ({ ...(await other()), weights: (await other()).weights.subarray(0, 700) })],

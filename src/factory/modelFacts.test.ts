@@ -9,7 +9,10 @@ import { modelCard } from "./card.ts";
 import type { ModelFacts } from "./modelFacts.ts";
 
 const hash = (n: number) => toHex(new Uint8Array(32).fill(n));
-const text = fc.oneof(fc.string({ maxLength: 40 }), fc.constantFrom("a | b", "# x\n---\n", "[x](y)", "<b>", "`"));
+const text = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.constantFrom("a | b", "a \\| b", "# x\n---\n", "[x](y)", "<b>", "`"),
+);
 const contributor = fc.record({ payee: fc.nat({ max: 255 }).map(hash), name: text, records: fc.nat({ max: 99 }) });
 const datanet = fc.record({
   ...{ name: text, version: fc.integer({ min: 1, max: 9 }), id: fc.nat({ max: 255 }).map(hash) },

@@ -179,6 +179,9 @@ export class JobQueue {
     const status = end.kind === "trained" ? "succeeded" : isStopped ? (intent ?? "queued") : "failed";
     const error: Refusal | undefined = status === "failed" && end.kind === "failed" ? end.refusal : undefined;
     const isLast = status === "succeeded" || status === "failed" || status === "cancelled";
+    // Before the change: whoever sees that the job is over finds its last event.
+    if (error === undefined) this.#book.event(id, "info", said[status]);
+    else this.#book.event(id, "error", `The job failed: ${error.message}`);
     const kept = await this.#book.update(id, (now) => {
       const { error: _before, ...rest } = now;
       return ok({
@@ -190,9 +193,6 @@ export class JobQueue {
     this.#book.progress(id, undefined);
     if (!kept.ok) return false;
     if (isLast) await folders.tidy(id);
-    if (error === undefined) this.#book.event(id, "info", said[status]);
-    else this.#book.event(id, "error", `The job failed: ${error.message}`);
-    await this.#book.settled();
     return true;
   }
 }

@@ -28,6 +28,8 @@ const TOKENS_WANTED = 400_000;
 /** Few examples in large batches are few steps, in which little is learnt. */
 const STEPS_AN_EPOCH_WANTED = 8;
 const CHECKPOINTS_WANTED = 6;
+/** Of so many checkpoints none was better: what is learnt from then on is the examples by heart. The best one is the result. */
+const PATIENCE = 3;
 
 /** Whole options for a base and for so many tokens an epoch. Refuses what the base or an adapter cannot have. */
 export function resolveOptions(wish: TrainingWish, shape: LlamaShape, tokens: number): Result<TrainingOptions> {
@@ -52,7 +54,7 @@ export function resolveOptions(wish: TrainingWish, shape: LlamaShape, tokens: nu
       weightDecay: rest.weightDecay ?? 0.01,
       gradientNormMax: rest.gradientNormMax ?? 1,
     },
-    ...{ seed: rest.seed ?? 1, patience: rest.patience ?? 0, fitsInfluence: rest.fitsInfluence ?? false },
+    ...{ seed: rest.seed ?? 1, patience: rest.patience ?? PATIENCE, fitsInfluence: rest.fitsInfluence ?? false },
     checkpointEvery: rest.checkpointEvery ?? Math.max(5, Math.ceil(steps / CHECKPOINTS_WANTED)),
   });
 }

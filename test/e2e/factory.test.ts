@@ -103,7 +103,7 @@ test("a job that is killed with its node goes on from its checkpoint and ends wi
   const file = await upload();
   const order = {
     ...{ model: "tiny", training_file: file.id, hyperparameters: { n_epochs: 60, batch_size: 1 } },
-    openledger: { checkpointEvery: 20, deploy: false },
+    openledger: { checkpointEvery: 20, patience: 0, deploy: false },
   };
   const create = async () =>
     z.object({ id: z.string() }).parse(await client.post("/fine_tuning/jobs", { body: order }));

@@ -47,6 +47,7 @@ export const orderOptions: readonly (readonly [string, string])[] = [
   ["--full", "train all weights instead of an adapter"],
   ["--held-out <share>", "share of records that are kept out to measure it; 0.1 where it is left out"],
   ["--influence", "find whose records shaped each answer; fitted after a second training, while it is served already"],
+  ["--patience <count>", "stop after so many checkpoints that were no better, 3 by default; 0 trains to the end"],
   ["--seed <number>", "the same seed, data and options give the same adapter"],
   ["--no-deploy", "do not serve what comes of it"],
   ["--parents-bps <bps>", "the part of its own share that flows to what it was made from, in basis points"],
@@ -59,6 +60,7 @@ export const orderInput = {
   ...{ epochs: wholeNumber(1, 1_000).optional(), batch: wholeNumber(1, 1_024).optional(), rate: share.optional() },
   ...{ rank: wholeNumber(1, 512).optional(), alpha: share.optional(), dropout: share.optional() },
   ...{ target: z.array(wholeText).optional(), full: flag, heldOut: share.optional() },
+  patience: wholeNumber(0, 1_000).optional(),
   influence: flag,
   ...{ seed: wholeNumber(0, 2_147_483_647).optional(), deploy: z.boolean().default(true) },
   ...{ parentsBps: wholeNumber(0, 10_000).optional(), ...priceInput },
@@ -79,13 +81,19 @@ export async function orderBody(
   if (!training.ok) return training;
   const measured = validation === undefined ? ok(undefined) : await upload(client, validation);
   if (!measured.ok) return measured;
-  const { rank, alpha, dropout, target: targets, full, heldOut, deploy, name, parentsBps, influence } = input;
+  const { rank, alpha, dropout, target: targets, full, heldOut, patience, deploy, name, parentsBps, influence } = input;
   const hyperparameters = { n_epochs: epochs, batch_size: batch, learning_rate_multiplier: rate };
   const wish = deploy ? { name, parentsBps, royalty: royaltyOf(input) } : false;
   return ok({
     ...{ model: base, training_file: training.value, seed, suffix, hyperparameters },
     ...(measured.value === undefined ? {} : { validation_file: measured.value }),
-    openledger: { ...(full ? { full } : { rank, alpha, dropout, targets }), heldOut, deploy: wish, influence },
+    openledger: {
+      ...(full ? { full } : { rank, alpha, dropout, targets }),
+      heldOut,
+      patience,
+      deploy: wish,
+      influence,
+    },
   });
 }
 

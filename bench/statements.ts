@@ -63,12 +63,23 @@ export async function run(): Promise<void> {
       whole: seconds(began, ended),
     };
     console.table(Object.entries(steps).map(([step, took]) => ({ step, seconds: took })));
+    // Of this process; the database's is beside it.
+    const { user, system } = process.cpuUsage();
+    const cpuSeconds = Math.round((user + system) / 1e6);
     const rssMb = Math.round(process.resourceUsage().maxRSS / 1_024);
     console.log(
       `${rows} rows, ${TEAMS} payers, ${MODELS} models, ${contributors} of ${people.length} contributors: ${issued.issued} statements, equal to the source to the nano; at most ${rssMb} MB`,
     );
     console.log(
-      JSON.stringify({ bench: "statements", rows, ...steps, statements: issued.issued, contributors, rssMb }),
+      JSON.stringify({
+        bench: "statements",
+        rows,
+        ...steps,
+        statements: issued.issued,
+        contributors,
+        cpuSeconds,
+        rssMb,
+      }),
     );
   } finally {
     await bench.stop();

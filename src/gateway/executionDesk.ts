@@ -15,6 +15,8 @@ export interface DeskParts {
   /** Frozen into each receipt. */
   readonly rateFor: (unit: PriceUnit) => Result<Rate>;
   readonly rules: ReportRules;
+  /** Is told of each receipt, by its entry, when it is durable. */
+  readonly onBooked?: (entry: Uint8Array) => void;
 }
 
 /** What the node's owner allows reports to do. */
@@ -84,6 +86,7 @@ export class ExecutionDesk {
     for (const [i, outcome] of booked.value.entries()) {
       const { at } = drafts[i]!;
       counts[outcome.outcome] += 1;
+      if (outcome.outcome === "booked") this.#parts.onBooked?.(outcome.entry);
       if (by.tellsRefused !== true || outcome.outcome === "refused") rows[at] = rowOf(readings[at]!.row, outcome);
     }
     return ok({ ...counts, rows: rows.filter((row) => row !== undefined) });

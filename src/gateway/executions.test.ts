@@ -121,6 +121,14 @@ describe("a batch", () => {
     expect(found?.opening).toBeUndefined();
   });
 
+  test("what is booked counts in the rhythm, and what is known does not", async () => {
+    const minute = async () => rhythm.parse(await (await fetch(`${url}/api/rhythm`)).json()).lastHour.executions;
+    const before = await minute();
+    await report("?format=litellm", [spend("g1"), spend("g2")]);
+    await report("?format=litellm", [spend("g2")]);
+    expect(await minute()).toBe(before + 2);
+  });
+
   test("tables, lines and gzip", async () => {
     const csv = "key,at,who,what,usd\nx1,2026-01-02,acme,support-de,0.5\nx2,never,acme,support-de,0.5\n";
     const columns = "?col.id=key&col.time=at&col.payer=who&col.model=what&col.cost=usd";
@@ -280,6 +288,7 @@ async function report(
   return executionsSchema.parse(await (await send(`/api/executions${query}`, sent, headers, secret)).json());
 }
 
+const rhythm = z.object({ lastHour: z.object({ executions: z.number() }) });
 const receiptView = z.object({
   flags: z.object({ reported: z.boolean(), undeclared: z.boolean() }),
   fee: z.object({ cost: z.number(), royalty: z.number(), own: z.number() }),

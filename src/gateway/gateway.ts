@@ -173,7 +173,7 @@ export class Gateway {
     this.#housekeeping.unref();
   }
 
-  #openDesk({ ledger, reports }: GatewayParts): ExecutionDesk {
+  #openDesk({ world, ledger, reports }: GatewayParts): ExecutionDesk {
     const model = (name: string) => {
       const reported = this.catalog.reported.get(name);
       if (reported !== undefined || reports === undefined) return reported;
@@ -181,7 +181,8 @@ export class Gateway {
       return served.ok ? alsoReported(served.value, reports.operator) : undefined;
     };
     const rules = reports ?? { payers: "known", credit: "prepaid" };
-    return new ExecutionDesk({ ledger, model, rateFor: (unit) => this.catalog.rateFor(unit), rules });
+    const onBooked = (entry: Uint8Array) => this.floor.rhythm.count(world.nowMs(), entry);
+    return new ExecutionDesk({ ledger, model, rateFor: (unit) => this.catalog.rateFor(unit), rules, onBooked });
   }
 
   /** Reads the recent journal back into the rhythm. For a composition root to call once, after the ledger is open. */

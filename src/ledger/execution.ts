@@ -50,6 +50,8 @@ export type ReportedOutcome =
       readonly receipt: Uint8Array;
       readonly seq: number;
       readonly amount: number;
+      /** The receipt's or the correction's entry, as it stands in the journal. */
+      readonly entry: Uint8Array;
     }
   | { readonly outcome: "known"; readonly receipt: Uint8Array }
   | { readonly outcome: "refused"; readonly refusal: Refusal };

@@ -125,11 +125,11 @@ export class Reporting {
         ...{ id, nesting: nestingOf(writer.state, place, priced.own) },
         ...{ account: purses.account(row.draft.account)!, payerPayee: 0, earned: 0 },
       });
-      const { seq } = batch.addReceipt(facts, routing.legs);
+      const { seq, bytes: entry } = batch.addReceipt(facts, routing.legs);
       const { bodyHash, isAmendment } = row.draft;
       const response = isAmendment === true ? LATER_WORD : undefined;
       batch.idempotency.push({ account: REPORTED, key: row.key, bodyHash, receipt: id, response });
-      row.outcome = { outcome: "booked", receipt: id, seq, amount: priced.own };
+      row.outcome = { outcome: "booked", receipt: id, seq, amount: priced.own, entry };
     }
   }
 
@@ -156,7 +156,7 @@ export class Reporting {
         : refundLegs(receipt, -more, (payee) => state.accruals.open(payee) - purses.reservedEarnings(payee));
     if (!legs.ok) return refused(legs);
     const key = amendedKey(row);
-    const { seq } = batch.add({
+    const { seq, bytes: entry } = batch.add({
       kind: "correction",
       correction: {
         ...{ id: this.#receiptId(key), receipt: receipt.id, receiptSeq, reason: "lateMeter", ...given.value },
@@ -166,7 +166,7 @@ export class Reporting {
     });
     const { bodyHash } = row.draft;
     batch.idempotency.push({ account: REPORTED, key, bodyHash, receipt: receipt.id, response: String(seq) });
-    return { outcome: "corrected", receipt: receipt.id, seq, amount: more };
+    return { outcome: "corrected", receipt: receipt.id, seq, amount: more, entry };
   }
 
   #charge(account: string, more: number, credit: ReportedCredit): Result<{ refund: number; earned: number }> {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -15,6 +15,7 @@ let place: Awaited<ReturnType<typeof folder>>;
 let data: string;
 let node: Program;
 let url: string;
+let reported = 0;
 
 async function up(...more: string[]): Promise<void> {
   node = start(["up", "--port", "0", "--data", data, ...more]);
@@ -128,12 +129,49 @@ test("a month that is not over has no statements yet", async () => {
   expect(await cli("statement", "issue", "2025-01")).toEqual({ issued: 0, known: 0 });
 });
 
+test("what another gateway served is booked once, whatever is killed on the way", async () => {
+  const manifest = join(place.path, "adapters.json");
+  writeFileSync(manifest, JSON.stringify([{ name: "support-de", royaltyBps: 3_000, trainedOn: [{ datanet: model }] }]));
+  await cli("model", "import", manifest);
+  const file = join(place.path, "spend.jsonl");
+  const row = (i: number) => ({
+    ...{ request_id: `r${i}`, endTime: "2027-01-05 10:00:00", team_id: `team-${i % 3}`, model_group: "support-de" },
+    ...{ prompt_tokens: 900, completion_tokens: 120, spend: `0.00000${1_000 + (i % 9_000)}` },
+  });
+  const rows = Array.from({ length: 12_000 }, (_, i) => row(i));
+  writeFileSync(file, rows.map((one) => `${JSON.stringify(one)}\n`).join(""));
+  const sending = run(["ingest", file, "--format", "litellm", "--data", data]);
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  node.signal("SIGKILL");
+  await node.ended();
+  expect((await sending).stderr).toMatch(/go on with --from|no node runs/);
+  await up();
+  const counts = z.object({ booked: z.number(), known: z.number(), refused: z.number() });
+  const { booked, known, refused } = counts.parse(await cli("ingest", file, "--format", "litellm"));
+  expect([booked + known, refused]).toEqual([rows.length, 0]);
+  expect(counts.parse(await cli("ingest", file, "--format", "litellm"))).toEqual({
+    booked: 0,
+    known: rows.length,
+    refused: 0,
+  });
+  const accounts = z.object({
+    data: z.array(z.object({ name: z.string(), balance: z.object({ spent: z.string() }) })),
+  });
+  const { data: all } = accounts.parse(await cli("account", "list"));
+  const spent = all
+    .filter(({ name }) => name.startsWith("team-"))
+    .reduce((sum, { balance }) => sum + BigInt(balance.spent), 0n);
+  expect(spent).toBe(rows.reduce((sum, { spend }) => sum + BigInt(spend.slice(2)), 0n));
+  await cli("epoch", "close");
+  reported = rows.length;
+}, 120_000);
+
 test("it verifies without a chain, survives a restart as what it is, and what needs a chain is refused", async () => {
   const verdict = z.object({ kinds: z.looseObject({ receipt: z.number() }) });
   const settled = await stages();
   node.signal("SIGTERM");
   await node.ended();
-  expect(verdict.parse(await ask(["verify", "--data", data])).kinds.receipt).toBe(1);
+  expect(verdict.parse(await ask(["verify", "--data", data])).kinds.receipt).toBe(1 + reported);
   await up();
   expect(node.said()).not.toMatch(/anvil|contracts/);
   expect(await stages()).toEqual(settled);

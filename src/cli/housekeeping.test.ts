@@ -29,6 +29,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
     business: { round: () => Promise.resolve() },
     factory: { pump: () => undefined },
     workshop: { settleBindings: note("bindings") },
+    contexts: { weighAll: note("contexts") },
     ...{ epochMs: at.epochMs, nowMs: () => at.nowMs, say: (text: string) => done.push(text) },
   };
   return { done, parts };
@@ -53,7 +54,7 @@ test.each([
   expect(done).toEqual([
     "publish",
     "deposits",
-    ...(closes ? ["close", "epoch 3 is closed"] : []),
+    ...(closes ? ["close", "epoch 3 is closed", "contexts"] : []),
     "advance",
     "bindings",
   ]);

@@ -22,6 +22,8 @@ export interface HousekeepingParts {
     close(): Promise<Result<{ readonly record: { readonly epoch: number } }>>;
   };
   readonly workshop: { settleBindings(): Promise<Result<unknown>> };
+  /** Whoever made context is paid by what it changed of late: weighed anew at each close. */
+  readonly contexts: { weighAll(): Promise<Result<unknown>> };
   /** Tells of what has happened. */
   readonly business: { round(): Promise<void> };
   /** Begins trainings that wait. */
@@ -50,14 +52,16 @@ export async function keepHouse(parts: HousekeepingParts): Promise<void> {
 }
 
 /** Closes the open epoch when it is old enough and has a receipt: an empty one would cost gas and settle nothing. */
-async function closeWhenDue({ ledger, settlement, epochMs, nowMs, say }: HousekeepingParts): Promise<Result<unknown>> {
+async function closeWhenDue(parts: HousekeepingParts): Promise<Result<unknown>> {
+  const { ledger, settlement, contexts, epochMs, nowMs, say } = parts;
   const { first, sinceMs } = ledger.epochs.open();
   if (epochMs === 0 || nowMs() - sinceMs < epochMs) return ok(undefined);
   const newest = (await ledger.books.recent({ limit: 1 }))[0];
   if (newest === undefined || newest.seq < first) return ok(undefined);
   const closed = await settlement.close();
-  if (closed.ok) say(`epoch ${closed.value.record.epoch} is closed`);
-  return closed;
+  if (!closed.ok) return closed;
+  say(`epoch ${closed.value.record.epoch} is closed`);
+  return contexts.weighAll();
 }
 
 /** One round after the other while the node runs. Returns what ends it: the round in progress, and a last publication. */

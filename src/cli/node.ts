@@ -28,6 +28,7 @@ import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import { CombinationShelf } from "./combinationShelf.ts";
 import type { NodeOptions, RunningNode } from "./commands/command.ts";
+import { ContextDesk } from "./contextDesk.ts";
 import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
@@ -246,6 +247,10 @@ function furnish(furnishing: Furnishing) {
   const provenance = { chain, ledger };
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
+  const find = findVersionIn(stores.datanets, provenance);
+  const contexts = new ContextDesk({
+    ...{ store: stores.datanets, provenance, books: ledger.books, find, node: padAddress(chain.node) },
+  });
   const outputs = new OutputMemory({ ...stores, books: ledger.books, nowMs: now, say });
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
@@ -289,11 +294,11 @@ function furnish(furnishing: Furnishing) {
       const reported = new ReportedShelf({
         ...{ folder: join(data, "models", "reported"), provenance, operator, nowMs: now },
         models: self.catalog.reported,
-        ...{ find: findVersionIn(stores.datanets, provenance), hasOwners: part.rpcUrl === undefined },
+        ...{ find, hasOwners: part.rpcUrl === undefined },
       });
       const workshop = new WorkshopPart({
         ...{ store: stores.datanets, provenance, desk, shelf, reported, gateway: self, outputs },
-        ...{ nowMs: now, randomBytes: random, say, trust },
+        ...{ contexts, nowMs: now, randomBytes: random, say, trust },
         noticeMs: part.actor === undefined ? NOTICE_MS : 2_000,
       });
       Object.assign(made, { shelf, workshop, reported });
@@ -302,7 +307,16 @@ function furnish(furnishing: Furnishing) {
   };
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
   const { shelf, workshop, factory, reported } = made;
-  return { gateway, shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported!, business, outputs };
+  return {
+    gateway,
+    shelf: shelf!,
+    workshop: workshop!,
+    factory: factory!,
+    reported: reported!,
+    business,
+    contexts,
+    outputs,
+  };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

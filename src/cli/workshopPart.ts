@@ -24,6 +24,7 @@ import type { ImportedModel, ImportModels } from "../protocol/executions.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import type {
   BindingView,
+  ContextView,
   Contribute,
   Contributed,
   CreateDatanet,
@@ -37,6 +38,7 @@ import type {
   RefuseBinding,
   Restored,
 } from "../protocol/workshop.ts";
+import type { ContextDesk } from "./contextDesk.ts";
 import type { DatanetDesk } from "./datanetDesk.ts";
 import { unknown } from "./datanetDesk.ts";
 import { type ModelShelf, scopeOf } from "./modelShelf.ts";
@@ -52,6 +54,7 @@ export interface WorkshopParts {
   readonly reported: ReportedShelf;
   readonly gateway: Gateway;
   readonly outputs: OutputMemory;
+  readonly contexts: ContextDesk;
   readonly nowMs: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly say: (text: string) => void;
@@ -108,6 +111,10 @@ export class WorkshopPart implements Workshop {
     if (!built.ok) return built;
     const registered = await registerVersion(provenance, built.value.version, datanet.licence);
     return registered.ok ? ok(desk.versionView(built.value.version)) : registered;
+  }
+
+  context(datanet: string, publish: boolean): Promise<Result<ContextView>> {
+    return this.#parts.contexts.weigh(datanet, publish);
   }
 
   exportFile(datanet: string, file: ExportFile): Promise<Result<Uint8Array>> {

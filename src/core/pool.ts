@@ -20,7 +20,7 @@ export interface Pool {
 /** A pool stands in the journal once, in chunks; each member with its prefix weight, so that one chunk proves one member's part. */
 export interface PoolChunk {
   readonly pool: number;
-  /** What the pool belongs to, 32 bytes: an asset's id for its royalty, {@link priorSubject} for a datanet's prior, {@link declaredSubject} for who a model declares. */
+  /** What the pool belongs to, 32 bytes: an asset's id for its royalty, {@link priorSubject} for a datanet's prior, {@link contextSubject} for its context, {@link declaredSubject} for who a model declares. */
   readonly subject: Uint8Array;
   /** The seq at which it was introduced: the same members published again are another pool. */
   readonly since: number;
@@ -68,6 +68,11 @@ export function poolId(ledger: Uint8Array, subject: Uint8Array, since: number, s
 /** The subject of a datanet's prior pool: keccak256("openledger prior" ‖ asset id). The asset's own id is the subject of its royalty pool. */
 export function priorSubject(datanet: Uint8Array): Uint8Array {
   return keccak256(priorTag, datanet);
+}
+
+/** The subject of the pool of those who made a datanet's context, by what it changed: keccak256("openledger context" ‖ asset id). */
+export function contextSubject(datanet: Uint8Array): Uint8Array {
+  return keccak256(contextTag, datanet);
 }
 
 /** The subject of the pool of those whom a model's owner declares as its contributors: keccak256("openledger declared" ‖ asset id). */
@@ -166,4 +171,5 @@ export function readPoolSplit(from: PackedReader): PoolSplit {
 
 const poolTag = utf8("openledger pool");
 const priorTag = utf8("openledger prior");
+const contextTag = utf8("openledger context");
 const declaredTag = utf8("openledger declared");

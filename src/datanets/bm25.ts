@@ -50,6 +50,8 @@ export class Bm25Index {
   readonly #records: Uint32Array;
   readonly #impacts: Uint32Array;
   readonly #scores: Uint32Array;
+  /** Weighted length of a record, in the mean. */
+  readonly #lengthMean: number;
 
   constructor(texts: readonly IndexedText[]) {
     const counted = countTerms(texts);
@@ -57,7 +59,8 @@ export class Bm25Index {
     this.#terms = counted.terms;
     this.#starts = counted.starts;
     this.#records = counted.records;
-    this.#impacts = impactsOf(counted, texts.length);
+    this.#lengthMean = counted.lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, texts.length);
+    this.#impacts = impactsOf(counted, texts.length, this.#lengthMean);
     this.#scores = new Uint32Array(texts.length);
   }
 
@@ -83,6 +86,25 @@ export class Bm25Index {
     const confidence = best.slice(0, 3).reduce((most, record) => Math.max(most, this.#coverage(concepts, record)), 0);
     for (const record of touched) this.#scores[record] = 0;
     return { hits, confidence, isAnswerable: confidence >= ANSWERABLE_MIN };
+  }
+
+  /** What a text would score among these records: of a record of this index, what it does score. */
+  scoreOf(query: string, text: IndexedText): number {
+    const counts = new Map<string, number>();
+    let length = 0;
+    for (const [field, weight] of fieldsOf(text)) {
+      for (const term of rawTokens(field).flatMap(tokenTerms)) {
+        counts.set(term, (counts.get(term) ?? 0) + weight);
+        length += weight;
+      }
+    }
+    let score = 0;
+    for (const term of new Set(queryConcepts(query).flatMap(({ whole, parts }) => [whole, ...parts]))) {
+      const frequency = counts.get(term);
+      if (frequency === undefined) continue;
+      score += impactOf(frequency, rarity(this.#frequency(term), this.recordCount), length / this.#lengthMean);
+    }
+    return score / UNIT;
   }
 
   /** Adds each term's impacts up in `#scores`; returns the records that got any. */
@@ -193,9 +215,7 @@ function countTerms(texts: readonly IndexedText[]): Counted {
         lengths[record] = lengths[record]! + weight * ids.length;
       }
     };
-    add(text.title, TITLE_WEIGHT);
-    for (const heading of text.headingPath) add(heading, HEADING_WEIGHT);
-    add(text.text, 1);
+    for (const [field, weight] of fieldsOf(text)) add(field, weight);
     for (const [t, count] of counts) {
       postingTerms.push(t);
       postingRecords.push(record);
@@ -232,17 +252,23 @@ function termNumbers(terms: Map<string, number>): (token: string) => readonly nu
   };
 }
 
-/** Each posting's part of a score, in 1/1024; at least 1, so that a match is never nothing. */
-function impactsOf({ starts, records, frequencies, lengths }: Counted, count: number): Uint32Array {
-  const mean = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, count);
+/** A record's fields, with how often a word in each counts. */
+function fieldsOf({ title, headingPath, text }: IndexedText): (readonly [field: string, weight: number])[] {
+  return [[title, TITLE_WEIGHT], ...headingPath.map((heading) => [heading, HEADING_WEIGHT] as const), [text, 1]];
+}
+
+function impactsOf({ starts, records, frequencies, lengths }: Counted, count: number, mean: number): Uint32Array {
   const impacts = new Uint32Array(records.length);
   for (let t = 0; t + 1 < starts.length; t++) {
     const weight = rarity(starts[t + 1]! - starts[t]!, count);
-    for (let p = starts[t]!; p < starts[t + 1]!; p++) {
-      const frequency = frequencies[p]!;
-      const norm = K1 * (1 - B + (B * lengths[records[p]!]!) / mean);
-      impacts[p] = Math.max(1, Math.round((UNIT * weight * frequency * (K1 + 1)) / (frequency + norm)));
-    }
+    for (let p = starts[t]!; p < starts[t + 1]!; p++)
+      impacts[p] = impactOf(frequencies[p]!, weight, lengths[records[p]!]! / mean);
   }
   return impacts;
+}
+
+/** A term's part of a score, in 1/1024; at least 1, so that a match is never nothing. `length` is the record's, by the mean. */
+function impactOf(frequency: number, weight: number, length: number): number {
+  const norm = K1 * (1 - B + B * length);
+  return Math.max(1, Math.round((UNIT * weight * frequency * (K1 + 1)) / (frequency + norm)));
 }

@@ -4,6 +4,7 @@ import type { ImportedModel, ImportModels } from "../protocol/executions.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import type {
   BindingView,
+  ContextView,
   Contribute,
   Contributed,
   CreateDatanet,
@@ -28,6 +29,8 @@ export interface Workshop {
   contribute(datanet: string, draft: Contribute): Promise<Result<{ readonly isNew: boolean } & Contributed>>;
   /** Freezes what is approved as the next version and registers it as an asset. Refuses `conflict` where nothing has changed. */
   publish(datanet: string): Promise<Result<DatanetVersionView>>;
+  /** Who made a datanet's context, by what it changed in the answers of late; with `publish` this is what is paid from now on. */
+  context(datanet: string, publish: boolean): Promise<Result<ContextView>>;
   exportFile(datanet: string, file: ExportFile): Promise<Result<Uint8Array>>;
   /** Ids, authors and provenance stay what they were; all of it is verified before any of it is stored. */
   restore(files: ExportFiles): Promise<Result<Restored>>;

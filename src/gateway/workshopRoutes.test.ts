@@ -27,6 +27,7 @@ const workshop: Workshop = {
     ok({ isNew: contributed, id: hex, status: "pending", number: 1, records: 1, leftOut: [] }),
   ),
   publish: noted("publish", () => ok({ version: 1, contentRoot: hex, records: 1, contributions: 1, createdMs: 1 })),
+  context: noted("context", () => ok({ datanet: "d", versions: [] })),
   exportFile: noted("export", () => ok(new TextEncoder().encode("{}\n"))),
   restore: noted("restore", () => ok({ name: "d", records: 1, contributions: 1, versions: 1 })),
   createModel: noted("model", () =>

@@ -9,6 +9,7 @@ import {
   accountListSchema,
   bindingListSchema,
   bindingViewSchema,
+  contextSchema,
   contributedSchema,
   contributeSchema,
   createDatanetSchema,
@@ -77,6 +78,18 @@ function datanetMaking(workshop: Workshop): Route[] {
       response: importedModelsSchema,
       summary: "Register models that others serve, with their terms and what they were made from: an outcome for each",
       handle: async ({ body }) => json({ data: await workshop.importModels(body) }),
+    }),
+    route({
+      ...{ ...admin, method: "GET", path: "/api/datanets/{name}/context", tag: "datanets", params: datanetParam },
+      response: contextSchema,
+      summary: "Who made its context, by what that changed in the answers of late",
+      handle: async ({ params }) => jsonOf(await workshop.context(params.name, false)),
+    }),
+    route({
+      ...{ ...admin, path: "/api/datanets/{name}/context", tag: "datanets", params: datanetParam },
+      response: contextSchema,
+      summary: "The same, and pay the context's part by it from now on; an epoch's close does so by itself",
+      handle: async ({ params }) => jsonOf(await workshop.context(params.name, true)),
     }),
     route({
       ...{ ...admin, path: "/api/models", tag: "service", body: createModelSchema, response: servedModelSchema },

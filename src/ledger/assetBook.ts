@@ -1,6 +1,6 @@
 import { flowsToOwnerAlone, royaltyShares, royaltyVector, vectorRoot } from "../core/asset.ts";
 import { compareBytes, equalBytes } from "../core/bytes.ts";
-import { declaredSubject } from "../core/pool.ts";
+import { contextSubject, declaredSubject } from "../core/pool.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
 import type { BookState } from "./bookState.ts";
@@ -55,18 +55,15 @@ export class AssetBook implements Assets {
     return this.#writer.run((batch) => {
       if (this.#state.asset(model) === undefined)
         return refuse("model_not_found", "the model is not registered on this ledger");
-      const total = shares.reduce((sum, { weight }) => sum + weight, 0);
-      const isWhole = shares.every(
-        ({ payee, weight }) => payee.length === 32 && Number.isSafeInteger(weight) && weight > 0,
-      );
-      if (!isWhole || total <= 0 || total > WEIGHT_TOTAL_MAX)
-        return refuse("invalid_request", "declared weights are whole, above 0, and sum to at most 2^32");
-      const members = shares.map(({ payee, type, weight }) => ({
-        payee: numberOf(this.#state, batch, payee, type),
-        weight,
-      }));
-      const pool = publishPool(this.#state, batch, declaredSubject(model), mergeShares(members));
-      return ok(() => this.#state.payee(pool)!.id);
+      return this.#publish(batch, declaredSubject(model), shares, "declared");
+    });
+  }
+
+  creditContext(datanet: Uint8Array, shares: readonly PayeeShare[]): Promise<Result<Uint8Array>> {
+    return this.#writer.run((batch) => {
+      if (this.#state.asset(datanet)?.record.assetKind !== "datanet")
+        return refuse("not_found", "the datanet version is not registered on this ledger");
+      return this.#publish(batch, contextSubject(datanet), shares, "context");
     });
   }
 
@@ -80,6 +77,22 @@ export class AssetBook implements Assets {
       batch.add({ kind: "asset", asset: { ...asset.record, owner: number } });
       return ok(() => this.#view(this.#state.asset(id)!));
     });
+  }
+
+  /** A pool of these shares; the present one where it is these already. */
+  #publish(batch: Batch, subject: Uint8Array, shares: readonly PayeeShare[], what: string): Result<() => Uint8Array> {
+    const total = shares.reduce((sum, { weight }) => sum + weight, 0);
+    const isWhole = shares.every(
+      ({ payee, weight }) => payee.length === 32 && Number.isSafeInteger(weight) && weight > 0,
+    );
+    if (!isWhole || total <= 0 || total > WEIGHT_TOTAL_MAX)
+      return refuse("invalid_request", `${what} weights are whole, above 0, and sum to at most 2^32`);
+    const members = shares.map(({ payee, type, weight }) => ({
+      payee: numberOf(this.#state, batch, payee, type),
+      weight,
+    }));
+    const pool = publishPool(this.#state, batch, subject, mergeShares(members));
+    return ok(() => this.#state.payee(pool)!.id);
   }
 
   #isSame(known: KnownAsset, input: AssetInput): boolean {

@@ -5,7 +5,7 @@ import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
 import { type FeePolicy, policyHash } from "../core/policy.ts";
 import type { PoolChunk, PoolSplit } from "../core/pool.ts";
-import { priorSubject, splitPool } from "../core/pool.ts";
+import { contextSubject, priorSubject, splitPool } from "../core/pool.ts";
 import { amountOf, ownOf, type ReceiptFacts } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
 import { LegColumns, type RoutePolicy, roleCode, type Share } from "../core/route.ts";
@@ -35,7 +35,8 @@ export class BookState {
   readonly #numbers: PayeeNumbers;
   readonly #payees: { readonly id: Uint8Array; readonly type: PayeeType }[] = [];
   readonly #assets = new Map<string, KnownAsset>();
-  readonly #priorSubjects = new Map<string, string>();
+  /** Whose prior or context pool a subject is. */
+  readonly #datanetPools = new Map<string, { readonly datanet: string; readonly role: "prior" | "context" }>();
   readonly #pools = new Map<number, readonly Share[]>();
   readonly #poolOf = new Map<string, number>();
   readonly #openChunks = new Map<number, Share[]>();
@@ -277,7 +278,9 @@ export class BookState {
     this.assetsVersion += 1;
     const key = keyOf(asset.record.id);
     this.#assets.set(key, asset);
-    if (asset.record.assetKind === "datanet") this.#priorSubjects.set(keyOf(priorSubject(asset.record.id)), key);
+    if (asset.record.assetKind !== "datanet") return;
+    this.#datanetPools.set(keyOf(priorSubject(asset.record.id)), { datanet: key, role: "prior" });
+    this.#datanetPools.set(keyOf(contextSubject(asset.record.id)), { datanet: key, role: "context" });
   }
 
   #applyPoolChunk(chunk: PoolChunk): void {
@@ -292,11 +295,11 @@ export class BookState {
     this.#openChunks.delete(chunk.pool);
     this.#pools.set(chunk.pool, members);
     this.#poolOf.set(keyOf(chunk.subject), chunk.pool);
-    // The pool of an asset's ancestors is where its royalty goes from now on; a prior pool is its datanet's from now on.
+    // The pool of an asset's ancestors is where its royalty goes from now on; a prior or context pool is its datanet's from now on.
     const asset = this.asset(chunk.subject);
-    const datanet = this.#priorSubjects.get(keyOf(chunk.subject));
+    const own = this.#datanetPools.get(keyOf(chunk.subject));
     if (asset !== undefined) this.#keepAsset({ ...asset, royaltyPayee: chunk.pool });
-    else if (datanet !== undefined) this.#keepAsset({ ...this.#assets.get(datanet)!, prior: chunk.pool });
+    else if (own !== undefined) this.#keepAsset({ ...this.#assets.get(own.datanet)!, [own.role]: chunk.pool });
   }
 
   #takeReceipt(receipt: ReceiptFacts, legs: LegColumns): void {

@@ -54,11 +54,19 @@ function ancestry(state: BookState, asset: KnownAsset): KnownAsset[] {
   return found;
 }
 
+/** Those whose context was measured, by the pool of each datanet; of what was not measured yet, the owners of the contexts. */
 function contextsOf(family: readonly KnownAsset[], model: KnownAsset): Share[] {
-  const contexts = family.filter((asset) => asset.record.assetKind === "context");
+  const isMade = (context: KnownAsset): boolean =>
+    [model, ...family].some(
+      (child) =>
+        child.context === undefined && child.record.parents.some(({ id }) => equalBytes(id, context.record.id)),
+    );
+  const contexts = family.filter((asset) => asset.record.assetKind === "context" && isMade(asset));
+  const measured = family.flatMap(({ context }) => (context === undefined ? [] : [{ payee: context, weight: 1 }]));
   const weightIn = (asset: KnownAsset): number =>
     model.vector.find((share) => equalBytes(share.id, asset.record.id))?.weight ?? 1;
-  return mergeShares(contexts.map((asset) => ({ payee: asset.royaltyPayee, weight: weightIn(asset) })));
+  const owned = contexts.map((asset) => ({ payee: asset.royaltyPayee, weight: weightIn(asset) }));
+  return mergeShares([...measured, ...owned]);
 }
 
 function priorsOf(family: readonly KnownAsset[]): Share[] {

@@ -304,6 +304,8 @@ export interface Assets {
    * pool, and others are a new one: receipts before it keep the pool that they name.
    */
   declare(model: Uint8Array, shares: readonly PayeeShare[]): Promise<Result<Uint8Array>>;
+  /** Publishes who made a datanet version's context, by what it changed; from then on its context part goes to this pool. The pool's 32-byte payee id. */
+  creditContext(datanet: Uint8Array, shares: readonly PayeeShare[]): Promise<Result<Uint8Array>>;
   /** An owner seen in the registry. Counts from the entry that closes the open epoch: income until then stays the seller's. */
   transfer(id: Uint8Array, owner: Uint8Array): Promise<Result<AssetState>>;
 }

@@ -16,6 +16,8 @@ export interface KnownAsset {
   /** Who owns it from the close of the open epoch on, where it was transferred. */
   readonly nextOwner?: number;
   readonly prior?: number;
+  /** Of a datanet: the pool of those who made its context, once what it changed was measured. */
+  readonly context?: number;
   /** Seq of the one datanet that a model was made from: what its receipts' evidence earns measures that datanet. */
   readonly measures?: number;
 }

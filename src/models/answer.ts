@@ -1,4 +1,4 @@
-import { bitsOf, type Demand, demandOf, SUBJECT_PART, supportedBy } from "./blockSupport.ts";
+import { bitsOf, type Demand, demandOf, supportedBy } from "./blockSupport.ts";
 import { type Block, splitBlocks } from "./blocks.ts";
 import { END_OF_RECORD, encode, TokenDecoder } from "./bpe.ts";
 import { type CorpusIndex, indexTokens } from "./corpusIndex.ts";
@@ -81,6 +81,8 @@ interface Plan {
 
 /** The share of what a question says, by rarity, that one record must say too. */
 const COVERAGE_MIN = 0.6;
+/** A word at least this rare, beside the rarest, must be said somewhere. */
+const SUBJECT_PART = 0.8;
 const STEPS_MAX = 5;
 /** What a plan may count on; where it is too much, the answer is cut at the last token allowed. */
 const CHARACTERS_PER_TOKEN = 2.5;

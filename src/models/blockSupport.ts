@@ -23,8 +23,8 @@ export interface Place {
   readonly introduction: string;
 }
 
-/** A term at least this rare, beside the rarest, is what a question is about. */
-export const SUBJECT_PART = 0.8;
+/** A term at least this rare, beside the rarest, is what a question is about: the block that answers says it. */
+const SUBJECT_PART = 0.95;
 /** The share of what is asked, by rarity, that a block must say. */
 const SUPPORT_MIN = 0.5;
 /** The same, of a record whose title and headings do not name the subject: it only mentions it. */

@@ -160,3 +160,15 @@ export type LedgerTrustView = z.infer<typeof ledgerTrustSchema>;
 
 export const accountListSchema = z.object({ data: z.array(accountSchema) });
 export type AccountView = z.infer<typeof accountSchema>;
+
+/** Who made a datanet's context, by what it changed in the answers of late. Weights are of one version and have no unit. */
+const contextVersionSchema = z.object({
+  version: z.number().int(),
+  asset: z.string(),
+  /** Answers that were read. */
+  answers: z.number().int(),
+  parties: z.array(z.object({ by: z.string(), payee: z.string(), weight: z.number().int() })),
+});
+export type ContextVersionView = z.infer<typeof contextVersionSchema>;
+export const contextSchema = z.object({ datanet: z.string(), versions: z.array(contextVersionSchema) });
+export type ContextView = z.infer<typeof contextSchema>;

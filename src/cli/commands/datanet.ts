@@ -13,7 +13,7 @@ import {
   versionSchema,
 } from "../../protocol/datanets.ts";
 import { parseInput } from "../../protocol/parse.ts";
-import { createDatanetSchema } from "../../protocol/workshop.ts";
+import { contextSchema, createDatanetSchema } from "../../protocol/workshop.ts";
 import { type CliCommand, command } from "./command.ts";
 import { count, flag, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -250,12 +250,44 @@ const publish = command({
   },
 });
 
+const context = command({
+  path: "datanet context",
+  summary: "Who structured and reviewed a datanet's records, by what that changed in the answers of late",
+  arguments: [name],
+  options: [["--weigh", "pay the context's part of fees by it from now on; the close of an epoch does so by itself"]],
+  examples: ["openledger datanet context handbook", "openledger datanet context handbook --weigh"],
+  input: z.object({ name: wholeText, weigh: flag }),
+  run: async ({ name, weigh }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const path = `${pathOf(name)}/context`;
+    const found = weigh
+      ? await client.value.post(path, {}, contextSchema)
+      : await client.value.get(path, contextSchema);
+    if (!found.ok) return found;
+    for (const { version, answers, parties } of found.value.versions) {
+      const total = parties.reduce((sum, { weight }) => sum + weight, 0);
+      output.heading(`Version ${version}, ${answers} answers of late`);
+      if (parties.length === 0)
+        output.line("nothing was measured yet: the context's part goes to whoever owns the context");
+      else
+        output.table(
+          parties.map(({ by, payee, weight }) => ({
+            ...{ by, "of the context's part": `${((100 * weight) / total).toFixed(1)} %`, payee },
+          })),
+        );
+    }
+    return found;
+  },
+});
+
 export const datanetCommands: readonly CliCommand[] = [
   create,
   list,
   show,
   records,
   contributors,
+  context,
   diff,
   review,
   publish,

@@ -59,6 +59,9 @@ datanet records     | none --offset -1                                  | 64 inv
 datanet contributors|                                                   | 64 invalid_request | missing required argument
 datanet contributors| none                                              | 66 not_found       | none
 datanet contributors| a b                                               | 64 invalid_request | too many arguments
+datanet context     |                                                   | 64 invalid_request | missing required argument
+datanet context     | none                                              | 66 not_found       | none
+datanet context     | a b                                               | 64 invalid_request | too many arguments
 datanet diff        | d 1                                               | 64 invalid_request | missing required argument
 datanet diff        | d one 2                                           | 64 invalid_request | <from> must be
 datanet diff        | none 1 2                                          | 66 not_found       | none

@@ -87,6 +87,10 @@ function memoryWorkshop(store: MemoryDatanetStore, gateway: Gateway, bindings: B
       const { number: version, contentRoot, records, contributions, createdMs } = built.value.version;
       return ok({ version, contentRoot, records: records.length, contributions: contributions.length, createdMs });
     },
+    context: async (datanet) =>
+      (await store.datanet(datanet)) === undefined
+        ? refuse("not_found", `there is no datanet ${datanet}`)
+        : ok({ datanet, versions: [] }),
     exportFile: (datanet, file) =>
       inFolder(async (folder) => {
         const exported = await exportDatanet(store, datanet, await folderSink(join(folder, "e")), "urn:test");

@@ -307,16 +307,8 @@ function furnish(furnishing: Furnishing) {
   };
   const gateway = new Gateway(parts, { server: { hosts: hostNames } });
   const { shelf, workshop, factory, reported } = made;
-  return {
-    gateway,
-    shelf: shelf!,
-    workshop: workshop!,
-    factory: factory!,
-    reported: reported!,
-    business,
-    contexts,
-    outputs,
-  };
+  const furniture = { shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported! };
+  return { gateway, ...furniture, business, contexts, outputs };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

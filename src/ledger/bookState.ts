@@ -5,12 +5,13 @@ import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
 import { type FeePolicy, policyHash } from "../core/policy.ts";
 import type { PoolChunk, PoolSplit } from "../core/pool.ts";
-import { contextSubject, priorSubject, splitPool } from "../core/pool.ts";
+import { splitPool } from "../core/pool.ts";
 import { amountOf, ownOf, type ReceiptFacts } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
 import { LegColumns, type RoutePolicy, roleCode, type Share } from "../core/route.ts";
 import { type Transfer, transferAmount } from "../core/transfer.ts";
 import { Accruals } from "./accruals.ts";
+import { DatanetPools } from "./datanetPools.ts";
 import { bytesOfKey, keyOf } from "./keyOf.ts";
 import { PayeeNumbers } from "./payeeNumbers.ts";
 import { type EpochState, type KnownAsset, readImage, STATE_VERSION, type StateImage } from "./stateImage.ts";
@@ -35,8 +36,7 @@ export class BookState {
   readonly #numbers: PayeeNumbers;
   readonly #payees: { readonly id: Uint8Array; readonly type: PayeeType }[] = [];
   readonly #assets = new Map<string, KnownAsset>();
-  /** Whose prior or context pool a subject is. */
-  readonly #datanetPools = new Map<string, { readonly datanet: string; readonly role: "prior" | "context" }>();
+  readonly #datanetPools = new DatanetPools();
   readonly #pools = new Map<number, readonly Share[]>();
   readonly #poolOf = new Map<string, number>();
   readonly #openChunks = new Map<number, Share[]>();
@@ -276,11 +276,8 @@ export class BookState {
 
   #keepAsset(asset: KnownAsset): void {
     this.assetsVersion += 1;
-    const key = keyOf(asset.record.id);
-    this.#assets.set(key, asset);
-    if (asset.record.assetKind !== "datanet") return;
-    this.#datanetPools.set(keyOf(priorSubject(asset.record.id)), { datanet: key, role: "prior" });
-    this.#datanetPools.set(keyOf(contextSubject(asset.record.id)), { datanet: key, role: "context" });
+    this.#assets.set(keyOf(asset.record.id), asset);
+    this.#datanetPools.note(asset);
   }
 
   #applyPoolChunk(chunk: PoolChunk): void {
@@ -295,11 +292,11 @@ export class BookState {
     this.#openChunks.delete(chunk.pool);
     this.#pools.set(chunk.pool, members);
     this.#poolOf.set(keyOf(chunk.subject), chunk.pool);
-    // The pool of an asset's ancestors is where its royalty goes from now on; a prior or context pool is its datanet's from now on.
+    // An asset's pool of ancestors is where its royalty goes from now on; a prior or context pool is its datanet's.
     const asset = this.asset(chunk.subject);
-    const own = this.#datanetPools.get(keyOf(chunk.subject));
+    const own = this.#datanetPools.of(chunk.subject);
     if (asset !== undefined) this.#keepAsset({ ...asset, royaltyPayee: chunk.pool });
-    else if (own !== undefined) this.#keepAsset({ ...this.#assets.get(own.datanet)!, [own.role]: chunk.pool });
+    else if (own !== undefined) this.#keepAsset({ ...this.asset(own.datanet)!, [own.role]: chunk.pool });
   }
 
   #takeReceipt(receipt: ReceiptFacts, legs: LegColumns): void {

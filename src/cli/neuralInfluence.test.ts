@@ -6,8 +6,9 @@ import type { Evidence } from "../attribution/evidence.ts";
 import { packFactors, parseFactors } from "../attribution/influence/factorsFile.ts";
 import { influenceDistance } from "../attribution/influence/influenceEvidence.ts";
 import { type Combination, combinationHash, combinationText, defaultPolicy } from "../attribution/policy.ts";
-import { unwrap } from "../core/result.ts";
+import { refuse, unwrap } from "../core/result.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
+import type { Evaluator } from "../factory/evaluator.ts";
 import type { Job } from "../factory/job.ts";
 import { deployDefaults } from "../factory/order.ts";
 import { loadSource } from "../factory/source.ts";
@@ -40,6 +41,7 @@ const kept: Combination[] = [];
 const said: string[] = [];
 let world: Awaited<ReturnType<typeof neuralWorld>>;
 let job: Job;
+let factorsBefore: Uint8Array;
 let published: readonly DatanetRecord[];
 beforeAll(async () => {
   const engine = new ScriptedEngine([{ say: records[2]!.text }, { usage: [12, 20] }, { end: "stop" }]);
@@ -77,7 +79,7 @@ function sourceOf({ source, heldOutShare }: Job) {
 }
 
 /** A node that starts; `by` answers for influence. */
-async function start(by = asker) {
+async function start(by: Evaluator = asker) {
   const influence = new NeuralInfluence({
     ...{ trainer, evaluator, asker: by, policy: defaultPolicy, say: (text: string) => said.push(text) },
     jobs: { job: async () => job, source: sourceOf },
@@ -147,8 +149,11 @@ test("an engine that is gone explains nothing, and factors of other weights coun
   expect(await influenceIn(node)).toEqual([]);
   await node.stop();
   const path = `${world.folders.weights(job, undefined)}.influence/factors.bin`;
-  const before = readFileSync(path);
-  for (const bytes of [packFactors({ ...unwrap(parseFactors(before)), adapter: "other" }), before.subarray(0, 99)]) {
+  factorsBefore = readFileSync(path);
+  for (const bytes of [
+    packFactors({ ...unwrap(parseFactors(factorsBefore)), adapter: "other" }),
+    factorsBefore.subarray(0, 99),
+  ]) {
     writeFileSync(path, bytes);
     const said = kept.length;
     const other = await start();
@@ -156,6 +161,29 @@ test("an engine that is gone explains nothing, and factors of other weights coun
     await other.influence.close();
     await other.stop();
   }
+});
+
+test("where eight answers wait, a ninth is not kept waiting", async () => {
+  let asked = 0;
+  const busy: Evaluator = {
+    losses: (task, signal) => evaluator.losses(task, signal),
+    curvature: (task, signal) => evaluator.curvature(task, signal),
+    gradients: (_task, _onExample, signal) => {
+      asked += 1;
+      return new Promise((resolve) => {
+        signal.addEventListener("abort", () => resolve(refuse("cancelled", "closed")));
+      });
+    },
+  };
+  writeFileSync(`${world.folders.weights(job, undefined)}.influence/factors.bin`, factorsBefore);
+  const node = await start(busy);
+  const waiting = Array.from({ length: 8 }, () => influenceIn(node));
+  await expect.poll(() => asked).toBe(8);
+  expect(await influenceIn(node)).toEqual([]);
+  expect(asked).toBe(8);
+  await node.influence.close();
+  expect((await Promise.all(waiting)).flat()).toEqual([]);
+  await node.stop();
 });
 
 test("an answer is asked about as it was taught", () => {

@@ -50,8 +50,9 @@ export interface BasePlace {
   readonly shape: LlamaShape;
 }
 
-/** An answer's influence is given up after so long; then it explains nothing. */
-const ANSWER_MS_MAX = 30_000;
+/** An answer's influence is given up after so long, or where so many wait already; then it explains nothing. */
+const ANSWER_MS_MAX = 10_000;
+const ASKED_MAX = 8;
 const RELIABILITY_QUERIES_MAX = 32;
 
 /**
@@ -62,6 +63,7 @@ export class NeuralInfluence {
   readonly #parts: InfluenceParts;
   readonly #closing = new AbortController();
   #turn: Promise<unknown> = Promise.resolve();
+  #asked = 0;
 
   constructor(parts: InfluenceParts) {
     this.#parts = parts;
@@ -81,9 +83,9 @@ export class NeuralInfluence {
     const recordOf = (example: number) => records.get(factors.records[example]!);
     const sizes = exampleSizes(factors);
     const explain = async ({ prompt, answer }: AttributionInput, units: number) => {
-      const signal = AbortSignal.any([AbortSignal.timeout(ANSWER_MS_MAX), this.#closing.signal]);
-      const scores = await influenceScores(asker, factors, place, [answerExample(prompt, answer)], signal);
-      const own = scores.ok ? scores.value[0] : undefined;
+      const own = await this.#ask((signal) =>
+        influenceScores(asker, factors, place, [answerExample(prompt, answer)], signal),
+      );
       if (own === undefined) return [];
       const output = { from: 0, until: answer.length };
       return influenceEvidence(own, { recordOf, sizes, units, output, recordsMax: RECORDS_MAX });
@@ -119,6 +121,19 @@ export class NeuralInfluence {
     });
     this.#turn = done.catch(() => undefined);
     return done;
+  }
+
+  async #ask(
+    score: (signal: AbortSignal) => Promise<Result<readonly (Float64Array | undefined)[]>>,
+  ): Promise<Float64Array | undefined> {
+    if (this.#asked >= ASKED_MAX) return undefined;
+    this.#asked += 1;
+    try {
+      const scores = await score(AbortSignal.any([AbortSignal.timeout(ANSWER_MS_MAX), this.#closing.signal]));
+      return scores.ok ? scores.value[0] : undefined;
+    } finally {
+      this.#asked -= 1;
+    }
   }
 
   async close(): Promise<void> {

@@ -270,6 +270,7 @@ function furnish(furnishing: Furnishing) {
       chainId: chain.chainId,
       settlement: toHex(chain.settlement),
       claimed: (payee) => business.payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
+      ...(business.payouts === undefined ? {} : { claimedTotal: () => business.payouts!.claimedTotal() }),
     },
     ...business.gateway,
     organisations: ledger.organisations,

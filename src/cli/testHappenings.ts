@@ -15,7 +15,7 @@ import type { CreditSettlement } from "./creditSettlement.ts";
 export const TEST_MODEL = "test-model";
 
 const idOf = (name: string): Uint8Array => sha256(utf8(`openledger test world: ${name}`));
-const people = { owner: idOf("owner"), operator: idOf("operator"), ann: idOf("Ann"), ben: idOf("Ben") };
+const people = { owner: idOf("owner"), operator: idOf("operator"), ann: idOf("ann"), ben: idOf("ben") };
 const names = new Map<string, string>(Object.entries(people).map(([name, payee]) => [toHex(payee), `test ${name}`]));
 const assets = { datanet: idOf("datanet"), model: idOf("model") };
 const none = new Uint8Array(32);

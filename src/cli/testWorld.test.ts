@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { type TestDatabase, testDatabase } from "../../test/support/testDatabase.ts";
+import { toHex, utf8 } from "../core/bytes.ts";
+import { sha256 } from "../core/hash.ts";
 import { unwrap } from "../core/result.ts";
 import { startNode, type TestNode } from "../gateway/testing/node.ts";
 import { hello, ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
@@ -144,6 +146,39 @@ test("every event can be had, comes through the real pipes, and says what really
   }
   receiver.closeAllConnections();
   receiver.close();
+});
+
+const stagesSchema = z.object({ accrued: z.string(), funded: z.string(), settled: z.string(), claimed: z.string() });
+
+test("what is credited is accrued, then funded, then settled, then claimed; the stages sum to it everywhere", async () => {
+  const { secret } = await testKey();
+  const ann = toHex(sha256(utf8("openledger test world: ann")));
+  const look = async () => {
+    const { credited, stages } = (await call(admin, "/api/totals")).body;
+    const all = stagesSchema.parse(stages);
+    expect(Object.values(all).reduce((sum, nano) => sum + BigInt(nano), 0n)).toBe(BigInt(credited));
+    const { stages: own, lifetime } = (await call(admin, `/api/claims/${ann}`)).body;
+    const statement = (await call(admin, `/api/payees/${ann}/statement`)).body;
+    expect(statement.stages).toEqual(own);
+    const anns = Object.values(stagesSchema.parse(own));
+    expect(anns.reduce((sum, nano) => sum + BigInt(nano), 0n)).toBe(BigInt(lifetime));
+    return [BigInt(all.accrued), BigInt(all.funded), BigInt(all.settled), BigInt(all.claimed)] as const;
+  };
+  await call(secret, "/api/test/events", { type: "settled" });
+  const [accrued, , settled] = await look();
+  expect([accrued, settled > 0n]).toEqual([0n, true]);
+  await ask(secret, "hi");
+  const [more, funded] = await look();
+  expect([more > 0n, funded]).toEqual([true, 0n]);
+  const { epoch } = (await call(admin, "/api/epochs", {})).body;
+  const reference = { reference: "transfer 1" };
+  await call(admin, `/api/epochs/${epoch}/funding`, reference);
+  expect((await look()).slice(0, 2)).toEqual([0n, more]);
+  await call(admin, `/api/epochs/${epoch}/settlement`, reference);
+  const before = await look();
+  expect(before[2]).toBe(settled + more);
+  await call(secret, "/api/test/events", { type: "claimed" });
+  expect((await look())[3] > before[3]).toBe(true);
 });
 
 test("a month passes: limits of the day begin anew, epochs close, a statement can be issued; the clock never goes back, also over a restart", async () => {

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { concat, padAddress, toHex, utf8 } from "../core/bytes.ts";
 import { addressOf, type Domain } from "../core/eip712.ts";
 import { keccak256 } from "../core/hash.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
+import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { openSigner } from "../core/signer.ts";
 import { TEST_KEY_PREFIX } from "../gateway/door.ts";
 import { Gateway } from "../gateway/gateway.ts";
-import type { World } from "../gateway/ports.ts";
+import type { ChainView, World } from "../gateway/ports.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import { creditChain } from "../ledger/creditChain.ts";
 import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
@@ -16,7 +16,7 @@ import { Publisher } from "../ledger/publish.ts";
 import { openLedgerStore } from "../store/ledgerStore.ts";
 import { openPayoutStore } from "../store/payoutStore.ts";
 import { testEngine } from "../upstream/testEngine.ts";
-import { openBusiness } from "./businessPart.ts";
+import { type Business, openBusiness } from "./businessPart.ts";
 import { standardPolicy } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import { CreditSettlement } from "./creditSettlement.ts";
@@ -88,7 +88,7 @@ export async function openTestWorld(parts: TestWorldParts): Promise<Result<TestW
   const gateway = new Gateway({
     ...{ world: { ...world, nowMs }, ledger, organisations: ledger.organisations, journal: sink },
     ...business.gateway,
-    epochs: epochControl(settlement),
+    ...{ epochs: epochControl(settlement), chain: claimsOf(business) },
     labels: (payee) => nameOfTestPayee(toHex(payee)),
     test: {
       nowMs,
@@ -153,6 +153,15 @@ async function openTestLedger(
     signer: openSigner(secrets.signer, await loadSecp256k1()),
     ...{ policy: standardPolicy(node), requireDeposit: false, keyPrefix: TEST_KEY_PREFIX },
   });
+}
+
+function claimsOf({ payouts }: Business): ChainView {
+  assert(payouts !== undefined, "a ledger on credit pays by bank");
+  return {
+    ...{ chainId: testDomain.chainId, settlement: toHex(testDomain.verifyingContract) },
+    claimed: (payee) => payouts.claimed(payee),
+    claimedTotal: () => payouts.claimedTotal(),
+  };
 }
 
 /** Chain 0 and no contract, as of every ledger on credit. */

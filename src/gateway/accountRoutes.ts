@@ -18,11 +18,13 @@ import {
 import { payeeParam } from "../protocol/epochs.ts";
 import { accountView, balanceView } from "./accountView.ts";
 import type { Floor } from "./order.ts";
+import type { ChainView } from "./ports.ts";
 import { present } from "./present.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+import { stagesOf, stagesView } from "./stages.ts";
 
 /** Accounts, keys and statements. A key sees its own account; an admin key sees and makes all. */
-export function accountRoutes({ ledger, organisations }: Floor): Route[] {
+export function accountRoutes({ ledger, organisations }: Floor, chain?: ChainView): Route[] {
   const { accounts } = ledger;
   const view = (account: Account) => accountView(account, accounts);
   const own = (id: string, key: ApiKey | undefined): Result<Account> => {
@@ -76,8 +78,13 @@ export function accountRoutes({ ledger, organisations }: Floor): Route[] {
       },
       summary: "What a payee was credited, each line explained by its receipt; public, as the journal is",
       ...{ params: payeeParam, query: statementQuery },
-      handle: async ({ params, query }) =>
-        json(statementView(await accounts.statement({ payee: fromHex(params.payee), ...present(query) }))),
+      handle: async ({ params, query }) => {
+        const payee = fromHex(params.payee);
+        const statement = statementView(await accounts.statement({ payee, ...present(query) }));
+        const claimed = await chain?.claimed(payee);
+        if (claimed?.ok !== true || ledger.books.payeeNumber(payee) === undefined) return json(statement);
+        return json({ ...statement, stages: stagesView(await stagesOf(ledger, payee, claimed.value)) });
+      },
     }),
     route({
       ...plain,

@@ -62,7 +62,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...rateRoutes(floor, parts.rateDesk),
     ...(parts.test === undefined ? [] : testRoutes(parts.test)),
     ...executionRoutes(parts.executions),
-    ...accountRoutes(floor),
+    ...accountRoutes(floor, parts.chain),
     ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),
     ...epochRoutes(floor, parts),
     ...termsRoutes(floor.ledger),

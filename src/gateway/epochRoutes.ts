@@ -22,6 +22,7 @@ import { inclusion } from "./journal.ts";
 import type { Floor } from "./order.ts";
 import type { ChainView, EpochControl, JournalFiles } from "./ports.ts";
 import { json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
+import { stagesOf, stagesView } from "./stages.ts";
 
 export interface EpochParts {
   readonly journal: JournalFiles | undefined;
@@ -166,36 +167,18 @@ async function claim(
     return refuse("not_found", `the journal knows no payee ${toHex(payee)}`);
   const { lifetime, open } = ledger.books.accrued(payee);
   const label = labels(payee);
-  const epochs = ledger.epochs.list();
-  const latest = epochs.findLast((one) => one.status === "final");
-  const backed = epochs.findLast((one) => one.status === "final" || one.status === "proposed");
-  const final = await creditedUntil(ledger, latest, payee);
-  const funded = await creditedUntil(ledger, backed, payee);
+  const latest = ledger.epochs.list().findLast((one) => one.status === "final");
   const claimed = await chain?.claimed(payee);
   const paid = claimed?.ok ? claimed.value : 0n;
+  const reached = await stagesOf(ledger, payee, paid);
+  const final = reached.settled + paid;
   return json({
-    ...{ payee: toHex(payee), lifetime: String(lifetime), openEpoch: String(open) },
-    stages: {
-      accrued: String(lifetime - funded),
-      funded: String(funded - final),
-      settled: String(final - paid),
-      claimed: String(paid),
-    },
+    ...{ payee: toHex(payee), lifetime: String(lifetime), openEpoch: String(open), stages: stagesView(reached) },
     ...(label === undefined ? {} : { label }),
     ...(latest === undefined ? {} : { latestEpoch: latest.record.epoch, final: String(final) }),
     ...(chain === undefined ? {} : { settlement: chain.settlement, chainId: chain.chainId }),
-    ...(claimed?.ok ? { claimed: String(claimed.value), claimable: String(final - claimed.value) } : {}),
+    ...(claimed?.ok ? { claimed: String(claimed.value), claimable: String(reached.settled) } : {}),
   });
-}
-
-/** Lifetime nano that a payee was credited when an epoch closed. */
-async function creditedUntil(
-  ledger: Floor["ledger"],
-  epoch: EpochSummary | undefined,
-  payee: Uint8Array,
-): Promise<bigint> {
-  const proof = epoch && (await ledger.epochs.payout(epoch.record.epoch, payee));
-  return proof?.ok ? proof.value.cumulative : 0n;
 }
 
 const stages = { closed: "accrued", proposed: "funded", final: "settled", voided: "voided" } as const;

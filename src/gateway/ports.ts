@@ -113,6 +113,8 @@ export interface ChainView {
   readonly settlement: string;
   /** Lifetime nano that the payee has claimed. */
   claimed(payee: Uint8Array): Promise<Result<bigint>>;
+  /** Of everybody together, where that is known. */
+  claimedTotal?(): Promise<Result<bigint>>;
 }
 
 /** What an operator of the node may do with epochs from outside; the composition root knows the chain. */

@@ -18,15 +18,17 @@ import {
 import type { ServedModel } from "./catalog.ts";
 import { publishedFile } from "./journal.ts";
 import type { Floor } from "./order.ts";
-import type { JournalFiles } from "./ports.ts";
+import type { ChainView, JournalFiles } from "./ports.ts";
 import type { ReportedModel } from "./reportedModels.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+import { stagesOfAll, stagesView } from "./stages.ts";
 
 export interface ServiceParts {
   readonly version: string;
   readonly journal: JournalFiles | undefined;
   readonly rhythm: Rhythm;
+  readonly chain: ChainView | undefined;
   state(): { readonly isDraining: boolean; readonly uptimeMs: number };
 }
 
@@ -100,10 +102,12 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
     route({
       ...{ ...shared, path: "/api/totals", response: totalsSchema },
       summary: "The sums of the books",
-      handle: () => {
+      handle: async () => {
         const { receipts, ...sums } = ledger.books.totals();
         const text = Object.entries(sums).map(([name, value]) => [name, String(value)]);
-        return json({ ...Object.fromEntries(text), receipts });
+        const reached = await stagesOfAll(ledger, parts.chain);
+        const stages = reached?.ok ? { stages: stagesView(reached.value) } : {};
+        return json({ ...Object.fromEntries(text), receipts, ...stages });
       },
     }),
     route({

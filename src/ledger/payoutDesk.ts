@@ -133,6 +133,12 @@ export class PayoutDesk {
     return wasThere ? ok(undefined) : refuse("not_found", `nothing is kept of ${payee}`);
   }
 
+  /** Lifetime nano that was paid to anybody. */
+  async claimedTotal(): Promise<Result<bigint>> {
+    const paid = (await this.#store.payouts()).filter(({ status }) => status === "paid");
+    return ok(paid.flatMap(({ lines }) => lines).reduce((sum, { nano }) => sum + nano, 0n));
+  }
+
   /** Lifetime nano that was paid to a payee. */
   async claimed(payee: Uint8Array): Promise<Result<bigint>> {
     return ok(paidOut(await this.#store.payouts(), toHex(payee)).paid);

@@ -74,4 +74,6 @@ export const statementSchema = z.object({
   ),
   total,
   truncated: z.boolean(),
+  /** Of a payee: all that it was ever credited, by how far it got. */
+  stages: z.object({ accrued: total, funded: total, settled: total, claimed: total }).optional(),
 });

@@ -77,6 +77,7 @@ export const pressureSchema = z.object({
 });
 export type PressureView = z.infer<typeof pressureSchema>;
 
+const stagesSchema = z.object({ accrued: total, funded: total, settled: total, claimed: total });
 export const totalsSchema = z.object({
   deposited: total,
   granted: total,
@@ -84,6 +85,8 @@ export const totalsSchema = z.object({
   credited: total,
   held: total,
   receipts: nano,
+  /** What was credited, by how far it got; on a ledger on credit. */
+  stages: stagesSchema.optional(),
 });
 
 export const journalParam = z.object({ path: z.string().max(200) });

@@ -120,7 +120,7 @@ const statement = command({
 
 export const accountCommands: readonly CliCommand[] = [create, list, show, credit, statement];
 
-function showStatement({ lines, total, truncated }: z.infer<typeof statementSchema>, output: Output): void {
+function showStatement({ lines, total, truncated, stages }: z.infer<typeof statementSchema>, output: Output): void {
   output.table(
     lines.map(({ seq, timeMs, kind, role, amount, receipt }) => ({
       ...{ seq, time: new Date(timeMs).toISOString(), kind, role, OPEN: formatOpen(amount), receipt },
@@ -129,6 +129,9 @@ function showStatement({ lines, total, truncated }: z.infer<typeof statementSche
   output.line(
     `  total ${formatOpen(BigInt(total))} OPEN${truncated ? `, over more lines than these ${lines.length}` : ""}`,
   );
+  if (stages === undefined) return;
+  const said = Object.entries(stages).map(([stage, nano]) => `${stage} ${formatOpen(BigInt(nano))}`);
+  output.line(`  of all that was ever credited, in OPEN: ${said.join(", ")}`);
 }
 
 function amounts(balance: z.infer<typeof balanceSchema>): Record<string, string> {

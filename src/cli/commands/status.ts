@@ -47,10 +47,12 @@ export const statusCommand = command({
     output.line(`${url}  ${status}, up ${Math.round(uptimeSeconds)} s, version ${version}`);
     output.line(`ledger ${ledger}, ${journalSize} entries, epoch ${epochs.value.open.epoch} open`);
     output.heading("Sums, OPEN");
-    const { receipts, ...sums } = totals.value;
+    const { receipts, stages, ...sums } = totals.value;
     output.table([
       { receipts, ...Object.fromEntries(Object.entries(sums).map(([k, v]) => [k, formatOpen(BigInt(v))])) },
     ]);
+    if (stages !== undefined)
+      output.table([Object.fromEntries(Object.entries(stages).map(([k, v]) => [k, formatOpen(BigInt(v))]))]);
     output.heading("Rhythm");
     const { lastMinute, lastHour, lastDay } = rhythm.value;
     output.table(

@@ -11,7 +11,7 @@ import type { OutputStore } from "../datanets/outputs.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
-import type { World } from "../gateway/ports.ts";
+import type { ChainView, World } from "../gateway/ports.ts";
 import { writeAtomically } from "../host/files.ts";
 import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
@@ -23,7 +23,7 @@ import { startEmbeddedPostgres } from "../store/embedded.ts";
 import type { OpenFactoryStore } from "../store/factoryStore.ts";
 import type { OpenPayoutStore } from "../store/payoutStore.ts";
 import { siblingDatabase } from "../store/siblingDatabase.ts";
-import { openBusiness } from "./businessPart.ts";
+import { type Business, openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import { CombinationShelf } from "./combinationShelf.ts";
@@ -266,12 +266,7 @@ function furnish(furnishing: Furnishing) {
     labels: label,
     ...{ combinations: (hash) => stores.combinations.text(hash), answers: outputs },
     reports: { ...reportRules(part, rules), operator },
-    chain: {
-      chainId: chain.chainId,
-      settlement: toHex(chain.settlement),
-      claimed: (payee) => business.payouts?.claimed(payee) ?? chain.claimed(ledger.id, payee),
-      ...(business.payouts === undefined ? {} : { claimedTotal: () => business.payouts!.claimedTotal() }),
-    },
+    chain: claimsOf(part, ledger, business),
     ...business.gateway,
     organisations: ledger.organisations,
     ...(tests === undefined ? {} : { testWorld: tests.gateway }),
@@ -310,6 +305,13 @@ function furnish(furnishing: Furnishing) {
   const { shelf, workshop, factory, reported } = made;
   const furniture = { shelf: shelf!, workshop: workshop!, factory: factory!, reported: reported! };
   return { gateway, ...furniture, business, contexts, outputs };
+}
+
+/** What was claimed: at the contract, or by bank on credit, where the sum is known too. */
+function claimsOf({ chain }: ChainPart, ledger: OpenLedger, { payouts }: Business): ChainView {
+  const contract = { chainId: chain.chainId, settlement: toHex(chain.settlement) };
+  if (payouts === undefined) return { ...contract, claimed: (payee) => chain.claimed(ledger.id, payee) };
+  return { ...contract, claimed: (payee) => payouts.claimed(payee), claimedTotal: () => payouts.claimedTotal() };
 }
 
 function addressOfActor(part: ChainPart, index: number): Uint8Array {

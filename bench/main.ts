@@ -2,6 +2,10 @@
 const benches: Readonly<
   Record<string, { readonly about: string; readonly load: () => Promise<{ run(): Promise<void> }> }>
 > = {
+  attacks: {
+    about: "what copies, sybils, spam and mimicry gain their makers, and cost their victim",
+    load: () => import("./attacks.ts"),
+  },
   attribution: {
     about: "what influence foretells of retraining, beside BM25, DataInf, TRAK and others (--quick)",
     load: () => import("./attribution.ts"),

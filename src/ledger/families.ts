@@ -38,7 +38,7 @@ function familyOf(state: BookState, model: KnownAsset): Family {
   return {
     model: [{ payee: model.royaltyPayee, weight: 1 }],
     contexts: contextsOf(ancestors, model),
-    priors: priorsOf(ancestors),
+    priors: priorsOf(ancestors, model),
   };
 }
 
@@ -69,7 +69,11 @@ function contextsOf(family: readonly KnownAsset[], model: KnownAsset): Share[] {
   return mergeShares([...measured, ...owned]);
 }
 
-function priorsOf(family: readonly KnownAsset[]): Share[] {
-  const priors = family.flatMap((asset) => (asset.prior === undefined ? [] : [{ payee: asset.prior, weight: 1 }]));
-  return mergeShares(priors);
+/**
+ * The prior of the one datanet that the model was made from. Of several, none: nothing says which of them an answer that no evidence explains
+ * came from, and a datanet that was attached for its prior alone would take a part of it.
+ */
+function priorsOf(family: readonly KnownAsset[], model: KnownAsset): Share[] {
+  const own = family.filter(({ seq, prior }) => prior !== undefined && seq === model.measures);
+  return own.map(({ prior }) => ({ payee: prior!, weight: 1 }));
 }

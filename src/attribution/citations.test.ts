@@ -41,6 +41,11 @@ test("it is the absorbing chain: kept = retention · (I − (1 − retention) ·
   );
 });
 
+test("what still moves after the last round is kept where it is", () => {
+  const kept = passAlongCitations([1, 0], [[{ to: 1, weight: 1 }], [{ to: 0, weight: 1 }]], 1e-6);
+  expect(sum(kept)).toBeCloseTo(1, 12);
+});
+
 test("by hand: a cites b, b and c cite each other", () => {
   const one = (to: number) => [{ to, weight: 1 }];
   const kept = passAlongCitations([64, 0, 0], [one(1), one(2), one(1)], 0.5);

@@ -41,10 +41,10 @@ export class ContextDesk {
   }
 
   /** Measures; with `publish` the pools that are paid are these from the next receipt on. */
-  async weigh(name: string, publish: boolean): Promise<Result<ContextView>> {
+  async weigh(name: string, publish: boolean, read?: AnsweredByVersion): Promise<Result<ContextView>> {
     const { store, provenance, find } = this.#parts;
     if ((await store.datanet(name)) === undefined) return unknown(name);
-    const answered = await this.#answered();
+    const answered = read ?? (await this.#answered());
     const contributions = new Map((await store.contributions(name)).map((one) => [one.id, one]));
     const versions: ContextVersionView[] = [];
     for (const { number } of await store.versions(name)) {
@@ -68,15 +68,16 @@ export class ContextDesk {
 
   /** Of every datanet; what cannot be weighed stays as it was. */
   async weighAll(): Promise<Result<void>> {
+    const answered = await this.#answered();
     for (const { name } of await this.#parts.store.datanets()) {
-      const weighed = await this.weigh(name, true);
+      const weighed = await this.weigh(name, true, answered);
       if (!weighed.ok) return weighed;
     }
     return ok(undefined);
   }
 
   /** Answers of late that may be read again, by the asset of the version that they were grounded in. */
-  async #answered(): Promise<Map<string, Answered[]>> {
+  async #answered(): Promise<AnsweredByVersion> {
     const { books, provenance } = this.#parts;
     const found = new Map<string, Answered[]>();
     let beforeSeq: number | undefined;
@@ -143,6 +144,9 @@ interface WeighedParty {
   readonly type: PayeeType;
   readonly weight: number;
 }
+
+/** By the asset of the version that answers were grounded in. */
+type AnsweredByVersion = ReadonlyMap<string, readonly Answered[]>;
 
 interface Answered {
   readonly question: string;

@@ -215,7 +215,8 @@ export const orgCommands: readonly CliCommand[] = [
 ];
 
 function showOrganisation({ id, name, account, limits, members, projects }: OrganisationView, output: Output): void {
-  output.line(`${id} (${name}) spends ${account}${describeLimits(limits, formatOpen)}`);
+  const most = describeLimits(limits, formatOpen);
+  output.line(`${id} (${name}) spends ${account}${most === "" ? "" : `, ${most}`}`);
   output.table(
     members.map((one) => ({
       ...{ member: one.id, name: one.name, role: one.role, state: one.state },

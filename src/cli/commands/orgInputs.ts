@@ -23,5 +23,5 @@ export function describeLimits(
     nanoPerDay === undefined ? [] : [`${formatOpen(nanoPerDay)} OPEN/day`],
     inFlight === undefined ? [] : [`${inFlight} in flight`],
   ].flat();
-  return said.length === 0 ? "" : `, at most ${said.join(", ")}`;
+  return said.length === 0 ? "" : `at most ${said.join(", ")}`;
 }

@@ -122,7 +122,7 @@ const limit = command({
     const isWhole = id === "me" || id.startsWith("org_");
     const path = isWhole ? `/api/organisations/${id}` : `/api/organisations/${of}/${targetOf(id)}`;
     const set = await client.value.post(`${path}/limits`, limits.value, z.object({ limits: limitsSchema }));
-    if (set.ok) output.line(`${id}${describeLimits(set.value.limits, formatOpen) || " has no limits"}`);
+    if (set.ok) output.line(`${id}: ${describeLimits(set.value.limits, formatOpen) || "no limits"}`);
     return set;
   },
 });
@@ -141,7 +141,7 @@ const usage = command({
       output.table(
         found.value.data.map(({ what, limits, nanoToday, inFlight }) => ({
           ...{ what, "OPEN today": formatOpen(nanoToday), "in flight": inFlight },
-          limits: describeLimits(limits, formatOpen).replace(/^, /, ""),
+          limits: describeLimits(limits, formatOpen),
         })),
       );
     return found;

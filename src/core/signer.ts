@@ -1,6 +1,5 @@
 import { concat, equalBytes } from "./bytes.ts";
 import { signDigest } from "./eip712.ts";
-import { signRecoverable } from "./fixedBase.ts";
 import { keccak256 } from "./hash.ts";
 
 /** Signs 32-byte digests with one key: 65 bytes as {@link signDigest} makes them. */
@@ -17,11 +16,12 @@ export interface RecoverableSigning {
 }
 
 /**
- * A signer on `library`, or on our own code for one base point, where that makes exactly our signatures (RFC 6979, s in the lower half), which is
- * tried on a digest, and on the general code otherwise. In WebAssembly libsecp256k1 signs four times as fast as the general code.
+ * A signer on `library` where that makes exactly our signatures (RFC 6979, s in the lower half), which is tried on a digest; on the general code otherwise.
+ * In WebAssembly libsecp256k1 signs several times as fast.
  */
-export function openSigner(privateKey: Uint8Array, library: RecoverableSigning = { signRecoverable }): DigestSigner {
+export function openSigner(privateKey: Uint8Array, library?: RecoverableSigning): DigestSigner {
   const own: DigestSigner = { sign: (digest) => signDigest(privateKey, digest) };
+  if (library === undefined) return own;
   const fast: DigestSigner = {
     sign: (digest) => {
       const { signature, recoveryId } = library.signRecoverable(digest, privateKey);

@@ -25,10 +25,12 @@ export class BookState {
   readonly ledger: Uint8Array;
   size = 0;
   timeMs = 0;
+  /** When the first entry was made. */
+  beganMs = 0;
   receiptCount = 0;
   /** Grows with every asset and pool: what was worked out from them under another number is out of date. */
   assetsVersion = 0;
-  readonly accruals: Accruals;
+  readonly accruals = new Accruals();
   /** Nano spent by accounts, by pseudonym. */
   readonly spent = new Tallies();
   /** Nano charged to payers. */
@@ -56,7 +58,6 @@ export class BookState {
   constructor(ledger: Uint8Array, seed?: Uint8Array) {
     this.ledger = ledger;
     this.#numbers = new PayeeNumbers(seed);
-    this.accruals = new Accruals();
   }
 
   /** For a rebuild: where the epochs that the journal closes later end. */
@@ -124,8 +125,8 @@ export class BookState {
 
   /** Number and first seq of the epoch that is open now. */
   openEpoch(): { readonly epoch: number; readonly first: number; readonly sinceMs: number } {
-    const last = this.#epochs.at(-1);
-    return { epoch: (last?.record.epoch ?? 0) + 1, first: last?.record.end ?? 0, sinceMs: last?.timeMs ?? 0 };
+    const { record, timeMs: sinceMs } = this.#epochs.at(-1) ?? { record: undefined, timeMs: this.beganMs };
+    return { epoch: (record?.epoch ?? 0) + 1, first: record?.end ?? 0, sinceMs };
   }
 
   /** Takes in the next entry of the journal. Assertions only: what is journalled was checked before. */
@@ -170,7 +171,7 @@ export class BookState {
   serialise(): Uint8Array {
     return serialize({
       version: STATE_VERSION,
-      ...{ size: this.size, timeMs: this.timeMs, receiptCount: this.receiptCount },
+      ...{ size: this.size, timeMs: this.timeMs, beganMs: this.beganMs, receiptCount: this.receiptCount },
       accruals: this.accruals.columns(),
       payees: this.#payees,
       assets: this.assets(),
@@ -203,9 +204,8 @@ export class BookState {
     state.#epochs.push(...image.epochs);
     if (image.policy !== undefined) state.#applyPolicy(image.policy);
     state.accruals.load(image.accruals);
-    state.size = image.size;
-    state.timeMs = image.timeMs;
-    state.receiptCount = image.receiptCount;
+    const { size, timeMs, beganMs, receiptCount } = image;
+    Object.assign(state, { size, timeMs, beganMs, receiptCount });
     return state;
   }
 
@@ -214,6 +214,7 @@ export class BookState {
     if (this.#cuts.has(seq)) this.accruals.cut();
     this.size = seq + 1;
     this.timeMs = timeMs;
+    if (seq === 0) this.beganMs = timeMs;
   }
 
   #applyPayee({ number, id, type }: PayeeRecord): void {

@@ -414,7 +414,13 @@ test("no nano is lost or invented, in any history", async () => {
 /** What a rebuilt ledger goes on from. */
 function known(state: BookState) {
   return {
-    ...{ size: state.size, timeMs: state.timeMs, receipts: state.receiptCount, columns: state.accruals.columns() },
+    ...{
+      size: state.size,
+      timeMs: state.timeMs,
+      open: state.openEpoch(),
+      receipts: state.receiptCount,
+      columns: state.accruals.columns(),
+    },
     ...{ assets: state.assets(), epochs: state.epochs, bindings: state.bindings(), open: state.openEpoch() },
     pools: Array.from({ length: state.payeeCount }, (_, i) => state.pool(i + 1)),
     identities: Array.from({ length: state.payeeCount }, (_, i) => state.identitiesOf(i + 1).sort()),

@@ -28,13 +28,14 @@ export interface EpochState {
   readonly timeMs: number;
 }
 
-export const STATE_VERSION = 3;
+export const STATE_VERSION = 4;
 
 /** A {@link BookState} as a checkpoint keeps it. */
 export interface StateImage {
   readonly version: number;
   readonly size: number;
   readonly timeMs: number;
+  readonly beganMs: number;
   readonly receiptCount: number;
   readonly accruals: ReturnType<Accruals["columns"]>;
   readonly payees: readonly { readonly id: Uint8Array; readonly type: PayeeType }[];

@@ -138,13 +138,13 @@ test("what another gateway served is booked once, whatever is killed on the way"
     ...{ request_id: `r${i}`, endTime: "2027-01-05 10:00:00", team_id: `team-${i % 3}`, model_group: "support-de" },
     ...{ prompt_tokens: 900, completion_tokens: 120, spend: `0.00000${1_000 + (i % 9_000)}` },
   });
-  const rows = Array.from({ length: 12_000 }, (_, i) => row(i));
+  const rows = Array.from({ length: 24_000 }, (_, i) => row(i));
   writeFileSync(file, rows.map((one) => `${JSON.stringify(one)}\n`).join(""));
-  const sending = run(["ingest", file, "--format", "litellm", "--data", data]);
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  const sending = start(["ingest", file, "--format", "litellm", "--data", data]);
+  await sending.says(/\d booked/);
   node.signal("SIGKILL");
   await node.ended();
-  expect((await sending).stderr).toMatch(/go on with --from|no node runs/);
+  expect((await sending.ended()).stderr).toMatch(/go on with --from|no node runs/);
   await up();
   const counts = z.object({ booked: z.number(), known: z.number(), refused: z.number() });
   const { booked, known, refused } = counts.parse(await cli("ingest", file, "--format", "litellm"));

@@ -145,17 +145,17 @@ async function check(build: Build, of: Sizes, seed: number): Promise<void> {
     const feed = feeds.get(name)!;
     if (feed.type !== "float") continue;
     const direction = feed.data.map(() => random());
-    const step = 0.01;
     const at = async (by: number): Promise<number> => {
       const moved = { ...feed, data: feed.data.map((value, k) => value + by * direction[k]!) };
       const { data } = (await session.run(new Map([...feeds, [name, moved]]))).get("y")!;
       return dot(data, feeds.get("seed")!.data);
     };
-    const slope = ((await at(step)) - (await at(-step))) / (2 * step);
     const expected = dot(exact.get(`d ${name}`)!.data, direction);
-    expect(Math.abs(slope - expected), `${name}: ${expected} for ${slope}`).toBeLessThan(
-      4e-3 * Math.max(1, Math.abs(slope)),
-    );
+    // A long step errs where the function bends, a short one by float32: what is wrong fits none of them.
+    const slopes: number[] = [];
+    for (const step of [0.01, 0.003, 0.001]) slopes.push(((await at(step)) - (await at(-step))) / (2 * step));
+    const misses = slopes.map((slope) => Math.abs(slope - expected) / Math.max(1, Math.abs(slope)));
+    expect(Math.min(...misses), `${name}: ${expected} for ${slopes.join(", ")}`).toBeLessThan(4e-3);
   }
   await session.close();
 }

@@ -1,7 +1,10 @@
 import { link, rename, rm, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { errorCode, readIfThere } from "../host/files.ts";
 import { isSameProcess, nameProcess, type ProcessName } from "../host/processes.ts";
+
+const SETTLE_MS = 200;
 
 export interface Lock {
   /** Whose stale lock was taken over, if there was one. */
@@ -23,7 +26,10 @@ export async function takeLock(path: string): Promise<Result<Lock>> {
   try {
     await writeFile(draft, text, { mode: 0o644 });
     for (let tries = 0; tries < 10; tries += 1) {
-      if (await linked(draft, path)) return ok({ note, release: () => release(path, text) });
+      if (await linked(draft, path)) {
+        if (note === undefined || (await isKept(path, text))) return ok({ note, release: () => release(path, text) });
+        continue;
+      }
       const held = await readIfThere(path);
       if (held === undefined) continue;
       const holder = parseHolder(held);
@@ -45,8 +51,15 @@ function inUse(path: string, pid: number | undefined): Result<never> {
   });
 }
 
+/** Whoever took over waits until all who saw the same stale lock have acted on it: a live lock that was moved in the meantime may have been lost to another. */
+async function isKept(path: string, text: string): Promise<boolean> {
+  await sleep(SETTLE_MS);
+  return (await readIfThere(path)) === text;
+}
+
 /** Two may find the same stale lock: whoever renamed a live one by mistake puts it back. */
 async function setAsideStale(path: string, stale: string): Promise<void> {
+  if ((await readIfThere(path)) !== stale) return;
   const aside = `${path}.stale-${process.pid}`;
   try {
     await rename(path, aside);

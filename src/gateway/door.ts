@@ -64,7 +64,7 @@ export function authenticate(request: IncomingMessage, accounts: Accounts, acces
       : {};
     return refuse("unauthenticated", "the API key is not known here", hint);
   }
-  if (key.revokedMs !== undefined) return refuse("key_revoked", `the API key ${key.hint}… was revoked`);
+  if (key.revokedMs !== undefined) return refuse("key_revoked", `the API key ${key.hint} was revoked`);
   if (access === "admin" && !key.admin) return refuse("forbidden", "this needs an admin key");
   return ok(key);
 }

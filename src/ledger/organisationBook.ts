@@ -42,14 +42,14 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
   readonly #state: OrganisationState;
 
   constructor(organisations: readonly Organisation[], parts: OrganisationParts) {
-    const state = new OrganisationState(organisations, parts.writer, parts.trail);
+    const state = new OrganisationState(organisations, parts.writer, parts.trail, parts.keys);
     super(state, parts.keys, parts.world);
     this.#parts = parts;
     this.#state = state;
   }
 
   create(actor: Actor, input: { readonly name: string; readonly owner: string }): Promise<Result<NewOrganisation>> {
-    return this.#state.run((batch) => {
+    return this.#state.by(actor, (batch) => {
       const name = this.#freeName(input.name, "");
       const ownerName = named(input.owner);
       if (!name.ok) return name;
@@ -91,7 +91,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
   }
 
   change(actor: Actor, id: string, input: Change): Promise<Result<Organisation>> {
-    return this.#state.on(id, (batch, organisation) => {
+    return this.#state.on(actor, id, (batch, organisation) => {
       const name = this.#freeName(input.name ?? organisation.name, id);
       if (!name.ok) return name;
       const changed = { ...organisation, name: name.value, limits: input.limits ?? organisation.limits };
@@ -107,7 +107,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
     id: string,
     input: { readonly name: string; readonly role: Role; readonly limits?: KeyLimits },
   ): Promise<Result<{ readonly member: Member; readonly token: string }>> {
-    return this.#state.on(id, (batch, organisation) => {
+    return this.#state.on(actor, id, (batch, organisation) => {
       const name = freeName(organisation.members.filter(isPresent), "member", input.name, "");
       if (!name.ok) return name;
       if (organisation.members.length >= MEMBERS_MAX)
@@ -147,7 +147,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
     member: string,
     input: Change & { readonly role?: Role },
   ): Promise<Result<Member>> {
-    return this.#state.onMember(id, member, (batch, organisation, found) => {
+    return this.#state.onMember(actor, id, member, (batch, organisation, found) => {
       const name = freeName(organisation.members.filter(isPresent), "member", input.name ?? found.name, member);
       if (!name.ok) return name;
       const { role = found.role, limits = found.limits } = input;
@@ -161,7 +161,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
   }
 
   removeMember(actor: Actor, id: string, member: string): Promise<Result<Member>> {
-    return this.#state.onMember(id, member, (batch, organisation, found) => {
+    return this.#state.onMember(actor, id, member, (batch, organisation, found) => {
       if (isLastOwner(organisation, found)) return lastOwner();
       const before = withoutInvitation(found);
       const removed: Member = { ...before, state: "removed" };
@@ -174,7 +174,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
   }
 
   transfer(actor: Actor, id: string, member: string): Promise<Result<Organisation>> {
-    return this.#state.onMember(id, member, (batch, organisation, found) => {
+    return this.#state.onMember(actor, id, member, (batch, organisation, found) => {
       if (found.state !== "active")
         return refuse("conflict", "who was invited has to accept first", { field: "member" });
       const giver = organisation.members.find((one) => one.id === actor.key.scope?.member && one.role === "owner");
@@ -193,7 +193,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
     id: string,
     input: { readonly name: string; readonly limits?: KeyLimits },
   ): Promise<Result<Project>> {
-    return this.#state.on(id, (batch, organisation) => {
+    return this.#state.on(actor, id, (batch, organisation) => {
       const name = freeName(organisation.projects.filter(isActive), "project", input.name, "");
       if (!name.ok) return name;
       if (organisation.projects.length >= PROJECTS_MAX)
@@ -209,7 +209,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
   }
 
   changeProject(actor: Actor, id: string, project: string, input: Change): Promise<Result<Project>> {
-    return this.#state.onProject(id, project, (batch, organisation, found) => {
+    return this.#state.onProject(actor, id, project, (batch, organisation, found) => {
       const name = freeName(organisation.projects.filter(isActive), "project", input.name ?? found.name, project);
       if (!name.ok) return name;
       const changed = { ...found, name: name.value, limits: input.limits ?? found.limits };
@@ -221,7 +221,7 @@ export class OrganisationBook extends OrganisationKeys implements Organisations 
   }
 
   archiveProject(actor: Actor, id: string, project: string): Promise<Result<Project>> {
-    return this.#state.onProject(id, project, (batch, organisation, found) => {
+    return this.#state.onProject(actor, id, project, (batch, organisation, found) => {
       const archived: Project = { ...found, state: "archived" };
       const revoked = this.revokeAll(batch, organisation, ({ scope }) => scope?.project === project);
       this.#state.write(batch, withProject(organisation, archived));

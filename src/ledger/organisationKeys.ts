@@ -29,7 +29,7 @@ export class OrganisationKeys {
     id: string,
     input: { readonly name: string; readonly project?: string; readonly limits?: KeyLimits },
   ): Promise<Result<IssuedKey>> {
-    return this.#state.on(id, (batch, organisation) => {
+    return this.#state.on(actor, id, (batch, organisation) => {
       const name = named(input.name);
       if (!name.ok) return name;
       const { scope: by } = actor.key;
@@ -73,7 +73,7 @@ export class OrganisationKeys {
   }
 
   limitKey(actor: Actor, id: string, key: string, limits: KeyLimits): Promise<Result<ApiKey>> {
-    return this.#state.on(id, (batch, organisation) => {
+    return this.#state.on(actor, id, (batch, organisation) => {
       const found = this.#live(organisation).find((one) => one.id === key);
       if (found === undefined) return noKey(key);
       const changed = this.#keys.change(batch, key, { limits });
@@ -119,7 +119,7 @@ export class OrganisationKeys {
     key: string,
     job: (batch: Batch, key: ApiKey) => Result<() => T>,
   ): Promise<Result<T>> {
-    return this.#state.on(id, (batch, organisation) => {
+    return this.#state.on(actor, id, (batch, organisation) => {
       const found = this.#live(organisation).find((one) => one.id === key);
       if (found === undefined) return noKey(key);
       const role = this.#state.roleOf(actor.key);

@@ -1,5 +1,6 @@
 import { type Result, refuse } from "../core/result.ts";
 import type { AuditTrail } from "./auditTrail.ts";
+import type { KeyBook } from "./keyBook.ts";
 import type { ApiKey } from "./ledger.ts";
 import type { Actor, LimitScope, Member, Organisation, Project, Role } from "./organisations.ts";
 import type { Batch, Writer } from "./writer.ts";
@@ -22,10 +23,12 @@ export class OrganisationState {
   readonly #scopes = new Map<string, readonly LimitScope[]>();
   readonly #writer: Writer;
   readonly #trail: AuditTrail;
+  readonly #keys: KeyBook;
 
-  constructor(organisations: readonly Organisation[], writer: Writer, trail: AuditTrail) {
+  constructor(organisations: readonly Organisation[], writer: Writer, trail: AuditTrail, keys: KeyBook) {
     this.#writer = writer;
     this.#trail = trail;
+    this.#keys = keys;
     for (const one of organisations) this.#keep(one);
   }
 
@@ -79,8 +82,21 @@ export class OrganisationState {
     return this.#writer.run(job);
   }
 
-  on<T>(id: string, job: Change<T>): Promise<Result<T>> {
+  /**
+   * In turn, an act of somebody who still may act: a key that was revoked, or whose member was removed, after the door let it in
+   * and before its turn came would leave a key or an invitation in the hands of who is gone.
+   */
+  by<T>(actor: Actor, job: (batch: Batch) => Result<() => T>): Promise<Result<T>> {
     return this.run((batch) => {
+      const { id, hint, scope } = actor.key;
+      const key = this.#keys.get(id);
+      const isGone = key?.revokedMs !== undefined || (scope !== undefined && this.roleOf(actor.key) === undefined);
+      return isGone ? refuse("key_revoked", `the API key ${hint} was revoked`) : job(batch);
+    });
+  }
+
+  on<T>(actor: Actor, id: string, job: Change<T>): Promise<Result<T>> {
+    return this.by(actor, (batch) => {
       const found = this.#organisations.get(id);
       return found === undefined ? refuse("not_found", `there is no organisation ${id}`) : job(batch, found);
     });
@@ -88,11 +104,12 @@ export class OrganisationState {
 
   /** A member who was not removed. */
   onMember<T>(
+    actor: Actor,
     id: string,
     member: string,
     job: (batch: Batch, organisation: Organisation, member: Member) => Result<() => T>,
   ): Promise<Result<T>> {
-    return this.on(id, (batch, organisation) => {
+    return this.on(actor, id, (batch, organisation) => {
       const found = organisation.members.find((one) => one.id === member && one.state !== "removed");
       if (found === undefined) return refuse("not_found", `there is no member ${member}`, { field: "member" });
       return job(batch, organisation, found);
@@ -101,11 +118,12 @@ export class OrganisationState {
 
   /** A project that is not archived. */
   onProject<T>(
+    actor: Actor,
     id: string,
     project: string,
     job: (batch: Batch, organisation: Organisation, project: Project) => Result<() => T>,
   ): Promise<Result<T>> {
-    return this.on(id, (batch, organisation) => {
+    return this.on(actor, id, (batch, organisation) => {
       const found = organisation.projects.find((one) => one.id === project && one.state === "active");
       if (found === undefined) return refuse("not_found", `there is no project ${project}`, { field: "project" });
       return job(batch, organisation, found);

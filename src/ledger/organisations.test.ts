@@ -159,6 +159,29 @@ test("the last owner can neither go, nor be removed, nor be made less; once ther
   expect(ledger.accounts.findKey(here.secret)?.revokedMs).toBeDefined();
 });
 
+test("who is removed or loses a key while their request waits its turn gets nothing by it", async () => {
+  const here = await company();
+  const [book, id] = [here.ledger.organisations, here.organisation.id];
+  const gone = async (
+    removed: Actor,
+    act: () => Promise<Result<unknown>>,
+    by: (removed: Actor) => Promise<unknown>,
+  ) => {
+    const [taken, late] = await Promise.all([by(removed), act()]);
+    expect([taken, code(late)]).toEqual([expect.objectContaining({ ok: true }), "key_revoked"]);
+  };
+  const remove = ({ key }: Actor) => book.removeMember(here.owner, id, key.scope!.member);
+  const revoke = ({ key }: Actor) => book.revokeKey(here.owner, id, key.id);
+  for (const by of [remove, revoke]) {
+    const [ben, cat] = [await join(here, `Ben${by.name}`, "owner"), await join(here, `Cat${by.name}`, "owner")];
+    await gone(ben, () => book.createKey(ben, id, { name: "one more" }), by);
+    await gone(cat, () => book.invite(cat, id, { name: "Dan", role: "owner" }), by);
+  }
+  const { members, account } = book.get(id)!;
+  expect(members.map(({ name }) => name)).not.toContain("Dan");
+  expect(here.ledger.accounts.keys(account).map(({ name }) => name)).not.toContain("one more");
+});
+
 test("ownership handed over: the taker owns, the giver builds", async () => {
   const here = await company();
   const ben = await join(here, "Ben", "viewer");

@@ -15,19 +15,27 @@ const ANSWER_TOKENS = 400;
 
 /**
  * Answers from records with their context, beside the same text cut into windows of as many bytes: the same retrieval, the same writer, the same
- * bytes read. And questions that the corpus does not answer. Half of the questions is for whoever tunes (`--tune`); what is told is of the other half.
+ * bytes read. And questions that the corpus does not answer. Half of the questions is for whoever tunes the rules; what counts is the other half, told last.
+ * With `--show`, the failures of the tuning half.
  */
 export async function run(): Promise<void> {
   const pages = await manualPages();
   if (pages === undefined) return;
-  const half = process.argv.includes("--tune") ? 0 : 1;
-  const figures: Record<string, object> = {};
-  const refusals: boolean[] = [];
-  for (const corpus of [pages, await standards()]) figures[corpus.name] = measure(corpus, half, refusals);
-  const refused = share(refusals.filter((each) => each).length, refusals.length);
-  console.log(`unanswerable questions refused, of both: ${refused} %`);
-  figures["unanswerableRefused"] = { both: refused };
-  console.log(JSON.stringify({ half: half === 0 ? "tuning" : "held out", ...figures }));
+  const corpora = [pages, await standards()];
+  const told: Record<string, object> = {};
+  for (const [half, name] of [
+    [0, "tuning"],
+    [1, "held out"],
+  ] as const) {
+    console.log(`\n${name} half`);
+    const figures: Record<string, object> = {};
+    const refusals: boolean[] = [];
+    for (const corpus of corpora) figures[corpus.name] = measure(corpus, half, refusals);
+    const refused = share(refusals.filter((each) => each).length, refusals.length);
+    console.log(`unanswerable questions refused, of both corpora: ${refused} %`);
+    told[name] = { ...figures, unanswerableRefused: { both: refused } };
+  }
+  console.log(JSON.stringify(told));
 }
 
 interface Piece {
@@ -66,7 +74,7 @@ function measure({ name, records, documents, questions }: GroundingCorpus, half:
   for (const [arm, cut] of Object.entries(pieces)) {
     const made = armOf(cut, PASSAGES * bytesMean);
     const outcomes = asked.map((question) => ({ question, ...ask(made, question.text) }));
-    if (process.argv.includes("--show") && arm === "records") show(outcomes);
+    if (process.argv.includes("--show") && arm === "records" && half === 0) show(outcomes);
     rows[arm] = figuresOf(outcomes);
     if (arm === "records")
       refusals.push(...outcomes.flatMap(({ question, isRefused }) => (question.wanted.length > 0 ? [] : [isRefused])));

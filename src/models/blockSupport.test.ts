@@ -14,6 +14,10 @@ test.each([
   ["How do I encrypt a volume with pigz?", "Compress a file:", false], // a fitting title alone is no answer
   ['What does "Use" say?', "Compress a file:", true], // a heading names it
   ['What does "Abuse" say?', "Compress a file:", false],
+  ['What does "pigz" say about compressing?', "Compress a file:", true],
+  ['What does "pigz for tapes" say about compressing?', "Compress a file:", false], // a longer name is another one
+  ['What does "parallel gzip" say about use?', "Compress a file:", false], // only mentioned: the heading is not about it
+  ['What does "parallel gzip" say about compressing a file?', "Compress a file:", true],
 ])("%s — %s: %s", (question, text, isSaid) => {
   const block = { text, heading: "", hasCode: false, order: 1 };
   expect(supportedBy(demandOf(termsOf(question), question), place)(block)).toBe(isSaid);
@@ -21,9 +25,25 @@ test.each([
 
 /** Every content word alike rare, but names rarer. */
 function termsOf(question: string): QueryTerm[] {
-  const fillers = new Set(["how", "do", "i", "a", "with", "what", "doe", "say"]);
+  const fillers = new Set(["how", "do", "i", "a", "with", "what", "doe", "say", "about", "and"]);
   return [...stemsOf(question).keys()]
     .filter((stem) => !fillers.has(stem))
     .map((stem) => ({ word: stem, stem, bits: 10, isKnown: true }))
     .map((term) => (["compress", "file", "big", "encrypt", "volum"].includes(term.stem) ? { ...term, bits: 5 } : term));
 }
+
+test.each([
+  //  question                                             title                                                is about it
+  ['What does "Gas cost" say about use?', "Gas cost", true],
+  ['What does "Gas cost" say about use?', "Gas cost increase", true], // most of the title
+  ['What does "Gas cost" say about use?', "Gas cost of calls into the past", false], // another text
+  ['What does "Gas cost" say about use?', "Cost of gas", false], // in another order
+  ['What does "Adds `fee` to `get`" say about use?', "Adds `fee` to `get`", true], // quotations inside
+  ['What does "safe "send" popup" say about use?', 'safe "send" popup', true],
+  ['What does "Gas cost say about use?', "Gas cost", true], // a mark alone quotes nothing
+])("%s — titled %s: %s", (question, title, isAbout) => {
+  const block = { text: "It says much.", heading: "", hasCode: false, order: 1 };
+  expect(
+    supportedBy(demandOf(termsOf(question), question), { title, headings: ["Use"], introduction: "" })(block),
+  ).toBe(isAbout);
+});

@@ -10,6 +10,8 @@ export interface Demand {
   readonly subject: readonly QueryTerm[];
   /** What is quoted, and what something is to be done with, as stems in a row. */
   readonly names: readonly string[];
+  /** Those of them that are quoted. */
+  readonly quoted: readonly string[];
   readonly named: readonly QueryTerm[];
   /** What is asked about that. */
   readonly task: readonly QueryTerm[];
@@ -29,26 +31,30 @@ const SUBJECT_PART = 0.95;
 const SUPPORT_MIN = 0.5;
 /** The same, of a record whose title and headings do not name the subject: it only mentions it. */
 const MENTION_SUPPORT_MIN = 0.8;
+/** Of the words of a title or heading, a quotation that names it holds so many: "Account abstraction" is not "Account abstraction for light clients". */
+const QUOTED_PART = 2 / 3;
 
 export function demandOf(terms: readonly QueryTerm[], question: string): Demand {
   const rarest = Math.max(...terms.map(({ bits }) => bits));
-  const phrases = namedIn(question);
+  const quotations = quotedIn(question);
+  const phrases = [...meansIn(question), ...quotations];
   const stems = stemsOf(phrases.join("\n"));
   const isNamed = ({ stem }: QueryTerm): boolean => stems.has(stem);
   const content = new Set(terms.map(({ stem }) => stem));
   return {
     subject: terms.filter((term) => term.bits >= SUBJECT_PART * rarest || isNamed(term)),
     names: phrases.map((phrase) => inRow(phrase, (stem) => content.has(stem))),
+    quoted: quotations.map((phrase) => inRow(phrase)),
     named: terms.filter(isNamed),
     task: terms.filter((term) => !isNamed(term)),
   };
 }
 
 /** Says of each block of a record whether it supports an answer. */
-export function supportedBy({ subject, names, named, task }: Demand, place: Place): (block: Block) => boolean {
+export function supportedBy({ subject, names, quoted, named, task }: Demand, place: Place): (block: Block) => boolean {
   const { title, headings } = place;
   const [inTitle, inPlace] = [stemsOf(title), stemsOf([title, ...headings].join("\n"))];
-  const isPlaced = named.every(({ stem }) => inPlace.has(stem));
+  const isPlaced = named.every(({ stem }) => inPlace.has(stem)) && isNamedBy(quoted, [title, ...headings]);
   // "the openai client" names a record that is titled openai, if it says "client" somewhere.
   const isTitled = inTitle.size > 0 && [...inTitle.keys()].every((stem) => named.some((term) => term.stem === stem));
   const share = isPlaced ? SUPPORT_MIN : MENTION_SUPPORT_MIN;
@@ -56,10 +62,13 @@ export function supportedBy({ subject, names, named, task }: Demand, place: Plac
   const beyond = task.filter(({ stem }) => !inTitle.has(stem));
   const around = [title, ...headings, withoutPointers(place.introduction)].join("\n");
   return (block) => {
-    const text = `${around}\n${block.heading}\n${withoutPointers(block.text)}`;
+    const own = withoutPointers(block.text);
+    const text = `${around}\n${block.heading}\n${own}`;
     const stems = stemsOf(text);
-    const says = ({ stem }: QueryTerm): boolean => stems.has(stem);
-    if (!subject.every(says)) return false;
+    if (!subject.every(({ stem }) => stems.has(stem))) return false;
+    // What is only mentioned does not stand under these headings: they are about the record's own subject.
+    const lent = isPlaced || isTitled ? stems : stemsOf(own);
+    const says = ({ stem }: QueryTerm): boolean => lent.has(stem);
     if (![task, beyond].every((some) => bitsOf(some.filter(says)) >= share * bitsOf(some))) return false;
     return isPlaced || isTitled || names.every((name) => inRow(text).includes(name));
   };
@@ -69,11 +78,39 @@ export function bitsOf(terms: readonly QueryTerm[]): number {
   return terms.reduce((sum, { bits }) => sum + bits, 0);
 }
 
-/** What a question quotes, and what it asks to be done with: "… with git merge-index?" */
-function namedIn(question: string): string[] {
+/** A mark that opens a quotation stands before a word, one that closes it behind one. */
+const quotationMark = /(?<open>(?<=^|[\s(["“`])["“`](?=\S))|(?<=\S)["”`](?![\p{L}\p{N}])/gu;
+
+/** What a question quotes; a quotation in a quotation is a part of it. */
+function quotedIn(question: string): string[] {
+  const quotations: string[] = [];
+  const opened: number[] = [];
+  for (const { index, groups } of question.matchAll(quotationMark)) {
+    if (groups?.["open"] !== undefined) opened.push(index + 1);
+    else if (opened.length > 0) {
+      const phrase = question.slice(opened.pop(), index);
+      if (opened.length === 0) quotations.push(phrase);
+    }
+  }
+  return quotations;
+}
+
+/** What a question asks to be done with: "… with git merge-index?" */
+function meansIn(question: string): string[] {
   const means = /.*\b(?:with|using|via)\s+(\S+(?:\s+\S+){0,3}?)\W*$/is.exec(question)?.[1];
-  const quoted = [...question.matchAll(/["“`]([^"“”`]{1,200})["”`]/g)].map((match) => match[1]!);
-  return means === undefined ? quoted : [means, ...quoted];
+  return means === undefined ? [] : [means];
+}
+
+/** Whether what is quoted stands as it is in these lines, and is most of one of them. */
+function isNamedBy(quoted: readonly string[], lines: readonly string[]): boolean {
+  const rows = lines.map((line) => inRow(line));
+  const isMost = (name: string, row: string): boolean =>
+    name.trim().split(" ").length >= QUOTED_PART * row.trim().split(" ").length;
+  const found = quoted.map((name) => rows.filter((row) => row.includes(name)));
+  return (
+    found.every(({ length }) => length > 0) &&
+    (quoted.length === 0 || quoted.some((name, i) => found[i]!.some((row) => isMost(name, row))))
+  );
 }
 
 /** Stems in a row, whatever stands between the words. */

@@ -1,5 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { afterEach, expect, test } from "vitest";
+import { until } from "../host/processes.ts";
 import { startNode, type TestNode, type TestNodeOptions, testGrounding, testModel } from "./testing/node.ts";
 import { hello, ScriptedEngine, type Step } from "./testing/scriptedEngine.ts";
 
@@ -190,13 +191,14 @@ test("a slow reader holds the engine back, and nothing is lost", async () => {
 });
 
 test("idempotency: replayed for the same body, refused for another, 409 while it runs", async () => {
-  const engine = new ScriptedEngine([{ pauseMs: 60 }, ...hello]);
+  const engine = new ScriptedEngine([{ hang: true }, ...hello]);
   const node = await start({ engines: { a: engine } });
   const key = { "idempotency-key": "order-1" };
-  const [first, meanwhile] = await Promise.all([
-    ask(node, {}, key),
-    new Promise((resolve) => setTimeout(resolve, 20)).then(() => ask(node, {}, key)),
-  ]);
+  const asked = ask(node, {}, key);
+  await runs(engine);
+  const meanwhile = await ask(node, {}, key);
+  engine.release();
+  const first = await asked;
   expect(meanwhile.status).toBe(409);
   expect(meanwhile.headers.get("retry-after")).toBe("1");
   const again = await ask(node, {}, key);
@@ -225,10 +227,18 @@ test("idempotency: a stream is replayed as a stream, and a refused request leave
 });
 
 test("waiting is bounded in number and in time, and both refusals say why", async () => {
-  const engine = new ScriptedEngine([{ pauseMs: 250 }, ...hello]);
+  const engine = new ScriptedEngine([{ hang: true }, ...hello]);
   const admission = { waitingMax: 2, waitingPerAccountMax: 2, queueTimeoutMs: 100 };
   const node = await start({ engines: { a: engine }, operators: { a: { concurrency: 1 } }, options: { admission } });
-  const answers = await Promise.all([ask(node), ask(node), ask(node), ask(node)]);
+  let refused = 0;
+  const asked = Array.from({ length: 4 }, async () => {
+    const answer = await ask(node);
+    if (answer.status === 503) refused += 1;
+    return answer;
+  });
+  expect(await until(() => refused === 3, 60_000)).toBe(true);
+  engine.release();
+  const answers = await Promise.all(asked);
   expect(answers.map((answer) => answer.status).toSorted()).toEqual([200, 503, 503, 503]);
   const codes = answers
     .map((answer) => /"code":"(queue_\w+)"/.exec(answer.text)?.[1])
@@ -249,21 +259,23 @@ test("what waits is served when there is room, and the wait is told", async () =
 });
 
 test("shutdown: new requests are refused, running ones finish", async () => {
-  const node = await start({
-    engines: { a: new ScriptedEngine([{ say: "a" }, { pauseMs: 150 }, { say: "b" }, { end: "stop" }]) },
-  });
+  const engine = new ScriptedEngine([{ say: "a" }, { hang: true }, { say: "b" }, { end: "stop" }]);
+  const node = await start({ engines: { a: engine } });
   const running = ask(node, streamed);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  await node.gateway.drain(2_000);
+  await runs(engine);
+  const drained = node.gateway.drain(60_000);
+  engine.release();
+  await drained;
   expect((await running).text).toContain(`"content":"b"`);
   await expect(ask(node)).rejects.toThrow();
   expect(seen(node)).toBe(1);
 });
 
 test("shutdown: what does not finish in time is cut and charged as far as it came", async () => {
-  const node = await start({ engines: { a: new ScriptedEngine([{ say: "a" }, { hang: true }]) } });
+  const engine = new ScriptedEngine([{ say: "a" }, { hang: true }]);
+  const node = await start({ engines: { a: engine } });
   const running = ask(node, streamed);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await runs(engine);
   await node.gateway.drain(50);
   expect((await running).text).toContain(`"code":"shutting_down"`);
   expect((await node.ledger.books.recent({ limit: 1 }))[0]?.receipt.flags.partial).toBe(true);
@@ -280,3 +292,8 @@ test("a key's limits show in its headers and refuse with a time to wait", async 
   expect(Number(second.headers.get("retry-after"))).toBeGreaterThan(50);
   expect(seen(node)).toBe(1);
 });
+
+/** Waits until the engine is at work on a request. */
+async function runs(engine: ScriptedEngine): Promise<void> {
+  expect(await until(() => engine.running > 0, 60_000)).toBe(true);
+}

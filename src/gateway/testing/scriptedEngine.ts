@@ -18,9 +18,15 @@ export class ScriptedEngine implements Engine {
   stopped = 0;
   running = 0;
   runningMost = 0;
+  readonly #released = new AbortController();
 
   constructor(script: readonly Step[] | ((request: EngineRequest) => readonly Step[])) {
     this.script = typeof script === "function" ? script : () => script;
+  }
+
+  /** Those that hang go on. */
+  release(): void {
+    this.#released.abort();
   }
 
   async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<EngineEvent[]> {
@@ -47,7 +53,7 @@ export class ScriptedEngine implements Engine {
     if ("fail" in step) return { type: "failed", refusal: { code: step.fail, message: `scripted ${step.fail}` } };
     if ("throws" in step) throw new Error(step.throws);
     if ("pauseMs" in step) await sleep(step.pauseMs, signal);
-    else await sleep(2 ** 30, signal);
+    else await Promise.race([sleep(2 ** 30, signal), sleep(2 ** 30, this.#released.signal)]);
     return undefined;
   }
 }

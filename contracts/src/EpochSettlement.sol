@@ -28,6 +28,8 @@ contract EpochSettlement is ProposerBonds, IdentityBindings, EIP712, IEpochSettl
     /// @notice Bounds the gas of voiding; 24 are pending when an epoch is an hour and the window a day.
     uint256 public constant PENDING_MAX = 1_024;
     uint256 internal constant WEI_PER_NANO = 1e9;
+    /// @dev What is counted is stored in 48 bits.
+    uint256 private constant COUNT_MAX = type(uint48).max;
     bytes32 public constant CHECKPOINT_TYPEHASH = keccak256("Checkpoint(bytes32 ledger,uint64 size,bytes32 root)");
 
     IFeePolicy public immutable POLICY;
@@ -206,15 +208,14 @@ contract EpochSettlement is ProposerBonds, IdentityBindings, EIP712, IEpochSettl
     function _checkCommitment(EpochCommitment calldata next, Epoch storage before) private view {
         require(
             next.credits >= before.credits && next.debits >= before.debits && next.registryBlock >= before.registryBlock
-                && (next.journalSize > before.journalSize
-                    || next.journalSize == before.journalSize
-                    && next.journalRoot == before.journalRoot),
+                && next.journalSize > before.journalSize && next.journalSize <= COUNT_MAX,
             NotMonotone()
         );
         require(next.credits <= next.debits, CreditsExceedDebits());
         require(
             (next.postingsRoot == 0) == (next.postingsCount == 0) && (next.payoutRoot == 0) == (next.payoutCount == 0)
-                && (next.debitRoot == 0) == (next.debitCount == 0),
+                && (next.debitRoot == 0) == (next.debitCount == 0) && next.payoutCount <= COUNT_MAX
+                && next.debitCount <= COUNT_MAX,
             InvalidTree()
         );
         // Only a block that is over has a settled policy, and settled owners.
@@ -234,25 +235,23 @@ contract EpochSettlement is ProposerBonds, IdentityBindings, EIP712, IEpochSettl
         require(recovered == signer, InvalidCheckpoint());
     }
 
+    /// @dev Counts and the journal's size were checked to fit; blocks, seconds and epochs are counted one by one.
     function _store(EpochCommitment calldata commitment, uint64 previous, address signer) private {
         _epochs[commitment.ledger][commitment.epoch] = Epoch({
             payoutRoot: commitment.payoutRoot,
-            payoutCount: commitment.payoutCount,
+            payoutCount: uint48(commitment.payoutCount),
+            debitCount: uint48(commitment.debitCount),
             status: PROPOSED,
-            proposedAt: uint64(block.timestamp),
-            previous: previous,
+            proposedAt: uint40(block.timestamp),
+            previous: uint48(previous),
+            proposedIn: uint48(block.number),
             debitRoot: commitment.debitRoot,
-            debitCount: commitment.debitCount,
-            journalSize: commitment.journalSize,
-            postingsCount: commitment.postingsCount,
-            registryBlock: commitment.registryBlock,
-            journalRoot: commitment.journalRoot,
-            postingsRoot: commitment.postingsRoot,
-            policyHash: commitment.policyHash,
             credits: commitment.credits,
             debits: commitment.debits,
             proposer: msg.sender,
-            signer: signer
+            journalSize: uint48(commitment.journalSize),
+            registryBlock: uint48(commitment.registryBlock),
+            commitmentHash: keccak256(abi.encode(signer, commitment))
         });
     }
 }

@@ -32,37 +32,31 @@ contract EpochSettlementTest is World {
         Epoch memory epoch = settlement.epochOf(ledger, 1);
         bytes memory stored = abi.encode(
             epoch.journalSize,
-            epoch.journalRoot,
-            epoch.postingsRoot,
-            epoch.postingsCount,
             epoch.payoutRoot,
             epoch.payoutCount,
             epoch.debitRoot,
             epoch.debitCount,
             epoch.credits,
             epoch.debits,
-            epoch.registryBlock,
-            epoch.policyHash
+            epoch.registryBlock
         );
         bytes memory committed = abi.encode(
             c.journalSize,
-            c.journalRoot,
-            c.postingsRoot,
-            c.postingsCount,
             c.payoutRoot,
             c.payoutCount,
             c.debitRoot,
             c.debitCount,
             c.credits,
             c.debits,
-            c.registryBlock,
-            c.policyHash
+            c.registryBlock
         );
-        vm.assertEq(keccak256(stored), keccak256(committed), "all of it");
+        vm.assertEq(keccak256(stored), keccak256(committed), "what later calls need");
+        address signer = vm.addr(SIGNER_KEY);
+        vm.assertEq(epoch.commitmentHash, keccak256(abi.encode(signer, c)), "all of it, and whose signature");
         vm.assertEq(uint256(epoch.status), 1, "proposed");
         vm.assertEq(epoch.proposer, proposer, "whose bond");
-        vm.assertEq(epoch.signer, vm.addr(SIGNER_KEY), "whose signature");
         vm.assertEq(uint256(epoch.proposedAt), block.timestamp, "when");
+        vm.assertEq(uint256(epoch.proposedIn), block.number, "where its log is");
     }
 
     function test_onlyTheProposerProposesAndOnlyTheNextEpoch() public {
@@ -137,9 +131,14 @@ contract EpochSettlementTest is World {
         refusesProposal(c, IEpochSettlement.NotMonotone.selector);
         c = oneToOne(ledger, idOf(earner), 61, payer, 60);
         refusesProposal(c, IEpochSettlement.CreditsExceedDebits.selector);
-        // An epoch in which nothing happened.
         c = oneToOne(ledger, idOf(earner), 50, payer, 60);
         (c.journalSize, c.journalRoot) = (first.journalSize, first.journalRoot);
+        refusesProposal(c, IEpochSettlement.NotMonotone.selector);
+        c.journalSize = uint64(1) << 48;
+        refusesProposal(c, IEpochSettlement.NotMonotone.selector);
+        // An epoch in which nothing happened is an entry of the journal all the same.
+        c = oneToOne(ledger, idOf(earner), 50, payer, 60);
+        c.journalSize = first.journalSize + 1;
         (c.postingsRoot, c.postingsCount) = (0, 0);
         propose(c);
     }
@@ -150,6 +149,13 @@ contract EpochSettlementTest is World {
         refusesProposal(c, IEpochSettlement.InvalidTree.selector);
         c = oneToOne(ledger, idOf(earner), 1, payer, 1);
         c.debitRoot = 0;
+        refusesProposal(c, IEpochSettlement.InvalidTree.selector);
+        // Leaves that 48 bits cannot count.
+        c = oneToOne(ledger, idOf(earner), 1, payer, 1);
+        c.payoutCount = uint64(1) << 48;
+        refusesProposal(c, IEpochSettlement.InvalidTree.selector);
+        c = oneToOne(ledger, idOf(earner), 1, payer, 1);
+        c.debitCount = uint64(1) << 48;
         refusesProposal(c, IEpochSettlement.InvalidTree.selector);
         c = oneToOne(ledger, idOf(earner), 1, payer, 1);
         c.postingsRoot = 0;

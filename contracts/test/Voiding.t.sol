@@ -50,7 +50,7 @@ contract VoidingTest is World {
     function test_totalsOfAVoidedEpochBindNobody() public {
         deposit(ledger, payer, 100);
         EpochCommitment memory inflated = oneToOne(ledger, idOf(earner), 1_000_000, payer, 1_000_000);
-        inflated.journalSize = type(uint64).max;
+        inflated.journalSize = type(uint48).max;
         propose(inflated);
         settlement.void(ledger, 1, CHALLENGER);
         open.approve(address(settlement), BOND);

@@ -18,6 +18,7 @@ import type {
 import type { PayoutProof } from "../ledger/ledger.ts";
 import { escrowAbi, policyAbi, registryAbi, settlementAbi, tokenAbi } from "./abi.ts";
 import { policyStruct } from "./deploy.ts";
+import { readEpoch } from "./epochLog.ts";
 import { escrowMovements } from "./escrowMovements.ts";
 import type { Sender } from "./sender.ts";
 
@@ -177,31 +178,8 @@ class EvmChain implements Chain {
     return this.#settle("finalise", [toHex(ledger), BigInt(epoch)]);
   }
 
-  async epoch(ledger: Uint8Array, epoch: number): Promise<Result<ChainEpoch | undefined>> {
-    const args = [toHex(ledger), BigInt(epoch)] as const;
-    const stored = await this.#sender.read((client) =>
-      client.readContract({ ...this.#at, functionName: "epochOf", args }),
-    );
-    if (!stored.ok) return stored;
-    const status = ([undefined, "proposed", "final", "voided"] as const)[stored.value.status];
-    if (status === undefined) return ok(undefined);
-    const value = stored.value;
-    return ok({
-      status,
-      journalSize: Number(value.journalSize),
-      journalRoot: fromHex(value.journalRoot),
-      postingsRoot: fromHex(value.postingsRoot),
-      postingsCount: Number(value.postingsCount),
-      payoutRoot: fromHex(value.payoutRoot),
-      payoutCount: Number(value.payoutCount),
-      debitRoot: fromHex(value.debitRoot),
-      debitCount: Number(value.debitCount),
-      credits: value.credits,
-      debits: value.debits,
-      registryBlock: Number(value.registryBlock),
-      policyHash: fromHex(value.policyHash),
-      finalFrom: Number(value.proposedAt) + this.#setup.windowSeconds,
-    });
+  epoch(ledger: Uint8Array, epoch: number): Promise<Result<ChainEpoch | undefined>> {
+    return readEpoch(this.#sender, this.settlement, { ledger, epoch, windowSeconds: this.#setup.windowSeconds });
   }
 
   claimed(ledger: Uint8Array, payee: Uint8Array): Promise<Result<bigint>> {

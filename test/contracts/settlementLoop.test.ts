@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import type { Hex } from "viem";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { deployContracts, readArtifact } from "../../src/chain/deploy.ts";
+import { readEpoch } from "../../src/chain/epochLog.ts";
 import { compareBytes, fromHex, padAddress, toHex } from "../../src/core/bytes.ts";
 import { checkpointDigest, signDigest } from "../../src/core/eip712.ts";
 import { defaultPolicyBps, type FeePolicy, policyHash } from "../../src/core/policy.ts";
@@ -63,7 +64,15 @@ test("deposit, propose, finalise, claim, withdraw", async () => {
     [padAddress(fromHex(payer)), 390n],
     [payeeBytes(7), 10n],
   ]);
+  const query = { ledger, epoch: 1, windowSeconds: periods.windowSeconds };
+  expect(await readEpoch(bench.sender, contracts.settlement, query)).toEqual({ ok: true, value: undefined });
   await propose(payouts.tree, debits.tree);
+  expect(unwrap(await readEpoch(bench.sender, contracts.settlement, query))).toMatchObject({
+    ...{ status: "proposed", journalSize: 12, journalRoot: new Uint8Array(32).fill(0x10) },
+    ...{ postingsRoot: new Uint8Array(32).fill(0x11), postingsCount: 5, policyHash: policyHash(policy) },
+    ...{ payoutRoot: payouts.tree.root, payoutCount: 3, debitRoot: debits.tree.root, debitCount: 2 },
+    ...{ credits: 400n, debits: 400n },
+  });
   const due = [toHex(ledger), 1n, ...payouts.proofOf(padAddress(fromHex(earner)))] as const;
   expect(await refusal(3, "settlement", "EpochSettlement", "claimFor", due)).toContain("NotFinal");
   expect(await refusal(3, "settlement", "EpochSettlement", "finalise", [toHex(ledger), 1n])).toContain(

@@ -33,27 +33,28 @@ struct EpochCommitment {
     bytes32 policyHash;
 }
 
-/// @notice An epoch as it is stored, all of its commitment included.
-/// @param previous The epoch that it builds on, 0 for none: the latest one that was not voided when it was proposed.
+/// @notice What is stored of an epoch: what claims, withdrawals and the next epoch are checked against, and the hash of
+/// all that it committed to. The commitment itself is in the log `EpochProposed` of block `proposedIn`.
 /// @param status 0 none, 1 proposed, 2 final, 3 voided.
+/// @param previous The epoch that it builds on, 0 for none: the latest one that was not voided when it was proposed.
+/// @param proposer Whose bond stands behind it.
+/// @param commitmentHash keccak256(abi.encode(signer, commitment)), where the signer is who signed the checkpoint: the
+/// hash of the log's data.
 struct Epoch {
     bytes32 payoutRoot;
-    uint64 payoutCount;
+    uint48 payoutCount;
+    uint48 debitCount;
     uint8 status;
-    uint64 proposedAt;
-    uint64 previous;
+    uint40 proposedAt;
+    uint48 previous;
+    uint48 proposedIn;
     bytes32 debitRoot;
-    uint64 debitCount;
-    uint64 journalSize;
-    uint64 postingsCount;
-    uint64 registryBlock;
-    bytes32 journalRoot;
-    bytes32 postingsRoot;
-    bytes32 policyHash;
     uint128 credits;
     uint128 debits;
     address proposer;
-    address signer;
+    uint48 journalSize;
+    uint48 registryBlock;
+    bytes32 commitmentHash;
 }
 
 /// @notice Where a ledger stands.
@@ -95,11 +96,11 @@ interface IEpochSettlement is ILedgerBook {
     error NotProposer();
     error WrongEpoch(uint64 expected);
     error TooManyPending();
-    /// @notice Journal size, credits, debits and registry block never fall from an epoch to the next, and a journal does
-    /// not change without growing.
+    /// @notice Credits, debits and registry block never fall from an epoch to the next, and the journal grows: an epoch
+    /// is an entry of it.
     error NotMonotone();
     error CreditsExceedDebits();
-    /// @notice A tree has a root exactly when it has leaves.
+    /// @notice A tree has a root exactly when it has leaves, and fewer than 2^48 of them.
     error InvalidTree();
     error RegistryBlockAhead();
     error WrongPolicy(bytes32 expected);

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { CREDIT_CHAIN_ID } from "../core/move.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { readIfThere } from "../host/files.ts";
-import { CREDIT_CHAIN_ID } from "../ledger/creditChain.ts";
 import type { ClosedEpoch, Ledger } from "../ledger/ledger.ts";
 import type { Publisher } from "../ledger/publish.ts";
 import type { EpochCloser } from "./settlement.ts";

@@ -1,15 +1,15 @@
 import { padAddress, toHex, utf8 } from "../core/bytes.ts";
 import { keccak256, sha256 } from "../core/hash.ts";
+import { creditLedgerId } from "../core/move.ts";
 import { defaultPolicyBps } from "../core/policy.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-
 import { collectImport, type ImportReport, importLimits } from "../datanets/importing.ts";
 import { importJsonl } from "../datanets/importJsonl.ts";
 import { sealRecord } from "../datanets/record.ts";
 import { ExecutionDesk } from "../gateway/executionDesk.ts";
 import { type ReportedModel, ReportedModels } from "../gateway/reportedModels.ts";
 import { type ReportOptions, readAll } from "../ingest/formats.ts";
-import { creditChain, creditLedgerId } from "../ledger/creditChain.ts";
+import { creditChain } from "../ledger/creditChain.ts";
 import type { OpenLedger } from "../ledger/openLedger.ts";
 import { openLedger } from "../ledger/openLedger.ts";
 import type { PeriodParty } from "../ledger/period.ts";

@@ -138,6 +138,14 @@ const bodies: Record<EntryBody["kind"], fc.Arbitrary<EntryBody>> = {
       lines: fc.array(fc.record({ payee: u32, amount: nano }), { maxLength: 20 }),
     }),
   }),
+  move: fc.record({
+    kind: fc.constant("move" as const),
+    move: fc.record({
+      place: fc.record({ chainId: nano, settlement: bytes(20), registry: bytes(20) }),
+      ...{ payer: bytes(32), index: u32, count: u32 },
+      lines: fc.array(fc.record({ payee: u32, credited: total, owed: nano }), { maxLength: 20 }),
+    }),
+  }),
   reversal: fc.record({
     kind: fc.constant("reversal" as const),
     reversal: fc.record({ firstVoidEpoch: nano, lastVoidEpoch: nano, faultySeq: nano, lastFinalPayoutRoot: bytes(32) }),

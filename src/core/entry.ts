@@ -11,6 +11,7 @@ import {
 } from "./correction.ts";
 import { EPOCH_BYTES, type EpochRecord, readEpoch, writeEpoch } from "./epoch.ts";
 import type { Nano } from "./money.ts";
+import { type Move, moveBytes, readMove, writeMove } from "./move.ts";
 import { PackedReader, PackedWriter } from "./packed.ts";
 import type { FeePolicy } from "./policy.ts";
 import {
@@ -64,7 +65,8 @@ export type EntryBody =
   | { readonly kind: "correction"; readonly correction: Correction }
   | { readonly kind: "reversal"; readonly reversal: Reversal }
   | { readonly kind: "epoch"; readonly epoch: EpochRecord }
-  | { readonly kind: "transfer"; readonly transfer: Transfer };
+  | { readonly kind: "transfer"; readonly transfer: Transfer }
+  | { readonly kind: "move"; readonly move: Move };
 
 export type Entry = EntryHead & EntryBody;
 export type EntryKind = Entry["kind"];
@@ -124,6 +126,7 @@ export const entryKinds = [
   "reversal",
   "epoch",
   "transfer",
+  "move",
 ] as const satisfies readonly EntryKind[];
 
 /** Gives memory of a size for an entry: a batch writes its entries one behind the other. */
@@ -209,6 +212,8 @@ function bodyBytes(entry: EntryBody): number {
       return EPOCH_BYTES;
     case "transfer":
       return transferBytes(entry.transfer);
+    case "move":
+      return moveBytes(entry.move);
   }
 }
 
@@ -239,6 +244,8 @@ function writeBody(to: PackedWriter, entry: EntryBody): void {
       return writeEpoch(to, entry.epoch);
     case "transfer":
       return writeTransfer(to, entry.transfer);
+    case "move":
+      return writeMove(to, entry.move);
   }
 }
 
@@ -268,6 +275,8 @@ function readBody(from: PackedReader, kind: EntryKind): EntryBody {
       return { kind, epoch: readEpoch(from) };
     case "transfer":
       return { kind, transfer: readTransfer(from) };
+    case "move":
+      return { kind, move: readMove(from) };
   }
 }
 

@@ -4,11 +4,14 @@ import { addCharge, closeEpoch, type LifetimeTotals, noTotals } from "./closing.
 import type { Correction } from "./correction.ts";
 import { type BatchRecord, decodeEntry, type Entry } from "./entry.ts";
 import type { EpochRecord } from "./epoch.ts";
+import { FamilyLaw } from "./familyLaw.ts";
 import { misledLeg } from "./misledLeg.ts";
+import { type Move, moveAmount, type Place } from "./move.ts";
+import { MoveReplay } from "./moveReplay.ts";
 import type { PoolSplit } from "./pool.ts";
 import { splitPool } from "./pool.ts";
 import { Postings } from "./postings.ts";
-import { amountOf, ownOf, type Receipt } from "./receipt.ts";
+import { ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
 import { ok, type Result, refuse } from "./result.ts";
 import { fillAmounts, type Leg } from "./route.ts";
@@ -22,8 +25,10 @@ import { type Transfer, transferAmount, transferFault, transferId } from "./tran
 /** What a replay needs from outside the journal. */
 export interface ReplayChecks {
   readonly ledger: Uint8Array;
-  /** Checks a batch: the RFC 6962 root of its entries, and the node's signature. */
-  batch(batch: BatchRecord, entries: readonly Uint8Array[]): Result<BatchRecord>;
+  /** Of a ledger that began on credit: its node as a payer, 32 bytes. Only such a ledger moves, and the node brings what is owed. */
+  readonly creditNode?: Uint8Array;
+  /** Checks a batch: the RFC 6962 root of its entries, and the node's signature for the place that the ledger has moved to, where it has. */
+  batch(batch: BatchRecord, entries: readonly Uint8Array[], place: Place | undefined): Result<BatchRecord>;
 }
 
 /** The leg index of the posting that takes spent earnings from their payee, or gives them back. */
@@ -37,17 +42,12 @@ interface Charge {
   readonly amount: number;
 }
 
-interface Family {
-  readonly total: number;
-  readonly last: Uint8Array;
-}
-
 export class Replay {
   readonly parties: KnownParties;
   readonly #checks: ReplayChecks;
   readonly #unsigned: Uint8Array[] = [];
   readonly #receipts = new Map<string, { readonly seq: number; readonly receipt: Receipt }>();
-  readonly #families = new Map<string, Family>();
+  readonly #families = new FamilyLaw();
   readonly #refunded = new Map<string, Pick<Correction, "refund" | "earned">>();
   readonly #transferred = new Set<string>();
   readonly #poolOpen = new Map<number, number>();
@@ -57,12 +57,19 @@ export class Replay {
   #charges: Charge[] = [];
   #lifetime: LifetimeTotals = noTotals;
   readonly #epochs: EpochRecord[] = [];
+  readonly #move: MoveReplay;
   #seq = 0;
   #timeMs = 0;
 
   constructor(checks: ReplayChecks) {
     this.#checks = checks;
     this.parties = new KnownParties(checks.ledger);
+    this.#move = new MoveReplay(checks.creditNode);
+  }
+
+  /** Where the ledger went on, what had been paid outside by then, and the epoch that opened it there; undefined where it stayed. */
+  get moved() {
+    return this.#move.moved;
   }
 
   /** The seq of the next entry. */
@@ -111,6 +118,8 @@ export class Replay {
   }
 
   #apply(entry: Entry): Result<unknown> {
+    const due = this.#move.dueAt(entry);
+    if (due !== undefined) return wrong(due);
     switch (entry.kind) {
       case "policy":
         return this.parties.addPolicy(entry.policy);
@@ -134,6 +143,8 @@ export class Replay {
         return this.#applyEpoch(entry.epoch);
       case "transfer":
         return this.#applyTransfer(entry.seq, entry.transfer);
+      case "move":
+        return this.#applyMove(entry.seq, entry.move);
       case "reversal":
         return wrong("a reversal follows a proven fault on chain, and none is known");
     }
@@ -146,7 +157,7 @@ export class Replay {
         `it signs ${batch.count} entries from ${batch.first}, unsigned are ${this.#unsigned.length} from ${first}`,
       );
     }
-    return this.#checks.batch(batch, this.#unsigned);
+    return this.#checks.batch(batch, this.#unsigned, this.moved?.place);
   }
 
   #applyReceipt(head: Entry, receipt: Receipt): Result<unknown> {
@@ -156,8 +167,8 @@ export class Replay {
     if (policy === undefined) return wrong("it names a policy that was not journalled");
     const lawful = checkReceipt(head, receipt, policy);
     if (!lawful.ok) return lawful;
-    const related = this.#checkFamily(receipt);
-    if (!related.ok) return related;
+    const unrelated = this.#families.take(receipt, (parent) => this.#receipts.has(toHex(parent)));
+    if (unrelated !== undefined) return wrong(unrelated);
     const known = this.#checkParties(receipt);
     if (!known.ok) return known;
     this.#receipts.set(id, { seq: head.seq, receipt });
@@ -166,30 +177,6 @@ export class Replay {
       this.#credit(receipt.payerPayee, head.seq, earnedLeg(receipt), -receipt.earned);
     }
     this.#charges.push({ payer: receipt.payer, amount: ownOf(receipt) - receipt.earned, seq: head.seq });
-    return ok(receipt);
-  }
-
-  /** Children are journalled before their parent, each with the running total so far. */
-  #checkFamily(receipt: Receipt): Result<unknown> {
-    const { nesting, id } = receipt;
-    const children = this.#families.get(toHex(id))?.total ?? 0;
-    if (nesting.childrenTotal !== children) {
-      return wrong(`its children's total is ${nesting.childrenTotal}, the journal has ${children}`);
-    }
-    this.#families.delete(toHex(id));
-    if (nesting.depth === 0) {
-      const alone = isZero(nesting.parent) && isZero(nesting.sibling) && equalBytes(nesting.root, id);
-      return alone && nesting.runningTotal === amountOf(receipt)
-        ? ok(receipt)
-        : wrong("a root names a parent or a sibling");
-    }
-    const family = this.#families.get(toHex(nesting.parent)) ?? { total: 0, last: new Uint8Array(16) };
-    const total = family.total + amountOf(receipt);
-    if (this.#receipts.has(toHex(nesting.parent))) return wrong("it is journalled after its parent");
-    if (!equalBytes(nesting.sibling, family.last)) return wrong("it does not name the sibling before it");
-    if (nesting.runningTotal !== total)
-      return wrong(`its running total is ${nesting.runningTotal}, the sum is ${total}`);
-    this.#families.set(toHex(nesting.parent), { total, last: id });
     return ok(receipt);
   }
 
@@ -266,6 +253,20 @@ export class Replay {
     return ok(transfer);
   }
 
+  /** From here on everybody's total is what it was still owed, and nothing before is paid again. */
+  #applyMove(seq: number, move: Move): Result<unknown> {
+    const nothingOpen = this.#postings.count === 0 && [...this.#poolOpen.values()].every((amount) => amount === 0);
+    if (move.index === 0 && (!nothingOpen || this.#charges.length > 0))
+      return wrong("something is credited or charged that no epoch on credit has closed");
+    const epoch = (this.#epochs.at(-1)?.epoch ?? 0) + 1;
+    const fault = this.#move.take(seq, move, this.#lifetime.payees, epoch);
+    if (fault !== undefined) return wrong(fault);
+    for (const [leg, { payee, owed }] of move.lines.entries()) if (owed > 0) this.#credit(payee, seq, leg, owed);
+    this.#charges.push({ payer: move.payer, amount: moveAmount(move), seq });
+    if (move.index + 1 === move.count) this.#lifetime = noTotals;
+    return ok(move);
+  }
+
   /** What a late meter charges is divided like the receipt that it amends, by the policy of that moment. */
   #wrongCharge(seq: number, { legs, earned, refund }: Correction, receipt: Receipt): string | undefined {
     const policy = this.parties.currentPolicy;
@@ -334,10 +335,6 @@ function isSameLeg(a: Leg, b: Leg): boolean {
 
 function text(value: unknown): string {
   return value instanceof Uint8Array ? toHex(value) : String(value);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
 }
 
 function wrong(message: string): Result<never> {

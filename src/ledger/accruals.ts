@@ -84,6 +84,11 @@ export class Accruals {
     for (const payees of this.#measured.values()) for (const [payee, amount] of payees) payees.set(payee, amount / 2);
   }
 
+  /** What was settled so far is no balance any more: whoever is still owed a part of it is credited that part again. */
+  forget(): void {
+    this.#settled.fill(0n);
+  }
+
   /** Evidence of its own earned `payee` this much from a datanet, which the datanet's asset seq names. */
   measure(datanet: number, payee: number, amount: number): void {
     const payees = this.#measured.get(datanet) ?? new Map<number, number>();

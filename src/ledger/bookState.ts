@@ -1,8 +1,8 @@
 import { serialize } from "node:v8";
-import { type AssetRecord, flowsToOwnerAlone, royaltyVector } from "../core/asset.ts";
 import { fromHex, toHex } from "../core/bytes.ts";
 import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
+import { domainOf, type Move, moveAmount } from "../core/move.ts";
 import { type FeePolicy, policyHash } from "../core/policy.ts";
 import type { PoolChunk, PoolSplit } from "../core/pool.ts";
 import { splitPool } from "../core/pool.ts";
@@ -11,10 +11,18 @@ import { assert } from "../core/result.ts";
 import { LegColumns, type RoutePolicy, roleCode, type Share } from "../core/route.ts";
 import { type Transfer, transferAmount } from "../core/transfer.ts";
 import { Accruals } from "./accruals.ts";
-import { DatanetPools } from "./datanetPools.ts";
 import { bytesOfKey, keyOf } from "./keyOf.ts";
+import { KnownAssets } from "./knownAssets.ts";
+import { KnownBindings } from "./knownBindings.ts";
 import { PayeeNumbers } from "./payeeNumbers.ts";
-import { type EpochState, type KnownAsset, readImage, STATE_VERSION, type StateImage } from "./stateImage.ts";
+import {
+  type EpochState,
+  type KnownAsset,
+  type MovedState,
+  readImage,
+  STATE_VERSION,
+  type StateImage,
+} from "./stateImage.ts";
 import { Tallies } from "./tallies.ts";
 
 /**
@@ -28,8 +36,6 @@ export class BookState {
   /** When the first entry was made. */
   beganMs = 0;
   receiptCount = 0;
-  /** Grows with every asset and pool: what was worked out from them under another number is out of date. */
-  assetsVersion = 0;
   readonly accruals = new Accruals();
   /** Nano spent by accounts, by pseudonym. */
   readonly spent = new Tallies();
@@ -37,18 +43,16 @@ export class BookState {
   readonly debited = new Tallies();
   readonly #numbers: PayeeNumbers;
   readonly #payees: { readonly id: Uint8Array; readonly type: PayeeType }[] = [];
-  readonly #assets = new Map<string, KnownAsset>();
-  readonly #datanetPools = new DatanetPools();
+  readonly #assets = new KnownAssets();
   readonly #pools = new Map<number, readonly Share[]>();
   readonly #poolOf = new Map<string, number>();
   readonly #openChunks = new Map<number, Share[]>();
   /** Nano that corrections gave back, by receipt. */
   readonly #refunded = new Map<string, number>();
-  readonly #bindings = new Map<number, BindingRecord>();
-  /** Identities whose money is, or was, a party's, by that party: see {@link identitiesOf}. */
-  readonly #identities = new Map<number, Set<number>>();
+  readonly #bindings = new KnownBindings();
   readonly #families = new Map<string, { total: number; last: Uint8Array }>();
   readonly #epochs: EpochState[] = [];
+  #moved: MovedState | undefined;
   #policy: { readonly policy: FeePolicy; readonly hash: Uint8Array; readonly route: RoutePolicy } | undefined;
   /** Seqs at which closed epochs end, known before a rebuild comes to them. */
   #cuts: ReadonlySet<number> = new Set();
@@ -82,11 +86,16 @@ export class BookState {
   }
 
   asset(id: Uint8Array): KnownAsset | undefined {
-    return this.#assets.get(keyOf(id));
+    return this.#assets.get(id);
   }
 
   assets(): readonly KnownAsset[] {
-    return [...this.#assets.values()];
+    return this.#assets.all();
+  }
+
+  /** Grows with every asset and pool: what was worked out from them under another number is out of date. */
+  get assetsVersion(): number {
+    return this.#assets.version;
   }
 
   pool(number: number): readonly Share[] | undefined {
@@ -99,13 +108,12 @@ export class BookState {
   }
 
   bindings(): ReadonlyMap<number, BindingRecord> {
-    return this.#bindings;
+    return this.#bindings.all;
   }
 
   /** The identities that are bound or redirected to a party, and count in the open epoch. */
   identitiesOf(party: number): number[] {
-    const { epoch } = this.openEpoch();
-    return [...(this.#identities.get(party) ?? [])].filter((identity) => this.#bindings.get(identity)!.epoch <= epoch);
+    return this.#bindings.identitiesOf(party, this.openEpoch().epoch);
   }
 
   /** What a receipt's children came to, and the last of them. */
@@ -117,6 +125,11 @@ export class BookState {
   /** What corrections gave back of a receipt so far: to its payer's debit first, then to the earnings that it spent. */
   refunded(receipt: Uint8Array): number {
     return this.#refunded.get(keyOf(receipt)) ?? 0;
+  }
+
+  /** Where the ledger went on, where it began on credit and did. */
+  get moved(): MovedState | undefined {
+    return this.#moved;
   }
 
   get epochs(): readonly EpochState[] {
@@ -136,13 +149,13 @@ export class BookState {
       case "policy":
         return this.#applyPolicy(entry.policy);
       case "asset":
-        return this.#applyAsset(entry.asset, entry.seq);
+        return this.#assets.add(entry.asset, entry.seq);
       case "payee":
         return this.#applyPayee(entry.payee);
       case "poolChunk":
         return this.#applyPoolChunk(entry.chunk);
       case "binding":
-        return this.#applyBinding(entry.binding);
+        return this.#bindings.add(entry.binding);
       case "receipt":
         this.#legs.load(entry.receipt.legs);
         return this.#takeReceipt(entry.receipt, this.#legs);
@@ -152,10 +165,12 @@ export class BookState {
         return this.#applyCorrection(entry.correction);
       case "transfer":
         return this.#applyTransfer(entry.transfer);
+      case "move":
+        return this.#applyMove(entry.seq, entry.move);
       case "epoch":
         this.#epochs.push({ record: entry.epoch, seq: entry.seq, timeMs: entry.timeMs });
         this.accruals.settle();
-        return this.#turnOwners();
+        return this.#assets.turnOwners();
       case "batch":
       case "reversal":
         return;
@@ -176,7 +191,7 @@ export class BookState {
       payees: this.#payees,
       assets: this.assets(),
       pools: this.#pools,
-      bindings: this.#bindings,
+      bindings: this.#bindings.all,
       families: [...this.#families].map(([key, family]) => [bytesOfKey(key), family]),
       spent: [...this.spent.entries()],
       debited: new Map([...this.debited.entries()].map(([payer, nano]) => [toHex(payer), nano])),
@@ -184,6 +199,7 @@ export class BookState {
       refunded: [...this.#refunded].map(([key, amount]) => [bytesOfKey(key), amount]),
       epochs: this.#epochs,
       policy: this.#policy?.policy,
+      moved: this.#moved,
     } satisfies StateImage);
   }
 
@@ -193,15 +209,16 @@ export class BookState {
     if (image === undefined) return undefined;
     const state = new BookState(ledger, seed);
     for (const [i, payee] of image.payees.entries()) state.#applyPayee({ number: i + 1, ...payee });
-    for (const asset of image.assets) state.#keepAsset(asset);
+    for (const asset of image.assets) state.#assets.keep(asset);
     for (const [number, members] of image.pools) state.#pools.set(number, members);
-    for (const binding of image.bindings.values()) state.#applyBinding(binding);
+    for (const binding of image.bindings.values()) state.#bindings.add(binding);
     for (const [id, family] of image.families) state.#families.set(keyOf(id), family);
     state.spent.load(image.spent);
     state.debited.load([...image.debited].map(([payer, nano]) => [fromHex(payer), nano]));
     for (const [subject, pool] of image.poolOf) state.#poolOf.set(keyOf(subject), pool);
     for (const [receipt, amount] of image.refunded) state.#refunded.set(keyOf(receipt), amount);
     state.#epochs.push(...image.epochs);
+    state.#moved = image.moved;
     if (image.policy !== undefined) state.#applyPolicy(image.policy);
     state.accruals.load(image.accruals);
     const { size, timeMs, beganMs, receiptCount } = image;
@@ -237,50 +254,6 @@ export class BookState {
     this.#policy = { policy, hash: policyHash(policy), route: { ...policy, treasury, reserve, datanetReserve } };
   }
 
-  #applyBinding(binding: BindingRecord): void {
-    this.#identities.get(this.#bindings.get(binding.identity)?.to ?? 0)?.delete(binding.identity);
-    this.#bindings.set(binding.identity, binding);
-    if (binding.state !== "bound" && binding.state !== "redirected") return;
-    const identities = this.#identities.get(binding.to) ?? new Set();
-    this.#identities.set(binding.to, identities.add(binding.identity));
-  }
-
-  #applyAsset(record: AssetRecord, seq: number): void {
-    const known = this.asset(record.id);
-    if (known !== undefined) {
-      return this.#keepAsset({ ...known, nextOwner: record.owner });
-    }
-    const vector = royaltyVector(record.id, record.terms, record.parents, (id) => this.asset(id)?.vector);
-    assert(vector.ok, "an asset that is journalled has known parents");
-    const measures = this.#measuredBy(record);
-    this.#keepAsset({
-      ...{ record, vector: vector.value, seq, royaltyPayee: record.owner },
-      ...(measures === undefined ? {} : { measures }),
-    });
-  }
-
-  /** The open epoch was closed: what was transferred in it is its new owners'. Pools follow when they are published again. */
-  #turnOwners(): void {
-    for (const { nextOwner, ...asset } of this.#assets.values()) {
-      if (nextOwner === undefined) continue;
-      const record = { ...asset.record, owner: nextOwner };
-      const royaltyPayee = flowsToOwnerAlone(record.id, asset.vector) ? nextOwner : asset.royaltyPayee;
-      this.#keepAsset({ ...asset, record, royaltyPayee });
-    }
-  }
-
-  /** The one datanet that a model was made from, by its seq: then its contributors' legs measure that datanet. */
-  #measuredBy(model: AssetRecord): number | undefined {
-    const datanets = model.parents.filter((parent) => this.asset(parent.id)?.record.assetKind === "datanet");
-    return datanets.length === 1 ? this.asset(datanets[0]!.id)!.seq : undefined;
-  }
-
-  #keepAsset(asset: KnownAsset): void {
-    this.assetsVersion += 1;
-    this.#assets.set(keyOf(asset.record.id), asset);
-    this.#datanetPools.note(asset);
-  }
-
   #applyPoolChunk(chunk: PoolChunk): void {
     const members = this.#openChunks.get(chunk.pool) ?? [];
     let before = chunk.prefixBefore;
@@ -293,11 +266,7 @@ export class BookState {
     this.#openChunks.delete(chunk.pool);
     this.#pools.set(chunk.pool, members);
     this.#poolOf.set(keyOf(chunk.subject), chunk.pool);
-    // An asset's pool of ancestors is where its royalty goes from now on; a prior or context pool is its datanet's.
-    const asset = this.asset(chunk.subject);
-    const own = this.#datanetPools.of(chunk.subject);
-    if (asset !== undefined) this.#keepAsset({ ...asset, royaltyPayee: chunk.pool });
-    else if (own !== undefined) this.#keepAsset({ ...this.asset(own.datanet)!, [own.role]: chunk.pool });
+    this.#assets.repool(chunk.subject, chunk.pool);
   }
 
   #takeReceipt(receipt: ReceiptFacts, legs: LegColumns): void {
@@ -337,6 +306,17 @@ export class BookState {
     for (const { payee, amount } of transfer.lines) this.accruals.credit(payee, amount);
     this.spent.add(transfer.account, transferAmount(transfer));
     this.debited.add(transfer.payer, transferAmount(transfer));
+  }
+
+  /** Totals begin anew, with what is still owed: it is credited once more, and the epoch that follows settles it. */
+  #applyMove(seq: number, move: Move): void {
+    if (move.index === 0) {
+      this.#moved = { domain: domainOf(move.place), seq, epoch: this.openEpoch().epoch };
+      this.accruals.forget();
+      this.debited.clear();
+    }
+    for (const { payee, owed } of move.lines) this.accruals.credit(payee, owed);
+    this.debited.add(move.payer, moveAmount(move));
   }
 
   #applyCorrection(correction: Correction): void {

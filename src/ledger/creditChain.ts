@@ -1,11 +1,9 @@
 import { assetKinds } from "../core/asset.ts";
-import { concat, utf8 } from "../core/bytes.ts";
-import { keccak256 } from "../core/hash.ts";
+import { CREDIT_CHAIN_ID, creditAssetId, creditLedgerId } from "../core/move.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { AssetRegistration, Chain } from "./chain.ts";
 
-/** What a ledger without a chain signs for: chain 0 and the zero contract, which no EVM chain has (EIP-155). */
-export const CREDIT_CHAIN_ID = 0;
+/** No contract: see {@link creditDomain}. */
 const NOWHERE = new Uint8Array(20);
 
 /**
@@ -19,7 +17,7 @@ export function creditChain(node: Uint8Array): Chain {
     contracts: { token: NOWHERE, registry: NOWHERE, policy: NOWHERE, escrow: NOWHERE, settlement },
     block: () => Promise.resolve(0),
     openLedger: () => Promise.resolve(ok(creditLedgerId(node))),
-    registerAsset: (asset) => Promise.resolve(ok(creditAssetId(node, asset))),
+    registerAsset: (asset) => Promise.resolve(ok(assetIdOf(node, asset))),
     ownerOf: () => Promise.resolve(ok(node)),
     publishPolicy: () => Promise.resolve(noChain("a policy is published in the journal alone")),
     deposit: () => Promise.resolve(noChain("accounts are credited with: openledger account credit")),
@@ -37,16 +35,9 @@ export function creditChain(node: Uint8Array): Chain {
   };
 }
 
-/** 32 bytes: the same node always has the same ledger. */
-export function creditLedgerId(node: Uint8Array): Uint8Array {
-  return keccak256(utf8("openledger credit ledger"), node);
-}
-
-/** 32 bytes: the same content by the same node is the same asset. */
-function creditAssetId(node: Uint8Array, { kind, contentRoot, salt }: AssetRegistration): Uint8Array {
-  return keccak256(
-    concat(utf8("openledger credit asset"), node, Uint8Array.of(assetKinds.indexOf(kind)), contentRoot, salt),
-  );
+/** 32 bytes: see {@link creditAssetId}. */
+function assetIdOf(node: Uint8Array, { kind, contentRoot, salt }: AssetRegistration): Uint8Array {
+  return creditAssetId(node, assetKinds.indexOf(kind), contentRoot, salt);
 }
 
 function noChain(hint: string): Result<never> {

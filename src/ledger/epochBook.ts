@@ -11,11 +11,12 @@ import { transferAmount } from "../core/transfer.ts";
 import { publishRoyalty } from "./assetBook.ts";
 import type { BookState } from "./bookState.ts";
 import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "./ledger.ts";
+import { journalMove, type MoveDraft } from "./moving.ts";
 import { publishPool } from "./payees.ts";
 import type { EpochLeaves, EpochMark, LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";
 import { TreeCache } from "./treeCache.ts";
-import type { Batch, Writer } from "./writer.ts";
+import type { Batch, Commit, Writer } from "./writer.ts";
 
 /**
  * Epochs: a cut that divides the pools, the trees over what lies before the cut, and the entry that closes it.
@@ -59,10 +60,34 @@ export class EpochBook implements Epochs {
     }
   }
 
+  /**
+   * Moves a ledger on credit to a chain: journals everybody's position, and closes the epoch that is this and nothing else, in one commit. Refuses `conflict` where
+   * something is open, or somebody was paid more than it was credited.
+   */
+  async move(draft: MoveDraft): Promise<Result<ClosedEpoch>> {
+    const { first } = this.#state.openEpoch();
+    const { postings, charges } = await gather(this.#state, this.#store, first, this.#state.size);
+    if (postings.count > 0 || charges.size > 0)
+      return refuse("conflict", "something is credited or charged that no epoch has closed", {
+        hint: "openledger epoch close",
+      });
+    const moved = await this.#writer.run((batch) => {
+      const closing = journalMove(this.#state, batch, draft);
+      if (!closing.ok) return closing;
+      const closed = this.#add(batch, closing.value);
+      return ok((commit) => ({ closing: closing.value, closed: closed(commit) }));
+    });
+    if (!moved.ok) return moved;
+    this.#keep(moved.value.closing);
+    return ok(moved.value.closed);
+  }
+
   list(): readonly EpochSummary[] {
+    const onChain = this.#state.moved?.epoch ?? 0;
     return this.#state.epochs.map(({ record, seq, timeMs }) => {
       const mark = this.#marks.get(record.epoch);
-      return { record, seq, timeMs, status: mark?.status ?? "closed", reference: mark?.reference ?? "" };
+      const { status = "closed", reference = "" } = mark ?? {};
+      return { record, seq, timeMs, status, reference, isPast: record.epoch < onChain };
     });
   }
 
@@ -143,28 +168,31 @@ export class EpochBook implements Epochs {
   }
 
   async #journal(closing: Closing): Promise<Result<ClosedEpoch>> {
-    const { record } = closing;
-    const leaves = {
-      epoch: record.epoch,
-      postings: closing.postingLeaves,
-      payouts: closing.payoutLeaves,
-      debits: closing.debitLeaves,
-    };
     const journalled = await this.#writer.run((batch) => {
       const moved = this.#state.assets().some((asset) => asset.nextOwner !== undefined);
-      const { seq } = batch.add({ kind: "epoch", epoch: record });
+      const closed = this.#add(batch, closing);
       // What was transferred in the epoch is its new owners' now.
       if (moved) for (const asset of this.#state.assets()) publishRoyalty(this.#state, batch, asset);
       this.#publishPriors(batch);
-      batch.epochLeaves.push(leaves);
-      batch.epochMarks.push({ epoch: record.epoch, status: "closed", reference: "" });
-      batch.wantsCheckpoint = true;
-      return ok((commit) => ({ record, seq, journalSize: commit.first + commit.count + 1 }));
+      return ok(closed);
     });
-    if (!journalled.ok) return journalled;
-    this.#debits = closing.after.payers;
-    this.#remember(leaves);
+    if (journalled.ok) this.#keep(closing);
     return journalled;
+  }
+
+  /** The entry that closes an epoch, and what is kept of it. */
+  #add(batch: Batch, closing: Closing): (commit: Commit) => ClosedEpoch {
+    const { record } = closing;
+    const { seq } = batch.add({ kind: "epoch", epoch: record });
+    batch.epochLeaves.push(leavesOf(closing));
+    batch.epochMarks.push({ epoch: record.epoch, status: "closed", reference: "" });
+    batch.wantsCheckpoint = true;
+    return (commit) => ({ record, seq, journalSize: commit.first + commit.count + 1 });
+  }
+
+  #keep(closing: Closing): void {
+    this.#debits = closing.after.payers;
+    this.#remember(leavesOf(closing));
   }
 
   /** A datanet's prior for the next epoch: what evidence earned its contributors, never how many records they put in. */
@@ -220,6 +248,10 @@ export class EpochBook implements Epochs {
       this.#leaves.delete(oldest);
     }
   }
+}
+
+function leavesOf({ record: { epoch }, postingLeaves, payoutLeaves, debitLeaves }: Closing): EpochLeaves {
+  return { epoch, postings: postingLeaves, payouts: payoutLeaves, debits: debitLeaves };
 }
 
 const WAIT_STEP_MS = 20;

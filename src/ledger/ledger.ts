@@ -148,8 +148,8 @@ export interface Statement {
 export interface StatementLine {
   readonly seq: number;
   readonly timeMs: number;
-  readonly kind: "earned" | "spent" | "pool" | "correction" | "transfer";
-  /** Hex receipt id, the pool's hex payee id, or the transfer's hex id. */
+  readonly kind: "earned" | "spent" | "pool" | "correction" | "transfer" | "paid";
+  /** Hex receipt id, the pool's hex payee id, the transfer's hex id, or for what was paid outside before the ledger moved the contract that it moved to. */
   readonly receipt: string;
   readonly role: string;
   readonly weight: number;
@@ -330,6 +330,8 @@ export interface EpochSummary {
   readonly timeMs: number;
   readonly status: EpochStatus;
   readonly reference: string;
+  /** Closed on credit, before the ledger moved to a chain: its totals are of the past, and what was still owed of them is in the epoch of the move. */
+  readonly isPast: boolean;
 }
 
 export interface ClosedEpoch {

@@ -1,5 +1,6 @@
 import type { Domain } from "../core/eip712.ts";
 import { decodeEntry } from "../core/entry.ts";
+import type { MoveLine } from "../core/move.ts";
 import type { FeePolicy } from "../core/policy.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { AccountBook } from "./accountBook.ts";
@@ -10,11 +11,13 @@ import { BookState } from "./bookState.ts";
 import { EpochBook } from "./epochBook.ts";
 import { HoldTable } from "./holds.ts";
 import { KeyBook } from "./keyBook.ts";
-import type { Ledger } from "./ledger.ts";
+import type { ClosedEpoch, Ledger } from "./ledger.ts";
+import { type MoveDraft, positionsOf } from "./moving.ts";
 import { OrganisationBook } from "./organisationBook.ts";
 import type { Organisations } from "./organisations.ts";
 import type { LedgerStore, LedgerWorld, Signer, Takeover } from "./ports.ts";
 import { Purses } from "./purses.ts";
+import type { MovedState } from "./stateImage.ts";
 import { periodOf, statementOf } from "./statement.ts";
 import { Writer } from "./writer.ts";
 
@@ -23,6 +26,7 @@ export interface LedgerOptions {
   readonly store: LedgerStore;
   readonly world: LedgerWorld;
   readonly signer: Signer;
+  /** What batches are signed for where the ledger begins; one that has moved knows from its journal where it is. */
   readonly domain: Domain;
   /** 32 bytes that never leave the node: see {@link AccountBook}. */
   readonly secret: Uint8Array;
@@ -42,6 +46,12 @@ export interface LedgerOptions {
 export interface OpenLedger extends Ledger {
   readonly accounts: AccountBook;
   readonly organisations: Organisations;
+  /** Where it moved to, of a ledger that began on credit. */
+  moved(): MovedState | undefined;
+  /** What a ledger on credit owes to whom: see {@link positionsOf}. */
+  positions(paid: MoveDraft["paid"]): Result<readonly MoveLine[]>;
+  /** See {@link EpochBook.move}. */
+  move(draft: MoveDraft): Promise<Result<ClosedEpoch>>;
 }
 
 const PUBLISH_WITHIN_MS = 60_000;
@@ -87,7 +97,12 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
     ...{ ledger: id, writer, accounts, keys, store, trail, world },
   });
   const assets = new AssetBook(writer);
-  return ok({ id, accounts, organisations, holds, books, epochs, assets, close: () => writer.close() });
+  return ok({
+    ...{ id, accounts, organisations, holds, books, epochs, assets, close: () => writer.close() },
+    moved: () => state.value.moved,
+    positions: (paid) => positionsOf(state.value, paid),
+    move: (draft) => epochs.move(draft),
+  });
 }
 
 async function rebuild(options: LedgerOptions, taken: Takeover): Promise<Result<BookState>> {

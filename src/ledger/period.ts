@@ -1,6 +1,7 @@
 import { toHex } from "../core/bytes.ts";
 import type { Correction } from "../core/correction.ts";
 import { decodeEntry } from "../core/entry.ts";
+import { type Move, paidOutside } from "../core/move.ts";
 import { type PoolSplit, splitPool } from "../core/pool.ts";
 import { ownOf, type Receipt } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
@@ -10,10 +11,10 @@ import { keyOf } from "./keyOf.ts";
 
 /** Equal lines of a period as one: so many credits or debits, of one kind, by one model, at one rate. */
 export interface PeriodLine {
-  readonly kind: "earned" | "spent" | "pool" | "correction" | "transfer";
+  readonly kind: "earned" | "spent" | "pool" | "correction" | "transfer" | "paid";
   /** The leg's role, or `payer`. */
   readonly role: string;
-  /** Hex of the model's asset id; of the pool's payee id for its parts; empty for corrections; of its source for transfers. */
+  /** Hex of the model's asset id; of the pool's payee id for its parts; empty for corrections; of its source for transfers; the contract that the ledger moved to for what was paid outside. */
   readonly of: string;
   /** Nano for one USD when it was accrued; 0 where an entry carries no rate of its own. */
   readonly nanoPerUsd: number;
@@ -65,6 +66,7 @@ export class PeriodFold {
     const entry = decoded.value;
     if (entry.kind === "receipt") this.#receipt(entry.receipt);
     else if (entry.kind === "transfer") this.#transfer(entry.transfer);
+    else if (entry.kind === "move") this.#move(entry.move);
     else if (entry.kind === "correction") this.#correction(entry.correction);
     else if (entry.kind === "poolSplit") this.#poolSplit(entry.split);
   }
@@ -102,6 +104,12 @@ export class PeriodFold {
     for (const { payee, amount } of transfer.lines)
       addTo(this.#sumsOf(payee), lineOf(subject, "transfer", "balance"), amount);
     addTo(this.#accountSums(transfer.account), lineOf(subject, "transfer", "payer"), -transferAmount(transfer));
+  }
+
+  #move(move: Move): void {
+    const subject = this.#subject(move.place.settlement, 0);
+    for (const line of move.lines)
+      for (const nano of paidOutside(line)) addTo(this.#sumsOf(line.payee), lineOf(subject, "paid", "outside"), -nano);
   }
 
   #correction({ legs, earned, payerPayee, account, refund }: Correction): void {
@@ -166,8 +174,10 @@ export class PeriodFold {
 type Sums = Map<number, { count: number; nano: number; whole: bigint }>;
 
 const lineNames: readonly (readonly [PeriodLine["kind"], string])[] = (
-  ["earned", "spent", "pool", "correction", "transfer"] as const
-).flatMap((kind) => [...legRoles, "earnings", "payer", "pool", "balance"].map((role) => [kind, role] as const));
+  ["earned", "spent", "pool", "correction", "transfer", "paid"] as const
+).flatMap((kind) =>
+  [...legRoles, "earnings", "payer", "pool", "balance", "outside"].map((role) => [kind, role] as const),
+);
 const LINES_A_SUBJECT = lineNames.length;
 const lineNumbers = new Map(lineNames.map(([kind, role], i) => [`${kind} ${role}`, i]));
 

@@ -1,6 +1,7 @@
 import { deserialize } from "node:v8";
 import type { AssetRecord, VectorShare } from "../core/asset.ts";
 import type { Hex } from "../core/bytes.ts";
+import type { Domain } from "../core/eip712.ts";
 import type { BindingRecord, PayeeType } from "../core/entry.ts";
 import type { EpochRecord } from "../core/epoch.ts";
 import type { FeePolicy } from "../core/policy.ts";
@@ -28,7 +29,16 @@ export interface EpochState {
   readonly timeMs: number;
 }
 
-export const STATE_VERSION = 4;
+/** That the ledger moved to a chain: see {@link ../core/move.ts}. */
+export interface MovedState {
+  /** Whatever is signed from `seq` on is signed for it. */
+  readonly domain: Domain;
+  readonly seq: number;
+  /** The first epoch on the chain. */
+  readonly epoch: number;
+}
+
+export const STATE_VERSION = 5;
 
 /** A {@link BookState} as a checkpoint keeps it. */
 export interface StateImage {
@@ -49,6 +59,7 @@ export interface StateImage {
   readonly refunded: readonly (readonly [Uint8Array, number])[];
   readonly epochs: readonly EpochState[];
   readonly policy: FeePolicy | undefined;
+  readonly moved: MovedState | undefined;
 }
 
 export function readImage(bytes: Uint8Array): StateImage | undefined {

@@ -1,5 +1,6 @@
 import { toHex } from "../core/bytes.ts";
 import { decodeEntry, type Entry } from "../core/entry.ts";
+import { paidOutside } from "../core/move.ts";
 import { splitPool } from "../core/pool.ts";
 import { ownOf } from "../core/receipt.ts";
 import { assert } from "../core/result.ts";
@@ -120,6 +121,11 @@ function* linesOf(
     for (const line of transfer.lines)
       if (line.payee === payee) yield { ...moved, role: "balance", amount: line.amount };
     if (keyOf(transfer.account) === pseudonym) yield { ...moved, role: "payer", amount: -transferAmount(transfer) };
+  } else if (entry.kind === "move") {
+    const { lines, place } = entry.move;
+    const paid = { seq, timeMs, kind: "paid", receipt: toHex(place.settlement), role: "outside", weight: 0 } as const;
+    for (const line of lines)
+      if (line.payee === payee) for (const nano of paidOutside(line)) yield { ...paid, amount: -nano };
   } else if (entry.kind === "poolSplit") {
     const { split } = entry;
     const members = state.pool(split.pool)!;

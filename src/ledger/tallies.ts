@@ -23,6 +23,11 @@ export class Tallies {
     return total;
   }
 
+  /** Everybody's is nothing again; whoever keeps hold of one sees that too. */
+  clear(): void {
+    for (const tally of this.#tallies.values()) tally.nano = 0n;
+  }
+
   *entries(): Generator<readonly [party: Uint8Array, nano: bigint]> {
     for (const [key, { nano }] of this.#tallies) yield [bytesOfKey(key), nano];
   }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Move, MoveLine } from "../core/move.ts";
 import { ok } from "../core/result.ts";
 import type { ChainEpoch } from "./chain.ts";
 import { type SmallJournal, smallJournal } from "./testing/smallJournal.ts";
@@ -72,6 +73,68 @@ test.each([
   ["another contract", { domain: { ...journal.trust.domain, verifyingContract: new Uint8Array(20) } }],
 ])("%s is not believed", async (_what, change) => {
   expect(await verify({ ...journal, trust: { ...journal.trust, ...change } })).toMatchObject({ ok: false });
+});
+
+const moved = smallJournal({ moved: (move) => move });
+
+test("a ledger that moved to a chain verifies as one history, on credit and after it", async () => {
+  const asked: number[] = [];
+  const chainEpoch = async (epoch: number) => {
+    asked.push(epoch);
+    return ok(undefined);
+  };
+  const verdict = await verify(moved, { chainEpoch });
+  expect(verdict).toMatchObject({
+    ok: true,
+    value: {
+      kinds: { move: 1, epoch: 2, batch: 3 },
+      epochs: [{ chain: "on credit" }, { chain: "absent", record: { epoch: 2, postingsCount: 4 } }],
+      moved: { epoch: 2, credited: 1_041n },
+    },
+  });
+  expect(asked).toEqual([2]);
+  if (!verdict.ok) return;
+  const { credits, debits, moved: how } = verdict.value;
+  expect(how!.owed).toBeLessThan(how!.credited);
+  expect([credits, debits]).toEqual([how!.owed, how!.owed]);
+});
+
+test("every byte of a move counts", async () => {
+  const path = "tile/entries/000.p/15";
+  const bytes = moved.files.get(path)!;
+  const begin = moved.entries.slice(0, 12).reduce((sum, entry) => sum + 2 + entry.length, 0);
+  for (let at = begin; at < begin + 2 + moved.entries[12]!.length; at++) {
+    const changed = bytes.slice();
+    changed[at]! ^= 1 << (at % 8);
+    const files = new Map(moved.files).set(path, changed);
+    expect((await verify({ ...moved, files })).ok ? at : undefined).toBeUndefined();
+  }
+});
+
+const first = (change: Partial<MoveLine>) => (move: Move) => ({
+  ...move,
+  lines: move.lines.map((line, i) => (i === 1 ? { ...line, ...change } : line)),
+});
+
+test.each<[string, (move: Move) => Move, RegExp]>([
+  ["owes more than was credited", first({ owed: 2_000 }), /is owed more than it was credited/],
+  ["credits more than the epochs did", first({ credited: 2_000n }), /the epochs say/],
+  ["forgets somebody", (move) => ({ ...move, lines: move.lines.slice(1) }), /it says of \d payees/],
+  ["names somebody twice", (move) => ({ ...move, lines: [move.lines[0]!, ...move.lines] }), /do not ascend/],
+  ["names nobody's chain", (move) => ({ ...move, place: { ...move.place, chainId: 0 } }), /names no chain/],
+  ["charges another", (move) => ({ ...move, payer: new Uint8Array(32) }), /charged to somebody other/],
+  ["is not whole", (move) => ({ ...move, count: 2 }), /in the middle of a move/],
+  ["is not the first part", (move) => ({ ...move, index: 1, count: 2 }), /part 1 of 2, where part 0/],
+])("a move that %s is refused, whoever signed it", async (_what, change, message) => {
+  const verdict = await verify(smallJournal({ moved: change }));
+  expect(verdict.ok ? "verified" : verdict.error.message).toMatch(message);
+});
+
+test("a ledger that began on credit is believed for the place that its journal names, and no other", async () => {
+  const elsewhere = { ...moved.trust, domain: { ...moved.trust.domain, chainId: 1 } };
+  expect((await verify({ ...moved, trust: elsewhere })).ok).toBe(false);
+  const registry = (move: Move) => ({ ...move, place: { ...move.place, settlement: new Uint8Array(20).fill(7) } });
+  expect((await verify(smallJournal({ moved: registry }))).ok).toBe(false);
 });
 
 const onChain = async (): Promise<ChainEpoch> => {

@@ -1,9 +1,11 @@
-import { equalBytes, toHex } from "../core/bytes.ts";
+import { equalBytes, padAddress, toHex } from "../core/bytes.ts";
 import { type CheckpointTrust, openCheckpoint } from "../core/checkpoint.ts";
-import { batchDigest, recoverSigner } from "../core/eip712.ts";
+import { batchDigest, type Domain, recoverSigner } from "../core/eip712.ts";
 import type { BatchRecord, EntryKind } from "../core/entry.ts";
 import type { EpochRecord } from "../core/epoch.ts";
 import { EMPTY_ROOT, type HashReader, hashReader, leafHash, rootFrom, rootOf } from "../core/merkle.ts";
+import { creditDomain, creditLedgerId, domainOf, type Place } from "../core/move.ts";
+import type { Moved } from "../core/moveReplay.ts";
 import { Replay } from "../core/replay.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { decodeBundle, TILE_WIDTH, tileAt, tileBytes, tilePath, tilesBetween } from "../core/tile.ts";
@@ -17,7 +19,7 @@ export interface VerifyInput {
   /** A file of the journal by its path; undefined where it is missing. */
   readonly read: (path: string) => Promise<Uint8Array | undefined>;
   readonly trust: CheckpointTrust;
-  /** What the contract says of an epoch; omitted for a ledger without a chain. */
+  /** What the contract says of an epoch; omitted for a ledger without a chain. Never asked of an epoch on credit. */
   readonly chainEpoch?: (epoch: number) => Promise<Result<ChainEpoch | undefined>>;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -30,11 +32,13 @@ export interface Verdict {
   readonly epochs: readonly VerifiedEpoch[];
   readonly credits: bigint;
   readonly debits: bigint;
+  /** Of a ledger that began on credit and went on upon a chain: where, what was owed, and what had been paid outside. */
+  readonly moved?: Moved;
 }
 
 export interface VerifiedEpoch {
   readonly record: EpochRecord;
-  readonly chain: "proposed" | "final" | "voided" | "absent" | "not asked";
+  readonly chain: "proposed" | "final" | "voided" | "absent" | "not asked" | "on credit";
 }
 
 /** Why a journal does not verify, and at which entry, where one can be named. */
@@ -48,12 +52,15 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
     return refuse("not_found", "there is no checkpoint here", {
       hint: "point at a folder or URL that holds a published journal",
     });
-  const checkpoint = openCheckpoint(note, input.trust);
+  const { trust } = input;
+  const checkpoint = openCheckpoint(note, trust);
   if (!checkpoint.ok) return checkpoint;
   const { size, root } = checkpoint.value;
+  const began = beganOnCredit(trust);
   const replay = new Replay({
-    ledger: input.trust.ledger,
-    batch: (batch, entries) => checkBatch(input.trust, batch, entries),
+    ledger: trust.ledger,
+    ...(began ? { creditNode: padAddress(trust.signer) } : {}),
+    batch: (batch, entries, place) => checkBatch({ ...trust, domain: signedFor(place, began, trust) }, batch, entries),
   });
   const kinds: Partial<Record<EntryKind, number>> = {};
   const hashes: Uint8Array[] = [];
@@ -71,17 +78,45 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
     input.onProgress?.(hashes.length, size);
   }
   if (replay.unsignedCount > 0) return failed(`the last ${replay.unsignedCount} entries are signed by no batch`);
+  const { moved } = replay;
+  if (began && !isSameDomain(signedFor(moved?.place, began, trust), trust.domain))
+    return failed(
+      `the keys name chain ${trust.domain.chainId}, the journal ${moved === undefined ? "never left credit" : `went on upon chain ${moved.place.chainId}`}`,
+    );
   const read = hashReader(hashes);
   const tree = size === 0 ? EMPTY_ROOT : rootFrom(read, size);
   if (!equalBytes(tree, root))
     return failed(`the entries make root ${toHex(tree)}, the checkpoint says ${toHex(root)}`);
   const tiles = await checkTiles(input, size, read);
   if (!tiles.ok) return tiles;
-  const epochs = await checkEpochs(input, replay.epochs, size, read);
+  const epochs = await checkEpochs(input, replay, size, read);
   if (!epochs.ok) return epochs;
   const last = replay.epochs.at(-1);
   const totals = { credits: last?.credits ?? 0n, debits: last?.debits ?? 0n };
-  return ok({ size, root, kinds, payees: replay.parties.payeeCount, epochs: epochs.value, ...totals });
+  return ok({
+    size,
+    root,
+    kinds,
+    payees: replay.parties.payeeCount,
+    epochs: epochs.value,
+    ...totals,
+    ...(moved === undefined ? {} : { moved }),
+  });
+}
+
+/** A ledger's id says where it began: on credit it follows from the key that signs. */
+function beganOnCredit({ ledger, signer }: CheckpointTrust): boolean {
+  return equalBytes(ledger, creditLedgerId(signer));
+}
+
+/** What a batch is signed for at this place in the journal. */
+function signedFor(place: Place | undefined, began: boolean, trust: CheckpointTrust): Domain {
+  if (place !== undefined) return domainOf(place);
+  return began ? creditDomain : trust.domain;
+}
+
+function isSameDomain(a: Domain, b: Domain): boolean {
+  return a.chainId === b.chainId && equalBytes(a.verifyingContract, b.verifyingContract);
 }
 
 /** The batch's root is that of its entries, and the ledger's signer signed it. */
@@ -122,12 +157,16 @@ async function checkTiles(input: VerifyInput, size: number, read: HashReader): P
 
 async function checkEpochs(
   input: VerifyInput,
-  records: readonly EpochRecord[],
+  { epochs: records, moved }: Replay,
   size: number,
   read: HashReader,
 ): Promise<Result<VerifiedEpoch[]>> {
   const verified: VerifiedEpoch[] = [];
   for (const record of records) {
+    if (record.epoch < (moved?.epoch ?? 0)) {
+      verified.push({ record, chain: "on credit" });
+      continue;
+    }
     if (input.chainEpoch === undefined) {
       verified.push({ record, chain: "not asked" });
       continue;

@@ -256,7 +256,9 @@ export class Batch {
 
   /** Signs what was added, as the batch's last entry. */
   seal(): Commit {
-    const { ledger, domain, signer, publishWithinMs } = this.#options;
+    const { ledger, signer, publishWithinMs } = this.#options;
+    // From the entry on with which a ledger moves to a chain, batches are signed for that chain: the move's own is the first.
+    const domain = this.#state.moved?.domain ?? this.#options.domain;
     const tree = new BatchTree(this.entries);
     const statement = {
       ledger,

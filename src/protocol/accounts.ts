@@ -65,7 +65,7 @@ export const statementSchema = z.object({
     z.object({
       seq: z.number(),
       timeMs,
-      kind: z.enum(["earned", "spent", "pool", "correction", "transfer"]),
+      kind: z.enum(["earned", "spent", "pool", "correction", "transfer", "paid"]),
       receipt: z.string(),
       role: z.string(),
       weight: z.number(),

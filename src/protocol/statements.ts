@@ -10,7 +10,11 @@ export const issuedStatementSchema = z.object({
   ...{ nanoPerUsd: z.number().int(), nano: signed, microUsd: signed, hash: z.string() },
   lines: z.array(
     z.object({
-      ...{ kind: z.enum(["earned", "spent", "pool", "correction", "transfer"]), role: z.string(), of: z.string() },
+      ...{
+        kind: z.enum(["earned", "spent", "pool", "correction", "transfer", "paid"]),
+        role: z.string(),
+        of: z.string(),
+      },
       ...{ nanoPerUsd: z.number().int(), count: z.number().int(), nano: signed, microUsd: signed },
     }),
   ),

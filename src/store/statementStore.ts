@@ -12,7 +12,7 @@ const bodySchema = z.object({
   entries: z.object({ from: z.number(), until: z.number() }),
   lines: z.array(
     z.object({
-      kind: z.enum(["earned", "spent", "pool", "correction", "transfer"]),
+      kind: z.enum(["earned", "spent", "pool", "correction", "transfer", "paid"]),
       ...{
         role: z.string(),
         of: z.string(),

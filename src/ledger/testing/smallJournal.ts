@@ -7,6 +7,7 @@ import { addressOf, batchDigest, signDigest } from "../../core/eip712.ts";
 import { type EntryBody, encodeEntry, type PayeeType } from "../../core/entry.ts";
 import { keccak256, sha256 } from "../../core/hash.ts";
 import { hashReader, leafHash, rootOf } from "../../core/merkle.ts";
+import { creditDomain, creditLedgerId, type Move, moveAmount } from "../../core/move.ts";
 import { defaultPolicyBps, policyHash } from "../../core/policy.ts";
 import { Postings } from "../../core/postings.ts";
 import { noPrices } from "../../core/quote.ts";
@@ -28,6 +29,8 @@ export interface SmallJournal {
 export interface SmallJournalChanges {
   /** What the receipt shall say instead of the truth; it is signed as it is then. */
   readonly receipt?: (receipt: Receipt) => Receipt;
+  /** It began on credit and went on upon a chain: with what was owed then, by what this makes of it. */
+  readonly moved?: (move: Move) => Move;
 }
 
 const secret = (name: string) => keccak256(utf8(`openledger small journal: ${name}`));
@@ -40,10 +43,13 @@ const payees: readonly (readonly [name: string, type: PayeeType])[] = [
   ["ann", "identity"],
 ];
 
+/** See {@link SmallJournal}. */
 export function smallJournal(changes: SmallJournalChanges = {}): SmallJournal {
   const [log, signer] = [secret("log"), secret("signer")];
-  const ledger = keccak256(utf8("openledger small journal"));
+  const isMoved = changes.moved !== undefined;
+  const ledger = isMoved ? creditLedgerId(addressOf(signer)) : keccak256(utf8("openledger small journal"));
   const domain = { chainId: 31_337, verifyingContract: secret("contract").slice(12) };
+  let signedFor = isMoved ? creditDomain : domain;
   const trust = { ledger, domain, ed25519: ed25519.getPublicKey(log), signer: addressOf(signer) };
   const entries: Uint8Array[] = [];
   const add = (body: EntryBody): number => {
@@ -55,7 +61,7 @@ export function smallJournal(changes: SmallJournalChanges = {}): SmallJournal {
   const sign = (): void => {
     const own = entries.slice(signed);
     const batch = { first: signed, count: own.length, root: rootOf(own.map(leafHash)), deadlineMs: 1_700_000_060_000 };
-    const signature = signDigest(signer, batchDigest(domain, { ledger, ...batch }));
+    const signature = signDigest(signer, batchDigest(signedFor, { ledger, ...batch }));
     signed = add({ kind: "batch", batch: { ...batch, signature } }) + 1;
   };
 
@@ -84,6 +90,33 @@ export function smallJournal(changes: SmallJournalChanges = {}): SmallJournal {
   });
   add({ kind: "epoch", epoch: closing.record });
   sign();
+  if (changes.moved !== undefined) {
+    const place = {
+      chainId: domain.chainId,
+      settlement: domain.verifyingContract,
+      registry: secret("registry").slice(12),
+    };
+    const lines = [...closing.after.payees]
+      .sort(([a], [b]) => a - b)
+      .map(([payee, credited], i) => ({ payee, credited, owed: i === 0 ? 0 : Number(credited) }));
+    const payer = padAddress(addressOf(signer));
+    const whole = { place, payer, index: 0, count: 1, lines: lines.filter(({ credited }) => credited > 0n) };
+    const move = changes.moved(whole);
+    const seq = add({ kind: "move", move });
+    signedFor = domain;
+    const opened = new Postings();
+    for (const [leg, { payee, owed }] of move.lines.entries()) if (owed > 0) opened.add(payee, seq, leg, owed);
+    const opening = closeEpoch({
+      ...{ epoch: 2, first: range.end, end: seq + 1, postings: opened, before: noTotals },
+      ...{
+        charges: new Map([[toHex(move.payer), BigInt(moveAmount(move))]]),
+        idOf: (number) => idOf(payees[number - 1]![0]),
+      },
+      ...{ registryBlock: 9, policyHash: policyHash(policy) },
+    });
+    add({ kind: "epoch", epoch: opening.record });
+    sign();
+  }
   return {
     trust,
     size: entries.length,

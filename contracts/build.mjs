@@ -8,7 +8,7 @@ import solc from "solc";
 
 const here = new URL(".", import.meta.url);
 const artifacts = new URL("../src/chain/artifacts/", here);
-const shipped = ["OpenToken", "AssetRegistry", "FeePolicy", "PayerEscrow", "EpochSettlement"];
+const shipped = ["OpenToken", "AssetRegistry", "FeePolicy", "PayerEscrow", "EpochSettlement", "ClaimRelay"];
 const require = createRequire(import.meta.url);
 
 const [flag, file] = process.argv.slice(2);

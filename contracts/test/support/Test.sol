@@ -3,6 +3,20 @@ pragma solidity 0.8.37;
 
 /// @dev The cheatcodes that these tests use: https://getfoundry.sh/reference/cheatcodes/overview
 interface Vm {
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
     function addr(uint256 key) external pure returns (address);
     function assertEq(uint256 left, uint256 right, string calldata what) external pure;
     function assertEq(int256 left, int256 right, string calldata what) external pure;
@@ -15,10 +29,14 @@ interface Vm {
     function expectEmit(address emitter) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
+    function getRecordedLogs() external returns (Log[] memory logs);
+    function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
+    function recordLogs() external;
     function roll(uint256 blockNumber) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
+    function txGasPrice(uint256 price) external;
     function warp(uint256 timestamp) external;
 }
 

@@ -1,32 +1,37 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Corpus } from "../attribution/corpus.ts";
-import { noPrices, type Prices } from "../core/quote.ts";
+import type { Prices } from "../core/quote.ts";
 import { type Result, unwrap } from "../core/result.ts";
 import type { DatanetStore } from "../datanets/store.ts";
-import type { TrainingPrices } from "../factory/estimate.ts";
 import type { Answers } from "../factory/evaluation.ts";
 import { Factory } from "../factory/factory.ts";
-import type { DatanetRef, Job } from "../factory/job.ts";
+import type { Job } from "../factory/job.ts";
 import { type LoadedSource, loadSource } from "../factory/source.ts";
 import type { FactoryStore } from "../factory/store.ts";
+import type { TariffDesk } from "../factory/tariff.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import { field } from "../models/formats/json.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
+import { findVersionIn } from "./declaredVersions.ts";
 import { EngineAnswers, placeOfName } from "./factoryAnswers.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
 import { corpusOf } from "./grounding.ts";
 import { Grounds } from "./grounds.ts";
+import type { learntRecords } from "./learntShares.ts";
 import type { MeaningShelf } from "./meaningShelf.ts";
 import { ModelExports } from "./modelExports.ts";
 import { NeuralInfluence } from "./neuralInfluence.ts";
 import { NeuralShelf } from "./neuralShelf.ts";
 import type { Provenance } from "./provenance.ts";
 import { RemoteOperators } from "./remoteOperators.ts";
+import { TrainingLedger } from "./trainingLedger.ts";
+import { loadUpstream } from "./upstream.ts";
 
 export interface FactoryPartParts {
   readonly data: string;
@@ -42,14 +47,13 @@ export interface FactoryPartParts {
   readonly cost: Prices;
   /** Files and jobs. */
   readonly store: FactoryStore;
+  readonly tariff: TariffDesk;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly say: (text: string) => void;
 }
 
-/** Nano a million tokens that are learnt: each is read forwards and backwards, where an answer only reads it forwards. */
-const COST_PER_MILLION = 300_000_000;
-/** What a datanet's terms add to that. */
-const DATA_FEE_PER_MILLION = 200_000_000;
+/** Receipts of so many jobs, the newest, have a name for people. */
+const JOBS_NAMED_MAX = 1_000;
 
 /** What trains, measures and serves neural models. Nothing native is loaded before the first training, measurement or question. */
 export class FactoryPart {
@@ -59,6 +63,7 @@ export class FactoryPart {
   readonly evaluator = new ChildEvaluator();
   readonly answers: Answers;
   readonly shelf: NeuralShelf;
+  readonly books: TrainingLedger;
   readonly factory: Factory;
   readonly exports: ModelExports;
   readonly remote: RemoteOperators;
@@ -93,9 +98,19 @@ export class FactoryPart {
     const influence = this.#influence;
     this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine, influence });
     const shop = this.shelf;
+    this.books = new TrainingLedger({
+      ...{ floor: parts.gateway.floor, provenance, bases, operator: parts.operator },
+      ...{ find: findVersionIn(datanets, provenance), keepPpm: parts.combinations.policy.lineage.keepPpm },
+      upstream: (learnt) => upstreamOf(datanets, provenance.ledger.books, learnt),
+    });
     this.factory = new Factory({
       ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
-      ...{ prices: trainingPrices, build: buildName(), corpus: (name, version) => this.corpus(name, version) },
+      ...{
+        books: this.books,
+        tariff: parts.tariff,
+        build: buildName(),
+        corpus: (name, version) => this.corpus(name, version),
+      },
     });
     const placeOf = (model: string) => this.shelf.find(model);
     this.remote = new RemoteOperators({ data, gateway: parts.gateway, node: parts.node, fetch, placeOf });
@@ -115,7 +130,9 @@ export class FactoryPart {
   /** Serves again what was served, and goes on with what was being trained. */
   async restore(say: (text: string) => void): Promise<Result<void>> {
     const restored = await this.shelf.restore(say);
-    return restored.ok ? this.factory.start() : restored;
+    if (!restored.ok) return restored;
+    this.books.restore(await this.#store.jobs(undefined, { limit: JOBS_NAMED_MAX }));
+    return this.factory.start();
   }
 
   /** Begins trainings that wait, if the store was away before. */
@@ -130,11 +147,6 @@ export class FactoryPart {
   }
 }
 
-function trainingPrices(datanets: readonly DatanetRef[]): TrainingPrices {
-  const royalty = datanets.length === 0 ? noPrices : { ...noPrices, inPerMillion: DATA_FEE_PER_MILLION };
-  return { cost: { ...noPrices, inPerMillion: COST_PER_MILLION }, royalty };
-}
-
 /** What else than data and options a result's bits follow from. */
 function buildName(): string {
   const { version, platform, arch } = process;
@@ -144,6 +156,17 @@ function buildName(): string {
 function packageVersion(name: string): string {
   const manifest: unknown = createRequire(import.meta.url)(`${name}/package.json`);
   return String(field(manifest, "version"));
+}
+
+/** By the number of the record among those that are learnt. */
+function upstreamOf(store: DatanetStore, books: Ledger["books"], learnt: ReturnType<typeof learntRecords>) {
+  const datanets = [...new Set(learnt.map(({ version }) => version.datanet))];
+  return loadUpstream(
+    store,
+    books,
+    datanets,
+    learnt.map(({ record }) => record),
+  );
 }
 
 function pause(): Promise<void> {

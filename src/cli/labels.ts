@@ -23,5 +23,7 @@ export function labelOf(
   if (key === toHex(padAddress(part.chain.node))) return "this node";
   if (key === toHex(part.policy.reservePayee)) return "reserve: validation, disputes, refunds";
   if (key === toHex(part.policy.datanetReservePayee)) return "treasury: reserved for datanets";
-  return shelf?.labelOf(payee) ?? factory?.shelf.labelOf(payee) ?? reported?.labelOf(payee);
+  return (
+    shelf?.labelOf(payee) ?? factory?.shelf.labelOf(payee) ?? factory?.books.labelOf(payee) ?? reported?.labelOf(payee)
+  );
 }

@@ -49,6 +49,7 @@ import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
 import { type EpochCloser, Settlement } from "./settlement.ts";
 import { openDatabase } from "./stores.ts";
+import { TariffFile } from "./tariffFile.ts";
 import { openTestWorld, type TestWorld } from "./testWorld.ts";
 import { WorkshopPart } from "./workshopPart.ts";
 
@@ -107,6 +108,7 @@ interface Stores {
   readonly datanets: DatanetStore;
   readonly payouts: OpenPayoutStore;
   readonly factory: OpenFactoryStore;
+  readonly tariff: TariffFile;
 }
 
 async function openStores(
@@ -126,8 +128,10 @@ async function openStores(
   const stores = await openDatabase(url, children);
   if (!stores.ok) return stores;
   const meanings = embeddings === undefined ? undefined : openMeanings(data, embeddings, say, children);
-  const combinations = await CombinationShelf.open(data);
-  return combinations.ok ? ok({ ...stores.value, url, meanings, combinations: combinations.value }) : combinations;
+  const [combinations, tariff] = [await CombinationShelf.open(data), await TariffFile.open(data)];
+  if (!combinations.ok) return combinations;
+  if (!tariff.ok) return tariff;
+  return ok({ ...stores.value, url, meanings, combinations: combinations.value, tariff: tariff.value });
 }
 
 async function assemble(
@@ -275,7 +279,7 @@ function furnish(furnishing: Furnishing) {
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets, combinations: stores.combinations };
       const wired = { meanings: stores.meanings, randomBytes: random, say };
-      const place = { data, store: stores.factory, nowMs: now, ...wired };
+      const place = { data, store: stores.factory, tariff: stores.tariff, nowMs: now, ...wired };
       const payees = { operator, node: padAddress(chain.node) };
       made.factory = new FactoryPart({ ...shared, ...place, ...payees, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { refusalCodes } from "../core/result.ts";
+import { legRoles } from "../core/route.ts";
 import { projections } from "../models/llama.ts";
 import { type Job, type JobEvent, jobStatuses } from "./job.ts";
 import type { StoredFile } from "./store.ts";
@@ -7,6 +8,12 @@ import type { StoredFile } from "./store.ts";
 /** The factory's things as their JSON text is read back by a store. */
 const hex = z.templateLiteral(["0x", z.string().regex(/^[0-9a-f]{64}$/)]);
 const prices = z.object({ inPerMillion: z.number(), outPerMillion: z.number(), perCall: z.number() });
+const noCharge = { inPerMillion: 0, outPerMillion: 0, perCall: 0 };
+const payment = z.object({
+  ...{ receipt: z.templateLiteral(["0x", z.string().regex(/^[0-9a-f]{32}$/)]), seq: z.number(), timeMs: z.number() },
+  ...{ asset: hex, step: z.number(), tokens: z.number(), cost: z.number(), dataFee: z.number() },
+  credited: z.partialRecord(z.enum(legRoles), z.number()),
+});
 const texts = z.record(z.string(), z.string());
 
 const options = z.object({
@@ -60,6 +67,11 @@ export const jobBody: z.ZodType<Job> = z.object({
     ...{ tokensPerSecond: z.number(), isMeasured: z.boolean(), seconds: z.number() },
     ...{ cost: z.number(), dataFee: z.number() },
   }),
+  prices: z.object({ cost: prices, royalty: prices }).default({ cost: noCharge, royalty: noCharge }),
+  ...{ keyId: z.string().exactOptional(), paid: z.array(payment).default([]) },
+  owed: z
+    .object({ step: z.number(), tokens: z.number(), isElsewhere: z.literal(true).exactOptional() })
+    .exactOptional(),
   ...{ startedMs: z.number().exactOptional(), finishedMs: z.number().exactOptional() },
   error: z
     .object({

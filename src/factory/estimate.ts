@@ -1,5 +1,5 @@
 import { type Fee, feeOf, type Prices, type Rate } from "../core/quote.ts";
-import { ok, type Result } from "../core/result.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
 import type { Tokenizer } from "../models/bpe.ts";
 import type { LlamaShape } from "../models/llama.ts";
 import { type EncodedExample, encodeExample } from "../models/training/chatTemplate.ts";
@@ -18,7 +18,7 @@ export interface Estimate {
   /** Whether that speed was measured on this machine, for this shape, or is only reckoned from the weights. */
   readonly isMeasured: boolean;
   readonly seconds: number;
-  /** Nano: what running it costs, and what the datanets' terms ask for. */
+  /** Nano: what running it costs, and what the terms of base and datanets add. */
   readonly cost: number;
   readonly dataFee: number;
 }
@@ -43,6 +43,8 @@ const START_SECONDS = 2;
 /** Of a trainer that was never measured: what a core does in a second, and the tokens that it handles at most. */
 const FLOPS_ASSUMED = 6e10;
 const TOKENS_PER_SECOND_MOST = 20_000;
+/** A receipt counts tokens in 32 bits. */
+const TRAINED_TOKENS_MAX = 2 ** 32 - 1;
 /** Encoding so many takes some milliseconds. */
 const TOKENS_BETWEEN_PAUSES = 4_096;
 
@@ -53,6 +55,15 @@ export function estimate({ train, heldOut, options, shape, measured, prices }: E
   const steps = Math.ceil(sequences / options.batchSize) * options.epochs;
   const trainedTokens = tokens * options.epochs;
   const tokensPerSecond = measured ?? assumedSpeed(shape, options.adapter !== undefined);
+  if (trainedTokens > TRAINED_TOKENS_MAX)
+    return refuse(
+      "amount_out_of_range",
+      `a training learns at most ${TRAINED_TOKENS_MAX} tokens, this would be ${trainedTokens}`,
+      {
+        hint: "fewer epochs, or fewer records",
+        field: "n_epochs",
+      },
+    );
   const fee = trainingFee(prices, trainedTokens);
   if (!fee.ok) return fee;
   return ok({

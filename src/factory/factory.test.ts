@@ -254,10 +254,11 @@ describe("orders", () => {
             await factory.estimate(ann, orderOf(id, { wish: { epochs: count, sequenceTokens: 64 }, heldOutShare: 0 })),
           ).estimate;
         const [small, large, longer] = [await of(file, epochs), await of(more, epochs), await of(file, epochs + 1)];
-        expect(small).toMatchObject({ examples: 20, heldOut: 0, isMeasured: false, dataFee: 0 });
+        expect(small).toMatchObject({ examples: 20, heldOut: 0, isMeasured: false });
         expect(small.steps).toBeGreaterThanOrEqual(epochs);
         expect(small.trainedTokens).toBe(small.tokens * epochs);
-        expect(small.cost).toBe(Math.ceil(small.trainedTokens) + 10);
+        expect(small.cost).toBe(small.trainedTokens);
+        expect(small.dataFee).toBe(Math.ceil(small.trainedTokens / 2));
         expect(large.cost).toBeGreaterThan(small.cost);
         expect(longer.trainedTokens).toBeGreaterThan(small.trainedTokens);
         expect(longer.seconds).toBeGreaterThanOrEqual(small.seconds);

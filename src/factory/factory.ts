@@ -9,16 +9,23 @@ import { type Deployment, isOver, type Job, type JobEvent } from "./job.ts";
 import { guarded, JobBook, unknownJob } from "./jobBook.ts";
 import { JobQueue } from "./jobQueue.ts";
 import { orderHash, type PreparedJob, prepareJob, type TrainingOrder } from "./order.ts";
+import { worstOf } from "./payment.ts";
 import type { AdapterFiles, FactoryPorts } from "./ports.ts";
 import type { Page } from "./store.ts";
+import type { TariffDesk } from "./tariff.ts";
+import { Till } from "./till.ts";
 
 /** Jobs of one account that are not over. */
 export const OPEN_JOBS_MAX = 32;
 /** Orders that wait to be prepared, which takes a while where there is much to read. */
 const PREPARING_MAX = 16;
+/** Jobs that are looked through at once for those that are wanted. */
+const PAGE_LOOKED_THROUGH = 200;
 
 export interface OrderedBy {
   readonly account: string;
+  /** The API key, whose limits what it costs counts against. */
+  readonly keyId?: string;
   /** The same key with the same order is the same job; with another order it is refused. */
   readonly key?: string;
 }
@@ -26,8 +33,10 @@ export interface OrderedBy {
 /** The model factory, for whoever opens a door to it: files, jobs, and what is done with what they have made. */
 export class Factory {
   readonly files: FileDesk;
+  readonly tariff: TariffDesk;
   readonly #ports: FactoryPorts;
   readonly #book: JobBook;
+  readonly #till: Till;
   readonly #queue: JobQueue;
   readonly #aftercare: Aftercare;
   readonly #closing = new AbortController();
@@ -37,9 +46,13 @@ export class Factory {
   constructor(ports: FactoryPorts) {
     this.#ports = ports;
     this.files = new FileDesk(ports);
+    this.tariff = ports.tariff;
     this.#book = new JobBook(ports);
     this.#aftercare = new Aftercare(ports, this.#book);
-    this.#queue = new JobQueue(ports, this.#book, (job, signal) => this.#aftercare.afterTraining(job, signal));
+    this.#till = new Till(ports.books, this.#book);
+    this.#queue = new JobQueue(ports, this.#book, this.#till, (job, signal) =>
+      this.#aftercare.afterTraining(job, signal),
+    );
   }
 
   /** Goes on with what an earlier run has left. */
@@ -74,6 +87,11 @@ export class Factory {
       const known = await store.job(id);
       if (known !== undefined) return this.#repeated(known, by, order);
       const open = (await store.openJobs()).filter(({ account }) => account === by.account);
+      const owing = open.find(({ owed }) => owed !== undefined);
+      if (owing !== undefined)
+        return refuse("insufficient_funds", `the job ${owing.id} was not paid for yet`, {
+          hint: "add credit to the account; what is owed is posted then",
+        });
       if (open.length >= OPEN_JOBS_MAX)
         return refuse("rate_limited", `an account has at most ${OPEN_JOBS_MAX} jobs that are not over`);
       const name = order.deploy?.name;
@@ -81,18 +99,16 @@ export class Factory {
         return refuse("already_exists", `there is a model ${name} already`, { field: "openledger.deploy.name" });
       const prepared = await this.#prepare(by.account, order);
       if (!prepared.ok) return prepared;
-      const { suffix, metadata, deploy } = order;
-      const rateMultiplier = order.wish.learningRateMultiplier;
-      const job: Job = {
-        ...{ id, account: by.account, createdMs: nowMs(), orderHash: hash, ...prepared.value },
-        status: order.isPaused === true ? "paused" : "queued",
-        ...(rateMultiplier === undefined ? {} : { rateMultiplier }),
-        ...(suffix === undefined ? {} : { suffix }),
-        ...(metadata === undefined ? {} : { metadata }),
-        ...(deploy === undefined ? {} : { deploy }),
-      };
-      const added = await store.addJob(job);
-      if (!added.ok) return added;
+      const ordered = { id, account: by.account, createdMs: nowMs(), orderHash: hash };
+      const job = newJob({ ...ordered, ...(by.keyId === undefined ? {} : { keyId: by.keyId }) }, order, prepared.value);
+      const held = job.status === "paused" ? ok(undefined) : await this.#till.hold(job);
+      if (!held.ok) return held;
+      const added = await guarded(() => store.addJob(job));
+      if (!added.ok) {
+        await this.#till.release(id);
+        return added;
+      }
+      if (added.value.status !== "queued" && added.value.status !== "running") await this.#till.release(id);
       // Somebody with the same key may have been faster.
       if (added.value.orderHash !== hash || added.value.createdMs !== job.createdMs)
         return this.#repeated(added.value, by, order);
@@ -110,10 +126,18 @@ export class Factory {
     });
   }
 
-  jobs(viewer: Viewer, page: Page): Promise<Result<readonly Job[]>> {
+  /** Newest first; where `isWanted` is given, of those alone that it takes. */
+  jobs(viewer: Viewer, page: Page, isWanted: (job: Job) => boolean = () => true): Promise<Result<readonly Job[]>> {
     return guarded(async () => {
-      const jobs = await this.#ports.store.jobs(viewer, page);
-      return ok(jobs.map((job) => this.#book.withProgress(job)));
+      const found: Job[] = [];
+      let next: Page | undefined = page;
+      while (next !== undefined) {
+        const jobs: readonly Job[] = await this.#ports.store.jobs(viewer, next);
+        found.push(...jobs.filter(isWanted));
+        const last: Job | undefined = jobs.length === next.limit && found.length < page.limit ? jobs.at(-1) : undefined;
+        next = last && { limit: PAGE_LOOKED_THROUGH, after: last.id };
+      }
+      return ok(found.slice(0, page.limit).map((job) => this.#book.withProgress(job)));
     });
   }
 
@@ -134,8 +158,9 @@ export class Factory {
     return this.#of(viewer, id, () => this.#queue.pause(id));
   }
 
-  resume(viewer: Viewer, id: string): Promise<Result<Job>> {
-    return this.#of(viewer, id, () => this.#queue.resume(id));
+  /** From now on it counts against the limits of `keyId`, where that key is its account's. Refuses `insufficient_funds`. */
+  resume(viewer: Viewer, id: string, by?: Pick<OrderedBy, "account" | "keyId">): Promise<Result<Job>> {
+    return this.#of(viewer, id, (job) => this.#queue.resume(id, by?.account === job.account ? by.keyId : undefined));
   }
 
   /** Measures the result, or a kept checkpoint, beside its base. */
@@ -144,7 +169,11 @@ export class Factory {
   }
 
   deploy(viewer: Viewer, id: string, request: DeployRequest): Promise<Result<Deployment>> {
-    return this.#of(viewer, id, (job) => this.#aftercare.deploy(job, request));
+    return this.#of(viewer, id, async (job) => {
+      const { owed } = job;
+      const paid = owed === undefined ? ok(undefined) : await this.#till.settle(id);
+      return paid.ok ? this.#aftercare.deploy(job, request) : paid;
+    });
   }
 
   /** Another royalty for a deployed model, from the next request on. */
@@ -174,17 +203,27 @@ export class Factory {
         return refuse("conflict", `the job has ${job.status} already`);
       const base = await this.#ports.bases.find(job.base.name);
       if (!base.ok) return base;
+      const held = isOver(job) ? ok(undefined) : await this.#till.holdElsewhere(job);
+      if (!held.ok) return held;
       const hash = await this.#ports.folders.putAdapter(job, base.value, files);
-      if (!hash.ok) return hash;
+      if (!hash.ok) {
+        if (!isOver(job)) await this.#till.release(id);
+        return hash;
+      }
       const { trainedTokens, steps } = job.estimate;
       const result = { hash: hash.value, kind: "adapter", steps, trainedTokens, reason: "imported" } as const;
       const done = await this.#book.update(id, (now) => {
         if (now.result?.hash === hash.value) return ok(now);
         if (now.status === "running" || isOver(now)) return refuse("conflict", `the job has ${now.status} meanwhile`);
         const finishedMs = this.#ports.nowMs();
-        return ok({ ...now, status: "succeeded", finishedMs, result: { ...result, build: "imported" } });
+        const owed = worstOf(now);
+        return ok({
+          ...{ ...now, status: "succeeded", finishedMs, result: { ...result, build: "imported" } },
+          ...(owed === undefined ? {} : { owed: { ...owed, isElsewhere: true } }),
+        });
       });
-      if (!done.ok || job.result !== undefined) return done;
+      const paid = await this.#till.settle(id);
+      if (!done.ok || job.result !== undefined) return done.ok && paid.ok ? paid : done;
       this.#book.event(id, "info", "Its adapter was imported.");
       await this.#aftercare.afterTraining(done.value, this.#closing.signal);
       return this.#book.find(id);
@@ -214,4 +253,18 @@ export class Factory {
       return job.ok ? work(job.value) : job;
     });
   }
+}
+
+function newJob(
+  ordered: Pick<Job, "id" | "account" | "keyId" | "createdMs" | "orderHash">,
+  { suffix, metadata, deploy, isPaused, wish: { learningRateMultiplier } }: TrainingOrder,
+  prepared: PreparedJob,
+): Job {
+  return {
+    ...{ ...ordered, ...prepared, status: isPaused === true ? "paused" : "queued" },
+    ...(learningRateMultiplier === undefined ? {} : { rateMultiplier: learningRateMultiplier }),
+    ...(suffix === undefined ? {} : { suffix }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(deploy === undefined ? {} : { deploy }),
+  };
 }

@@ -1,8 +1,9 @@
 import type { Hex } from "../core/bytes.ts";
 import type { Prices } from "../core/quote.ts";
 import type { Refusal } from "../core/result.ts";
+import type { LegRole } from "../core/route.ts";
 import type { TrainingOptions } from "../models/training/task.ts";
-import type { Estimate } from "./estimate.ts";
+import type { Estimate, TrainingPrices } from "./estimate.ts";
 import type { Evaluation } from "./evaluation.ts";
 
 /** A training that somebody ordered, as it is kept: everything that is needed to do it again, and what came of it. */
@@ -25,6 +26,13 @@ export interface Job {
   /** How the result is to be served once it is there; absent: not at all. */
   readonly deploy?: DeployWish;
   readonly estimate: Estimate;
+  /** As they were when it was ordered: another price counts for other jobs. */
+  readonly prices: TrainingPrices;
+  /** The API key that it was ordered with, whose limits it counts against. */
+  readonly keyId?: string;
+  readonly paid: readonly Payment[];
+  /** What has been done and is not in the journal yet. */
+  readonly owed?: Owed;
   readonly startedMs?: number;
   readonly finishedMs?: number;
   readonly error?: Refusal;
@@ -87,6 +95,33 @@ export interface JobResult {
   readonly build: string;
 }
 
+/** What one stretch of a training was charged: from where the one before it ended to where it was done, set aside, cancelled or broken off. */
+export interface Payment {
+  /** 16-byte id of its receipt, and the receipt's place in the journal. */
+  readonly receipt: Hex;
+  readonly seq: number;
+  readonly timeMs: number;
+  /** What the receipt names as its model: the base, or the base on these datanets. */
+  readonly asset: Hex;
+  /** The step that is paid for now, and the tokens that were learnt since the last one. */
+  readonly step: number;
+  readonly tokens: number;
+  /** Nano. */
+  readonly cost: number;
+  readonly dataFee: number;
+  /** Nano of both lines, by whom they went to. */
+  readonly credited: Readonly<Partial<Record<LegRole, number>>>;
+}
+
+/** Tokens that were learnt and not charged yet. */
+export interface Owed {
+  /** Up to which step. */
+  readonly step: number;
+  readonly tokens: number;
+  /** It ran on another machine: its cost was paid there, what the terms ask for is due here. */
+  readonly isElsewhere?: true;
+}
+
 /** A served model that a job made. */
 export interface Deployment {
   readonly name: string;
@@ -112,4 +147,9 @@ export interface JobEvent {
 
 export function isOver({ status }: Pick<Job, "status">): boolean {
   return status === "succeeded" || status === "failed" || status === "cancelled";
+}
+
+/** Whether something is still to be done about it: a job that is over may owe. */
+export function isOpen(job: Pick<Job, "status" | "owed">): boolean {
+  return !isOver(job) || job.owed !== undefined;
 }

@@ -2,7 +2,9 @@ import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/res
 import { isOver, type Job, type JobStatus } from "./job.ts";
 import type { JobBook } from "./jobBook.ts";
 import { JobRun, type RunEnd } from "./jobRun.ts";
+import { owedAt } from "./payment.ts";
 import type { FactoryPorts } from "./ports.ts";
+import type { Till } from "./till.ts";
 
 /** Why a running job is made to stop: it is cancelled, set aside, or goes on after a restart. */
 type Intent = "cancelled" | "paused" | "queued";
@@ -21,19 +23,23 @@ export type AfterTraining = (job: Job, signal: AbortSignal) => Promise<void>;
 export class JobQueue {
   readonly #ports: FactoryPorts;
   readonly #book: JobBook;
+  readonly #till: Till;
   readonly #onTrained: AfterTraining;
   #running: Running | undefined;
   #isClosed = false;
 
-  constructor(ports: FactoryPorts, book: JobBook, onTrained: AfterTraining) {
+  constructor(ports: FactoryPorts, book: JobBook, till: Till, onTrained: AfterTraining) {
     this.#ports = ports;
     this.#book = book;
+    this.#till = till;
     this.#onTrained = onTrained;
   }
 
-  /** Takes up what a stopped or killed node has left: jobs that ran go on from their checkpoints. */
+  /** Takes up what a stopped or killed node has left: jobs that ran go on from their checkpoints, and money is set aside again for those that wait. */
   async start(): Promise<Result<void>> {
     for (const job of await this.#ports.store.openJobs()) {
+      // What is refused now is refused again, and said, when it is about to begin.
+      if (isWaiting(job)) await this.#till.hold(job);
       if (job.status !== "running") continue;
       const queued = await this.#book.update(job.id, (now) => ok({ ...now, status: "queued" }));
       if (!queued.ok) return queued;
@@ -49,8 +55,7 @@ export class JobQueue {
 
   /** Waiting jobs, the next one first. */
   async waiting(): Promise<readonly string[]> {
-    const open = await this.#ports.store.openJobs();
-    return open.filter((job) => isWaiting(job) && job.id !== this.running).map(({ id }) => id);
+    return this.#waitingOf(await this.#ports.store.openJobs()).map(({ id }) => id);
   }
 
   /** Begins the next job if none runs. Where the store is away nothing happens: whoever calls next begins again. */
@@ -65,25 +70,33 @@ export class JobQueue {
     const cancelled = await this.#leave(id, "cancelled", (job) => {
       if (job.status === "cancelled") return ok(job);
       if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
-      return ok({ ...job, status: "cancelled", finishedMs: this.#ports.nowMs() });
+      return ok(withOwed({ ...job, status: "cancelled", finishedMs: this.#ports.nowMs() }));
     });
-    if (cancelled.ok) await this.#ports.folders.tidy(id);
+    if (cancelled.ok) await this.#tidy(id);
     return cancelled;
   }
 
   pause(id: string): Promise<Result<Job>> {
     return this.#leave(id, "paused", (job) => {
       if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
-      return ok(job.status === "paused" ? job : { ...job, status: "paused" });
+      return ok(job.status === "paused" ? job : withOwed({ ...job, status: "paused" }));
     });
   }
 
-  async resume(id: string): Promise<Result<Job>> {
-    const moved = await this.#book.update(id, (job) => {
-      if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
-      return ok(job.status === "paused" ? { ...job, status: "queued" } : job);
+  /** Refuses `insufficient_funds` where the rest cannot be set aside. */
+  async resume(id: string, keyId?: string): Promise<Result<Job>> {
+    const job = await this.#book.update(id, (now) =>
+      ok(keyId === undefined || now.status !== "paused" ? now : { ...now, keyId }),
+    );
+    if (!job.ok) return job;
+    const held = isOver(job.value) ? ok(undefined) : await this.#till.hold(job.value);
+    if (!held.ok) return held;
+    const moved = await this.#book.update(id, ({ error: _before, ...now }) => {
+      if (isOver(now)) return refuse("conflict", `the job has ${now.status} already`);
+      return ok(now.status === "paused" ? { ...now, status: "queued" } : now);
     });
     if (moved.ok) this.pump();
+    else await this.#till.release(id);
     return moved;
   }
 
@@ -116,8 +129,9 @@ export class JobQueue {
       });
       if (hasBegun) continue;
       if (isChanged) this.#book.event(id, "info", said[to]);
+      const settled = done.ok ? await this.#till.settle(id) : done;
       await this.#book.settled();
-      return done;
+      return settled.ok ? settled : done;
     }
   }
 
@@ -135,9 +149,17 @@ export class JobQueue {
     this.#running = running;
     let hasRun = false;
     try {
-      const [id] = await this.waiting();
-      if (id === undefined) return;
+      const open = await this.#ports.store.openJobs();
+      for (const { id, owed } of open) if (owed !== undefined) await this.#till.settle(id);
+      const [next] = this.#waitingOf(open);
+      if (next === undefined) return;
+      const { id } = next;
       this.#running = Object.assign(running, { id });
+      const held = await this.#till.hold(next);
+      if (!held.ok) {
+        hasRun = await this.#setAside(id, held.error);
+        return;
+      }
       const begun = await this.#book.update(id, (job) => {
         if (!isWaiting(job)) return refuse("conflict", "the job is not waiting any more");
         return ok({ ...job, status: "running", startedMs: job.startedMs ?? this.#ports.nowMs() });
@@ -148,6 +170,21 @@ export class JobQueue {
       end();
       if (hasRun) this.pump();
     }
+  }
+
+  #waitingOf(open: readonly Job[]): readonly Job[] {
+    return open.filter((job) => isWaiting(job) && job.id !== this.running);
+  }
+
+  /** Nothing is held for it, so it does not begin. False where that may be otherwise in a moment. */
+  async #setAside(id: string, refusal: Refusal): Promise<boolean> {
+    if (passing.includes(refusal.code)) return false;
+    const kept = await this.#book.update(id, (job) => {
+      if (!isWaiting(job)) return refuse("conflict", "the job is not waiting any more");
+      return ok(withOwed({ ...job, status: "paused", error: refusal }));
+    });
+    if (kept.ok) this.#book.event(id, "warn", `The job is set aside: ${refusal.message}`);
+    return kept.ok || kept.error.code === "conflict";
   }
 
   /** False where the store is away: the job is then as it was, and begun again later. */
@@ -173,8 +210,7 @@ export class JobQueue {
   }
 
   async #finish(id: string, end: RunEnd, intent: Intent | undefined): Promise<boolean> {
-    const { nowMs, folders } = this.#ports;
-    const finishedMs = nowMs();
+    const finishedMs = this.#ports.nowMs();
     const isStopped = end.kind === "stopped" || (end.kind === "failed" && intent !== undefined);
     const status = end.kind === "trained" ? "succeeded" : isStopped ? (intent ?? "queued") : "failed";
     const error: Refusal | undefined = status === "failed" && end.kind === "failed" ? end.refusal : undefined;
@@ -184,17 +220,46 @@ export class JobQueue {
     else this.#book.event(id, "error", `The job failed: ${error.message}`);
     const kept = await this.#book.update(id, (now) => {
       const { error: _before, ...rest } = now;
-      return ok({
+      const ended: Job = {
         ...{ ...rest, status },
         ...(isLast ? { finishedMs } : {}),
         ...(error === undefined ? {} : { error }),
-      });
+      };
+      return ok(status === "queued" ? ended : withOwed(ended));
     });
     this.#book.progress(id, undefined);
     if (!kept.ok) return false;
-    if (isLast) await folders.tidy(id);
+    if (status === "queued") return true;
+    // What cannot be posted now stays owed, and is asked for again before the next job.
+    const settled = await this.#till.settle(id);
+    if (!settled.ok) this.#book.event(id, "warn", `What it costs is not posted yet: ${settled.error.message}`);
+    if (isLast) await this.#tidy(id);
     return true;
   }
+
+  /** A file that cannot be removed takes up room, and nothing else. */
+  async #tidy(id: string): Promise<void> {
+    try {
+      await this.#ports.folders.tidy(id);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#book.event(id, "warn", `What is no longer needed of it could not be removed: ${why}`);
+    }
+  }
+}
+
+/** What is refused so may be granted in a moment, and is asked for again. */
+const passing: readonly Refusal["code"][] = ["store_unavailable", "shutting_down", "writer_fenced"];
+
+/**
+ * With what its stretch leaves to be paid: all steps that were done, where it has succeeded, was cancelled or set aside; where it has failed, those up to the
+ * last checkpoint that can be served.
+ */
+function withOwed(job: Job): Job {
+  const kept = job.checkpoints.filter(({ isKept }) => isKept).map(({ step }) => step);
+  const done = job.result?.steps ?? (job.status === "failed" ? (kept.at(-1) ?? 0) : (job.progress?.step ?? 0));
+  const owed = job.owed ?? owedAt(job, done);
+  return owed === undefined ? job : { ...job, owed };
 }
 
 /** A job that is said to run while none does was interrupted: by a kill, or because the store was away at its end. */

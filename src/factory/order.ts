@@ -7,6 +7,7 @@ import type { DatanetRef, DeployWish, Job, TrainingSource } from "./job.ts";
 import { resolveOptions, type TrainingWish } from "./options.ts";
 import type { FactoryPorts } from "./ports.ts";
 import { loadSource } from "./source.ts";
+import { pricesOf } from "./tariff.ts";
 
 /** What somebody orders. */
 export interface TrainingOrder {
@@ -24,12 +25,21 @@ export interface TrainingOrder {
 }
 
 export const HELD_OUT_SHARE_DEFAULT = 0.1;
-const noCheckpoint = { checkpoints: [], evaluations: [], deployments: [] } as const;
+const nothingYet = { paid: [], checkpoints: [], evaluations: [], deployments: [] } as const;
 
 /** An order made whole: versions and options are fixed, and it is known how long it will take. `id` and times are the caller's. */
 export type PreparedJob = Pick<
   Job,
-  "base" | "source" | "options" | "heldOutShare" | "estimate" | "checkpoints" | "evaluations" | "deployments"
+  | "base"
+  | "source"
+  | "options"
+  | "heldOutShare"
+  | "estimate"
+  | "prices"
+  | "paid"
+  | "checkpoints"
+  | "evaluations"
+  | "deployments"
 >;
 
 export async function prepareJob(
@@ -52,9 +62,8 @@ export async function prepareJob(
   const heldOut = loaded.value.heldOut.reduce((sum, { examples }) => sum + examples.length, 0);
   const measured = await ports.store.speed(speedKey(shape, options.value));
   const datanets = source.value.kind === "datanets" ? source.value.datanets : [];
-  const reckoned = estimate({
-    ...{ train, heldOut, options: options.value, shape, measured, prices: ports.prices(datanets) },
-  });
+  const prices = pricesOf(ports.tariff.now, datanets);
+  const reckoned = estimate({ train, heldOut, options: options.value, shape, measured, prices });
   if (!reckoned.ok) return reckoned;
   if (reckoned.value.steps === 0)
     return refuse("invalid_request", "there is nothing to learn: no example has an answer or text", {
@@ -62,7 +71,8 @@ export async function prepareJob(
     });
   return ok({
     ...{ base: { name, hash }, source: source.value, options: options.value, heldOutShare, estimate: reckoned.value },
-    ...noCheckpoint,
+    prices,
+    ...nothingYet,
   });
 }
 

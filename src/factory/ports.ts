@@ -4,11 +4,12 @@ import type { Result } from "../core/result.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { Tokenizer } from "../models/bpe.ts";
 import type { LlamaShape } from "../models/llama.ts";
-import type { TrainingPrices } from "./estimate.ts";
 import type { Answers } from "./evaluation.ts";
 import type { Evaluator } from "./evaluator.ts";
-import type { DatanetRef, Deployment, Job } from "./job.ts";
+import type { Deployment, Job } from "./job.ts";
+import type { TrainingBooks } from "./payment.ts";
 import type { FactoryStore } from "./store.ts";
+import type { TariffDesk } from "./tariff.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** All that the factory reaches; the composition root hands it in. */
@@ -21,8 +22,8 @@ export interface FactoryPorts {
   readonly datanets: Pick<DatanetStore, "datanet" | "version" | "versionRecords">;
   readonly folders: JobFolders;
   readonly shop: Shop;
-  /** What a training on these datanets is charged per million tokens. */
-  prices(datanets: readonly DatanetRef[]): TrainingPrices;
+  readonly books: TrainingBooks;
+  readonly tariff: TariffDesk;
   /** Of a datanet version's records, for grounding. */
   corpus(datanet: string, version: number): Promise<Corpus>;
   /** Names the program, the runtime and its threads: what a result's hash follows from beside data and options. */

@@ -42,7 +42,7 @@ export interface FactoryStore {
   saveJob(job: Job): Promise<Result<void>>;
   job(id: string): Promise<Job | undefined>;
   jobs(account: string | undefined, page: Page): Promise<readonly Job[]>;
-  /** All that are not over, oldest first. */
+  /** All that are not over, or owe something, oldest first. */
   openJobs(): Promise<readonly Job[]>;
   /** All with something deployed, oldest first. */
   deployedJobs(): Promise<readonly Job[]>;

@@ -29,6 +29,8 @@ export class ModelCatalog {
   /** Models that others serve. */
   readonly reported = new ReportedModels();
   readonly #models = new Map<string, ServedModel>();
+  /** Of what executes and is not served, by asset id. */
+  readonly #named = new Map<string, string>();
   readonly #rates: Rates;
 
   constructor(rates: Rates) {
@@ -66,7 +68,13 @@ export class ModelCatalog {
 
   nameOf(asset: Uint8Array): string | undefined {
     const wanted = toHex(asset);
-    return this.list().find((model) => toHex(model.asset) === wanted)?.name ?? this.reported.nameOf(asset);
+    const served = this.list().find((model) => toHex(model.asset) === wanted)?.name;
+    return served ?? this.reported.nameOf(asset) ?? this.#named.get(wanted);
+  }
+
+  /** A name for receipts of what is not served, such as a training. */
+  nameAsset(asset: Uint8Array, name: string): void {
+    this.#named.set(toHex(asset), name);
   }
 }
 

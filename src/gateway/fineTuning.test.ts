@@ -99,6 +99,49 @@ test("a job: create, retrieve, list, events and checkpoints in pages, each as Op
   expect(jobs).toEqual([second.id, job.id]);
 });
 
+test("jobs are listed by their metadata, as OpenAI's client asks for it", async () => {
+  const started = await start();
+  const { client, ask } = started;
+  const { id: training_file } = await upload(started);
+  const ids: string[] = [];
+  for (const metadata of [{ team: "a", run: "1" }, { team: "b" }, { team: "a" }, null])
+    ids.push((await client.fineTuning.jobs.create({ model: "tiny", training_file, metadata })).id);
+  const listed = async (metadata: Record<string, string> | null, limit = 20) => {
+    const found = [];
+    for await (const { id } of client.fineTuning.jobs.list({ metadata, limit })) found.push(ids.indexOf(id));
+    return found;
+  };
+  expect(await listed({ team: "a" })).toEqual([2, 0]);
+  expect(await listed({ team: "a" }, 1)).toEqual([2, 0]);
+  expect(await listed({ team: "a", run: "1" })).toEqual([0]);
+  expect(await listed({ __proto__: "x", constructor: "y" })).toEqual([]);
+  expect(await listed(null)).toEqual([3]);
+  for (const query of ["metadata=x", "metadata[a][b]=c", "team=a", "metadata=null&metadata[a]=b", "metadata[]=a"])
+    expect(await ask("GET", `/v1/fine_tuning/jobs?${query}`)).toMatchObject({ error: { code: "invalid_request" } });
+});
+
+test("what a training was charged stands in the job, and money that is not there is said before it begins", async () => {
+  const started = await start();
+  const { client, machine, ask, node } = started;
+  const { id: training_file } = await upload(started);
+  const { id } = await client.fineTuning.jobs.create({ model: "tiny", training_file });
+  await ended(started, id);
+  const job = jobViewSchema.parse(await ask("GET", `/api/jobs/${id}`));
+  expect(job.paid).toMatchObject([{ tokens: job.estimate.trainedTokens, cost: job.estimate.cost }]);
+  expect(await client.fineTuning.jobs.retrieve(id)).toMatchObject({ openledger: { paid: job.paid } });
+  machine.books.usual = 0;
+  machine.books.credit.clear();
+  const refused = client.fineTuning.jobs.create({ model: "tiny", training_file });
+  await expect(refused).rejects.toMatchObject({ status: 402, code: "insufficient_quota" });
+  const dearer = { cost: 7, data: 9 };
+  expect(await ask("POST", "/api/jobs/prices", dearer)).toMatchObject({ code: "forbidden" });
+  const tariff = await ask("POST", "/api/jobs/prices", dearer, node.adminSecret);
+  expect(tariff).toEqual({ ...dearer, base: 500_000 });
+  expect(await (await fetch(`${node.url}/api/jobs/prices`)).json()).toEqual(tariff);
+  for (const bad of [{ cost: -1 }, { cost: 1.5 }, { price: 1 }, [], "x"])
+    expect(await ask("POST", "/api/jobs/prices", bad, node.adminSecret)).toMatchObject({ code: "invalid_request" });
+});
+
 test("a job is set aside, goes on, and is cancelled once; with one idempotency key it is ordered once", async () => {
   const started = await start();
   const { client, machine } = started;

@@ -1,6 +1,6 @@
 import { fromUtf8 } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { Factory } from "../factory/factory.ts";
+import type { Factory, OrderedBy } from "../factory/factory.ts";
 import type { Viewer } from "../factory/fileDesk.ts";
 import { FILE_BYTES_MAX } from "../factory/trainingFile.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
@@ -17,10 +17,20 @@ import {
   fineTuningJobListSchema,
   fineTuningJobSchema,
   jobIdParam,
+  jobPageQuery,
   pageQuery,
 } from "../protocol/fineTuning.ts";
 import type { Exchange } from "./exchange.ts";
-import { checkpointViews, eventNumber, eventView, fileView, jobView, listView, orderOf } from "./fineTuningWire.ts";
+import {
+  checkpointViews,
+  eventNumber,
+  eventView,
+  fileView,
+  jobView,
+  listView,
+  metadataFilter,
+  orderOf,
+} from "./fineTuningWire.ts";
 import { type FormField, readForm } from "./form.ts";
 import { jsonOf, plain, type Route, route } from "./routes.ts";
 
@@ -35,6 +45,10 @@ export function viewerOf(key: ApiKey | undefined): Viewer {
 
 export function accountOf(key: ApiKey | undefined): string {
   return key?.account ?? "";
+}
+
+function payerOf(key: ApiKey | undefined): OrderedBy {
+  return { account: accountOf(key), ...(key === undefined ? {} : { keyId: key.id }) };
 }
 
 /** Beside the file's bytes there is room for a form's other fields. */
@@ -98,7 +112,7 @@ function makingRoutes(factory: Factory, nowMs: () => number): Route[] {
     route({
       ...{ ...shared, method: "POST", path: `/v1/fine_tuning/jobs/{id}/${action}`, params: jobIdParam, summary },
       ...{ isBodyless: true, response: fineTuningJobSchema },
-      handle: async ({ key, params }) => jsonOf(await factory[action](viewerOf(key), params.id), view),
+      handle: async ({ key, params }) => jsonOf(await factory[action](viewerOf(key), params.id, payerOf(key)), view),
     });
   return [
     route({
@@ -108,16 +122,18 @@ function makingRoutes(factory: Factory, nowMs: () => number): Route[] {
         const [order, once] = [orderOf(body), idempotencyKey(exchange)];
         if (!order.ok) return order;
         if (!once.ok) return once;
-        const by = { account: accountOf(key), ...(once.value === undefined ? {} : { key: once.value }) };
+        const by = { ...payerOf(key), ...(once.value === undefined ? {} : { key: once.value }) };
         return jsonOf(await factory.order(by, order.value), ({ job }) => view(job));
       },
     }),
     route({
-      ...{ ...shared, method: "GET", path: "/v1/fine_tuning/jobs", query: pageQuery },
+      ...{ ...shared, method: "GET", path: "/v1/fine_tuning/jobs", query: jobPageQuery },
       ...{ summary: "Training jobs, newest first", response: fineTuningJobListSchema },
-      handle: async ({ key, query: { after, limit } }) => {
+      handle: async ({ key, query: { after, limit, ...rest } }) => {
         const page = { limit: limit + 1, ...(after === undefined ? {} : { after }) };
-        const jobs = await factory.jobs(viewerOf(key), page);
+        const isWanted = metadataFilter(rest);
+        if (!isWanted.ok) return isWanted;
+        const jobs = await factory.jobs(viewerOf(key), page, isWanted.value);
         return jsonOf(jobs, (rows) =>
           listView(
             rows.map((job) => ({ id: job.id, ...view(job) })),

@@ -22,6 +22,26 @@ export function orderOf(body: FineTune): Result<TrainingOrder> {
   });
 }
 
+/** Which jobs a list of them is asked for: `metadata[team]=a`, several of which must all hold, or `metadata=null`. */
+export function metadataFilter(query: Readonly<Record<string, string>>): Result<(job: Job) => boolean> {
+  const wanted: [name: string, value: string][] = [];
+  for (const [field, value] of Object.entries(query)) {
+    const name = /^metadata\[([^[\]]{1,64})\]$/.exec(field)?.[1];
+    if (name !== undefined) wanted.push([name, value]);
+    else if (field !== "metadata" || (value !== "null" && value !== ""))
+      return refuse("invalid_request", `${field.slice(0, 80)} is not supported here`, {
+        hint: "jobs are filtered by metadata[NAME]=VALUE, or metadata=null",
+        field: field.slice(0, 80),
+      });
+  }
+  if ("metadata" in query && wanted.length > 0)
+    return refuse("invalid_request", "jobs have this metadata, or none", { field: "metadata" });
+  if ("metadata" in query) return ok(({ metadata }) => Object.keys(metadata ?? {}).length === 0);
+  return ok(({ metadata = {} }) =>
+    wanted.every(([name, value]) => Object.hasOwn(metadata, name) && metadata[name] === value),
+  );
+}
+
 export function jobView(job: Job, nowMs: number): object {
   const { id, options, source, deployments, result, error, progress, estimate, metadata, account } = job;
   const hyperparameters = {
@@ -44,7 +64,7 @@ export function jobView(job: Job, nowMs: number): object {
       ...{ base: job.base, options, estimate, held_out: job.heldOutShare },
       ...(progress === undefined || isOver(job) ? {} : { progress }),
       ...(result === undefined ? {} : { result }),
-      deployments,
+      ...{ deployments, paid: job.paid, ...(job.owed === undefined ? {} : { owed: job.owed }) },
     },
   };
 }

@@ -15,6 +15,8 @@ import {
   lossesQuery,
   lossesSchema,
   priceBody,
+  tariffBody,
+  tariffSchema,
 } from "../protocol/jobs.ts";
 import { modelParam } from "../protocol/service.ts";
 import { accountOf, viewerOf } from "./fineTuningRoutes.ts";
@@ -29,7 +31,23 @@ const EVENTS_MAX = 1_000;
 
 /** Training jobs as our own API has them: what they would take, what came of them, and what is done with it. */
 export function jobRoutes(factory: Factory): Route[] {
-  return [...readingRoutes(factory), ...doingRoutes(factory)];
+  return [...readingRoutes(factory), ...doingRoutes(factory), ...tariffRoutes(factory)];
+}
+
+function tariffRoutes({ tariff }: Factory): Route[] {
+  const path = "/api/jobs/prices";
+  return [
+    route({
+      ...{ ...plain, access: "open", method: "GET", path, tag: "jobs", response: tariffSchema },
+      summary: "What trainings cost here, in nano a million tokens that are learnt",
+      handle: () => json(tariff.now),
+    }),
+    route({
+      ...{ ...plain, access: "admin", method: "POST", path, tag: "jobs", body: tariffBody, response: tariffSchema },
+      summary: "Other prices for trainings that are ordered from now on",
+      handle: async ({ body }) => jsonOf(await tariff.change({ ...tariff.now, ...present(body) })),
+    }),
+  ];
 }
 
 function readingRoutes(factory: Factory): Route[] {
@@ -113,6 +131,6 @@ function doingRoutes(factory: Factory): Route[] {
   ];
 }
 
-function view({ orderHash: _hash, ...job }: Job): object {
+function view({ orderHash: _hash, prices: _prices, keyId: _key, ...job }: Job): object {
   return job;
 }

@@ -40,15 +40,29 @@ export class KeyMeters {
     const meters = scopes.map(({ id }) => this.#meters.get(id)!);
     for (const meter of meters) take(meter, worst);
     const day = meters[0]!.day;
-    const isMetered = key.scope !== undefined || key.limits.nanoPerDay !== undefined;
-    let isSettled = false;
     return ok({
-      metered: isMetered ? { key: key.id, day } : undefined,
-      settle: (used) => {
-        if (isSettled) return;
-        isSettled = true;
+      metered: isMetered(key) ? { key: key.id, day } : undefined,
+      settle: once((used) => {
         for (const meter of meters) giveBack(meter, worst, used, day);
-      },
+      }),
+    });
+  }
+
+  /** Sets money aside of the limits of a day alone: for a training, which is no request and may take hours. */
+  reserve(key: ApiKey, nano: Nano, nowMs: number): Result<Allowance, Refused> {
+    const scopes = this.#scopesOf(key);
+    for (const scope of scopes) {
+      const refused = overSpending(this.#now(scope, nowMs), scope, nano, nowMs);
+      if (refused !== undefined) return { ok: false, error: refused };
+    }
+    const meters = scopes.map(({ id }) => this.#meters.get(id)!);
+    for (const meter of meters) meter.nano += nano;
+    const day = meters[0]!.day;
+    return ok({
+      metered: isMetered(key) ? { key: key.id, day } : undefined,
+      settle: once((used) => {
+        for (const meter of meters) if (meter.day === day) meter.nano += used.nano - nano;
+      }),
     });
   }
 
@@ -134,7 +148,7 @@ function giveBack(meter: Meter, worst: Worst, used: Worst, day: number): void {
 }
 
 function overLimit(meter: Meter, scope: LimitScope, worst: Worst, nowMs: number): Refused | undefined {
-  const { requestsPerMinute, tokensPerMinute, nanoPerDay, inFlight } = scope.limits;
+  const { requestsPerMinute, tokensPerMinute, inFlight } = scope.limits;
   if (inFlight !== undefined && meter.inFlight >= inFlight) {
     const message = `${nameOf(scope)} has ${meter.inFlight} requests in flight, its limit is ${inFlight}`;
     return refuseFor("rate_limited", message, { retryAfterMs: 1_000 }).error;
@@ -153,11 +167,27 @@ function overLimit(meter: Meter, scope: LimitScope, worst: Worst, nowMs: number)
     const message = `${tokensPerMinute} tokens a minute is the limit of ${nameOf(scope)}`;
     return refuseFor("rate_limited", message, { retryAfterMs }).error;
   }
-  if (nanoPerDay !== undefined && meter.nano + worst.nano > nanoPerDay) {
-    const message = `${nameOf(scope)} may spend ${nanoPerDay} nano a day, ${meter.nano} are spent or held`;
-    return refuseFor("rate_limited", message, { retryAfterMs: DAY_MS - (nowMs % DAY_MS) }).error;
-  }
-  return undefined;
+  return overSpending(meter, scope, worst.nano, nowMs);
+}
+
+function overSpending(meter: Meter, scope: LimitScope, nano: Nano, nowMs: number): Refused | undefined {
+  const { nanoPerDay } = scope.limits;
+  if (nanoPerDay === undefined || meter.nano + nano <= nanoPerDay) return undefined;
+  const message = `${nameOf(scope)} may spend ${nanoPerDay} nano a day, ${meter.nano} are spent or held`;
+  return refuseFor("rate_limited", message, { retryAfterMs: DAY_MS - (nowMs % DAY_MS) }).error;
+}
+
+function isMetered(key: ApiKey): boolean {
+  return key.scope !== undefined || key.limits.nanoPerDay !== undefined;
+}
+
+function once(settle: Allowance["settle"]): Allowance["settle"] {
+  let isSettled = false;
+  return (used) => {
+    if (isSettled) return;
+    isSettled = true;
+    settle(used);
+  };
 }
 
 function nameOf({ kind, name }: LimitScope): string {

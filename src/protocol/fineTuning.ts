@@ -89,6 +89,8 @@ const page = (most: number, usual: number) => ({
   limit: z.coerce.number().int().min(1).max(most).default(usual),
 });
 export const pageQuery = z.strictObject(page(100, 20));
+/** With `metadata[NAME]=VALUE` for each pair that is wanted, or `metadata=null` for jobs without any. */
+export const jobPageQuery = z.object(page(100, 20)).catchall(z.string().max(512));
 export const filesQuery = z.strictObject({
   ...page(10_000, 10_000),
   order: z.enum(["asc", "desc"]).default("desc"),

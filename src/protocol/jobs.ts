@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { legRoles } from "../core/route.ts";
 import { deployWishSchema } from "./fineTuning.ts";
 import { hex, limit, nano, timeMs, wholeNumber } from "./scalars.ts";
 import { modelPrices } from "./workshop.ts";
@@ -21,6 +22,12 @@ const optionsSchema = z.looseObject({
 const figures = z.object({
   ...{ examples: z.number(), heldOut: z.number(), tokens: z.number(), trainedTokens: z.number(), steps: z.number() },
   ...{ tokensPerSecond: z.number(), isMeasured: z.boolean(), seconds: z.number(), cost: nano, dataFee: nano },
+});
+const paymentSchema = z.object({
+  receipt: z.templateLiteral(["0x", z.string().regex(/^[0-9a-f]{32}$/)]),
+  ...{ seq: wholeNumber, timeMs, asset: hex, step: wholeNumber, tokens: wholeNumber, cost: nano, dataFee: nano },
+  /** Nano of both lines, by the role of those whom they went to. */
+  credited: z.partialRecord(z.enum(legRoles), nano),
 });
 const baseRef = z.object({ name: z.string(), hash: hex });
 
@@ -79,6 +86,9 @@ export const jobViewSchema = estimateSchema.extend({
     })
     .optional(),
   ...{ evaluations: z.array(evaluationSchema), deployments: z.array(deploymentSchema) },
+  /** A receipt for each stretch of it, and what was done and is not posted yet. */
+  paid: z.array(paymentSchema),
+  owed: z.object({ step: wholeNumber, tokens: wholeNumber, isElsewhere: z.literal(true).optional() }).optional(),
 });
 export type JobView = z.infer<typeof jobViewSchema>;
 export const jobListSchema = z.object({ data: z.array(jobViewSchema) });
@@ -98,3 +108,9 @@ export const adapterFormSchema = z.object({
   config: z.string().meta({ format: "binary", description: "PEFT's adapter_config.json" }),
   weights: z.string().meta({ format: "binary", description: "PEFT's adapter_model.safetensors" }),
 });
+
+/** What trainings cost here, in nano a million tokens that are learnt. */
+const price = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const tariffSchema = z.strictObject({ cost: price, base: price, data: price });
+/** What is left out stays as it is. */
+export const tariffBody = tariffSchema.partial();

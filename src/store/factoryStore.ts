@@ -2,7 +2,7 @@ import type { Pool } from "pg";
 import type { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { eventBody, fileBody, jobBody } from "../factory/bodies.ts";
-import { isOver, type Job, type JobEvent } from "../factory/job.ts";
+import { isOpen, type Job, type JobEvent } from "../factory/job.ts";
 import type { FactoryStore, Page, StoredFile } from "../factory/store.ts";
 import { openSchema, quietPool } from "./openSchema.ts";
 import { whole } from "./storeErrors.ts";
@@ -174,7 +174,7 @@ class PostgresFactoryStore implements OpenFactoryStore {
 }
 
 function rowOf(job: Job): readonly [id: string, isOpen: boolean, isDeployed: boolean, body: string] {
-  return [job.id, !isOver(job), job.deployments.length > 0, JSON.stringify(job)];
+  return [job.id, isOpen(job), job.deployments.length > 0, JSON.stringify(job)];
 }
 
 function readAll<T>(schema: z.ZodType<T>, rows: readonly Body[]): T[] {

@@ -121,6 +121,17 @@ test("a job that is killed with its node goes on from its checkpoint and ends wi
   expect(messages.some((message) => /^Training goes on at step [1-9]/.test(message))).toBe(true);
   const [one, other] = [await own(whole.id), await own(killed.id)];
   expect(other.result?.hash).toBe(one.result?.hash);
+  // The kill cost nobody anything: each is charged once, for all that it learnt.
+  for (const { paid, estimate } of [one, other])
+    expect(paid).toMatchObject([
+      { tokens: estimate.trainedTokens, cost: estimate.cost, dataFee: estimate.dataFee, step: one.result?.steps },
+    ]);
+  expect(await own(third.id)).toMatchObject({ paid: [] });
+  const { receipt } = other.paid[0]!;
+  expect(await cli("receipt", "show", receipt)).toMatchObject({
+    ...{ model: { name: "training of tiny" }, flags: { reported: false, undeclared: true } },
+    usage: { tokensIn: other.estimate.trainedTokens },
+  });
   // What was exported comes back as the result of the same order, and is the same adapter.
   const exported = join(place.path, "adapter");
   await cli("model", "export", whole.id, exported);
@@ -143,8 +154,12 @@ test("from a published datanet to an answering, priced adapter of the house mode
   const args = ["model", "train", "house", "--datanet", "handbook@1", "--epochs", "2", "--held-out", "0.3"];
   const shown = await run([...args, "--name", "handbook-ft", "--royalty-out", "0.5", "--yes", "--data", data]);
   expect(shown.code, shown.stderr).toBe(0);
-  for (const text of ["data fees", "held-out loss", "handbook@1", "served as handbook-ft"])
+  for (const text of ["data fees", "held-out loss", "handbook@1", "served as handbook-ft", "charged"])
     expect(shown.stdout).toContain(text);
+  const { data: trained } = z.object({ data: z.array(jobViewSchema) }).parse(await cli("model", "jobs"));
+  const { credited } = trained[0]!.paid[0]!;
+  for (const role of ["operator", "model", "context", "contributor"] as const)
+    expect(credited[role]).toBeGreaterThan(0);
   const asked = await run([
     "ask",
     "handbook-ft",

@@ -31,6 +31,7 @@ export function showEstimate(view: z.infer<typeof estimateSchema>, output: Outpu
     },
     { what: "cost", is: `${formatOpen(estimate.cost)} OPEN` },
     { what: "data fees", is: `${formatOpen(estimate.dataFee)} OPEN` },
+    { what: "held until then", is: `${formatOpen(estimate.cost + estimate.dataFee)} OPEN; charged is what is used` },
   ]);
 }
 
@@ -81,11 +82,26 @@ export function showJob(job: JobView, output: Output): void {
     output.line(`  ${result.kind} ${result.hash}, ${result.steps} steps, ${result.trainedTokens} tokens`);
   const kept = checkpoints.filter(({ isKept }) => isKept).map(({ step }) => step);
   if (kept.length > 0) output.line(`  checkpoints that can be deployed: ${kept.join(", ")}`);
+  showPayments(job, output);
   for (const evaluation of evaluations) showEvaluation(evaluation, output);
   for (const { name, step } of deployments) {
     output.line(`  served as ${name}${step === undefined ? "" : ` (step ${step})`}`);
     output.line(`  ask it: openledger ask ${name} "…"`);
   }
+}
+
+/** What was charged beside what was estimated, and who has it. */
+function showPayments({ paid, owed, estimate }: JobView, output: Output): void {
+  const charged = paid.reduce((sum, { cost, dataFee }) => sum + cost + dataFee, 0);
+  const said = formatOpen(estimate.cost + estimate.dataFee);
+  if (paid.length > 0) output.line(`  charged ${formatOpen(charged)} OPEN of ${said} OPEN that were estimated`);
+  for (const { receipt, step, tokens, credited } of paid) {
+    const parts = Object.entries(credited).filter(([, nano]) => nano > 0);
+    output.line(`  receipt ${receipt}: ${tokens} tokens, to step ${step}`);
+    output.line(`    ${parts.map(([role, nano]) => `${role} ${formatOpen(nano)}`).join(", ") || "nothing"}`);
+  }
+  if (owed !== undefined)
+    output.line(`  owed for ${owed.tokens} tokens, which could not be posted yet: add credit to the account`);
 }
 
 /** Base and model side by side. */

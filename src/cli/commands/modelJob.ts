@@ -4,10 +4,17 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { fineTuningJobSchema } from "../../protocol/fineTuning.ts";
-import { deploymentSchema, evaluationSchema, type JobView, jobListSchema, jobViewSchema } from "../../protocol/jobs.ts";
+import {
+  deploymentSchema,
+  evaluationSchema,
+  type JobView,
+  jobListSchema,
+  jobViewSchema,
+  tariffSchema,
+} from "../../protocol/jobs.ts";
 import type { Client } from "../client.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
-import { count, wholeNumber, wholeText } from "./inputs.ts";
+import { count, openAmount, wholeNumber, wholeText } from "./inputs.ts";
 import { followJob, showEvaluation, showJob, sourceText } from "./jobProgress.ts";
 import { priceInput, priceOptions, royaltyOf, sendForm } from "./trainingOrder.ts";
 
@@ -170,6 +177,31 @@ const price = command({
   },
 });
 
+const tariff = command({
+  path: "model training-prices",
+  summary: "What trainings cost at this node, in OPEN per million tokens that are learnt; options set it",
+  options: [
+    ["--cost <open>", "for running one: the operator's"],
+    ["--base <open>", "added for whoever made the base, and what it was made from"],
+    ["--data <open>", "added for a datanet's contributors and context, where it learns from datanets"],
+  ],
+  examples: ["openledger model training-prices", "openledger model training-prices --cost 0.3 --data 0.2"],
+  input: z.object({ cost: openAmount.optional(), base: openAmount.optional(), data: openAmount.optional() }),
+  run: async (changes, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const isChange = Object.values(changes).some((price) => price !== undefined);
+    const done = isChange
+      ? await client.value.post("/api/jobs/prices", changes, tariffSchema)
+      : await client.value.get("/api/jobs/prices", tariffSchema);
+    if (done.ok) {
+      const { cost, base, data } = done.value;
+      output.table([{ cost: formatOpen(cost), base: formatOpen(base), data: formatOpen(data) }]);
+    }
+    return done;
+  },
+});
+
 const importAdapter = command({
   path: "model import-adapter",
   summary: "Take an adapter that PEFT trained elsewhere as the result of a job that was exported",
@@ -201,5 +233,5 @@ async function sendAdapter(client: Client, name: string, folder: string, { outpu
 
 export const modelJobCommands: readonly CliCommand[] = [
   ...[list, show, follow, ...changing],
-  ...[evaluate, deploy, price, importAdapter],
+  ...[evaluate, deploy, price, tariff, importAdapter],
 ];

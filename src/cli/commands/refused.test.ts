@@ -167,6 +167,9 @@ model deploy        | ftjob-0123456789abcdef01234567                    | 66 not
 model price         |                                                   | 64 invalid_request | missing required argument
 model price         | m                                                 | 64 invalid_request | 
 model price         | m --royalty-out much                              | 64 invalid_request | --royalty-out
+model training-prices | now                                             | 64 invalid_request | too many arguments
+model training-prices | --cost much                                     | 64 invalid_request | --cost
+model training-prices | --cost -1                                       | 64 invalid_request | 
 model import-adapter| ftjob-0123456789abcdef01234567                    | 64 invalid_request | missing required argument
 model import-adapter| first @                                           | 64 invalid_request | a job's id
 model import-adapter| ftjob-0123456789abcdef01234567 @/none             | 66 not_found       | 

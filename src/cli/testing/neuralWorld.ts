@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { fromHex, toHex } from "../../core/bytes.ts";
 import type { Engine } from "../../core/engine.ts";
+import { noPrices } from "../../core/quote.ts";
 import { unwrap } from "../../core/result.ts";
 import { createDatanet } from "../../datanets/datanet.ts";
 import { publishVersion, submitContribution } from "../../datanets/intake.ts";
@@ -115,7 +116,8 @@ export async function trainedJob(
       ...{ hash: toHex(fromHex(hashTensors(tensors))), kind: "adapter", steps: 2, trainedTokens: 80, reason: "done" },
       ...{ build: "test", heldOutLoss: 2.5 },
     },
-    ...{ checkpoints: [], evaluations: [], deployments: [] },
+    prices: { cost: noPrices, royalty: noPrices },
+    ...{ paid: [], checkpoints: [], evaluations: [], deployments: [] },
   };
   unwrap(await writeAdapterFolder(folders.weights(job, undefined), { lora: testLora, tensors }, base));
   return job;

@@ -1,5 +1,5 @@
 import { RefusalError, type Result, refuse } from "../../core/result.ts";
-import { isOver, type Job, type JobEvent } from "../job.ts";
+import { isOpen, type Job, type JobEvent } from "../job.ts";
 import type { FactoryStore, Page, StoredFile } from "../store.ts";
 
 /** A factory's store in memory. While `isAway` every method fails as a database does that cannot be reached. */
@@ -68,7 +68,7 @@ export class MemoryFactoryStore implements FactoryStore {
 
   async openJobs(): Promise<readonly Job[]> {
     this.#reach();
-    return structuredClone([...this.#jobs.values()].filter((job) => !isOver(job)));
+    return structuredClone([...this.#jobs.values()].filter(isOpen));
   }
 
   async deployedJobs(): Promise<readonly Job[]> {

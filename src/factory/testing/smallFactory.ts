@@ -9,8 +9,10 @@ import type { Evaluator } from "../evaluator.ts";
 import { Factory } from "../factory.ts";
 import type { Deployment, Job } from "../job.ts";
 import type { Base, FactoryPorts, JobFolders, Shop } from "../ports.ts";
+import type { Tariff, TariffDesk } from "../tariff.ts";
 import type { Trainer } from "../trainer.ts";
 import { MemoryFactoryStore } from "./memoryStore.ts";
+import { SmallBooks } from "./smallBooks.ts";
 
 const hash = (text: string): Hex => toHex(sha256(utf8(text)));
 
@@ -18,6 +20,8 @@ const hash = (text: string): Hex => toHex(sha256(utf8(text)));
 export class SmallMachine {
   readonly store = new MemoryFactoryStore();
   readonly datanets = new MemoryDatanetStore();
+  readonly books = new SmallBooks();
+  readonly tariff = smallTariff();
   /** By training folder: the step of its checkpoint. */
   readonly checkpoints = new Map<string, number>();
   /** By job: steps whose weights are kept. */
@@ -27,6 +31,8 @@ export class SmallMachine {
   readonly begun: string[] = [];
   readonly finished: string[] = [];
   stepsPerJob = 6;
+  /** The trainer breaks instead of doing this step. */
+  breaksAt = Number.POSITIVE_INFINITY;
   atOnce = 0;
   atOnceMost = 0;
   timeMs = 1_700_000_000_000;
@@ -37,11 +43,13 @@ export class SmallMachine {
   /** The process that runs now is no more; what it was about to do does not happen. */
   kill(): void {
     this.#life = {};
+    this.books.kill();
     this.atOnce = 0;
   }
 
   /** A process with a factory in it. */
   open(changes: Partial<FactoryPorts> = {}): Factory {
+    const life = this.#life;
     const ports: FactoryPorts = {
       ...{ store: this.#storeOfLife(), trainer: this.#trainer(), evaluator: smallEvaluator, datanets: this.datanets },
       answers: { answer: async ({ adapter }, { messages }) => ok(`${adapter ?? "base"}: ${messages.at(-1)?.content}`) },
@@ -50,10 +58,8 @@ export class SmallMachine {
         find: async (name) => (name === smallBase.name ? ok(smallBase) : refuse("model_not_found", `no base ${name}`)),
       },
       ...{ folders: this.#folders(), shop: this.#shop(), build: "small" },
-      prices: (datanets) => ({
-        cost: { inPerMillion: 1_000_000, outPerMillion: 0, perCall: 10 },
-        royalty: { inPerMillion: datanets.length * 2_000_000, outPerMillion: 0, perCall: 0 },
-      }),
+      books: this.books.open(() => this.#life !== life),
+      tariff: this.tariff,
       corpus: () => Promise.reject(new Error("no corpus in a small factory")),
       nowMs: () => {
         this.timeMs += 1;
@@ -104,6 +110,10 @@ export class SmallMachine {
           onEvent({ type: "cancelled", step });
           this.atOnce -= 1;
           return ok(undefined);
+        }
+        if (step + 1 === this.breaksAt) {
+          this.atOnce -= 1;
+          return refuse("upstream_failed", "the trainer broke");
         }
         step += 1;
         onEvent({ type: "step", step, loss: 3 / step, gradientNorm: 1, learningRate: 0.001, tokensPerSecond: 50 });
@@ -159,6 +169,19 @@ const smallBase: Base = {
   ...{ name: "tiny", folder: "/bases/tiny", shape: tinyShape({ vocabulary: 8_192 }), tokenizer: houseTokenizer() },
   ...{ hash: hash("tiny"), licence: "MIT" },
 };
+
+function smallTariff(): TariffDesk {
+  let now: Tariff = { cost: 1_000_000, base: 500_000, data: 2_000_000 };
+  return {
+    get now() {
+      return now;
+    },
+    change: async (tariff) => {
+      now = tariff;
+      return ok(now);
+    },
+  };
+}
 
 /** A base loses a nat a token, an adapter half of one. */
 const smallEvaluator: Evaluator = {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { noPrices } from "../../core/quote.ts";
 import { unwrap } from "../../core/result.ts";
 import type { Job, JobEvent } from "../job.ts";
 import type { FactoryStore, StoredFile } from "../store.ts";
@@ -72,12 +73,15 @@ function jobTests(withStore: WithStore): void {
       for (const [i, status] of statuses.entries())
         unwrap(await store.addJob({ ...(i === 3 ? wholeJob(i) : jobOf(i, i < 4 ? "a" : "b")), status }));
       const numbers = (jobs: readonly Job[]) => jobs.map(({ createdMs }) => createdMs);
-      expect(numbers(await store.openJobs())).toEqual([0, 1, 2]);
+      // What is over and owes something is open.
+      expect(numbers(await store.openJobs())).toEqual([0, 1, 2, 3]);
       expect(numbers(await store.deployedJobs())).toEqual([3]);
       expect(numbers(await store.jobs("b", { limit: 9 }))).toEqual([5, 4]);
       expect(numbers(await store.jobs(undefined, { limit: 2, after: jobOf(4, "b").id }))).toEqual([3, 2]);
       unwrap(await store.saveJob({ ...jobOf(1, "a"), status: "succeeded" }));
       unwrap(await store.saveJob({ ...wholeJob(0), status: "queued" }));
+      const { owed: _owed, ...paid } = wholeJob(3);
+      unwrap(await store.saveJob(paid));
       expect(numbers(await store.openJobs())).toEqual([0, 2]);
       expect(numbers(await store.deployedJobs())).toEqual([0, 3]);
     }));
@@ -127,7 +131,8 @@ export function jobOf(i: number, account: string): Job {
       ...{ examples: 3, heldOut: 1, tokens: 10, trainedTokens: 10, steps: 1, tokensPerSecond: 5, isMeasured: false },
       ...{ seconds: 4, cost: 1, dataFee: 0 },
     },
-    ...{ checkpoints: [], evaluations: [], deployments: [] },
+    prices: { cost: noPrices, royalty: noPrices },
+    ...{ paid: [], checkpoints: [], evaluations: [], deployments: [] },
   };
 }
 
@@ -145,7 +150,14 @@ function wholeJob(i: number): Job {
       adapter: { rank: 2, alpha: 4, dropout: 0.1, targets: ["q_proj", "up_proj"] },
     },
     ...{ rateMultiplier: 0.5, suffix: "s", metadata: { a: "b" }, deploy: { name: "n", royalty, parentsBps: 100 } },
-    ...{ startedMs: 1, finishedMs: 2, status: "succeeded" },
+    ...{ startedMs: 1, finishedMs: 2, status: "succeeded", keyId: "key_1", prices: { cost: royalty, royalty } },
+    paid: [
+      {
+        ...{ receipt: `0x${"cd".repeat(16)}`, seq: 7, timeMs: 5, asset: hex, step: 1, tokens: 4, cost: 2, dataFee: 1 },
+        credited: { operator: 2, model: 0, treasury: 1 },
+      },
+    ],
+    owed: { step: 2, tokens: 5, isElsewhere: true },
     error: { code: "upstream_failed", message: "m", hint: "h", field: "f" },
     progress: { step: 1, steps: 2, loss: 0.5, tokensPerSecond: 100 },
     checkpoints: [{ step: 1, timeMs: 5, trainLoss: 0.1, heldOutLoss: 0.2, isKept: true }],

@@ -1,5 +1,5 @@
 /**
- * The signed postings of an epoch, as flat columns: a million of them are 24 MB and are sorted without making an object each.
+ * The signed postings of an epoch, as flat columns: a million of them are 24 MB without an object each.
  * They are added in journal order, that is ascending by (seq, leg).
  */
 export class Postings {
@@ -53,14 +53,10 @@ export class Postings {
     return taken;
   }
 
-  /** Positions in the order of the payees' `rank`, and within a payee in journal order: a counting sort. */
-  orderBy(rank: Uint32Array, ranks: number): Uint32Array {
-    const starts = new Uint32Array(ranks + 1);
-    for (let at = 0; at < this.#count; at++) starts[rank[this.#payees[at]!]! + 1]!++;
-    for (let i = 0; i < ranks; i++) starts[i + 1]! += starts[i]!;
-    const order = new Uint32Array(this.#count);
-    for (let at = 0; at < this.#count; at++) order[starts[rank[this.#payees[at]!]!]!++] = at;
-    return order;
+  /** All of them, in journal order. */
+  each(visit: (payee: number, seq: number, leg: number, amount: number) => void): void {
+    for (let at = 0; at < this.#count; at++)
+      visit(this.#payees[at]!, this.#seqs[at]!, this.#legs[at]!, this.#amounts[at]!);
   }
 
   #grow(): void {

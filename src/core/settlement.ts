@@ -46,14 +46,15 @@ export function comparePostings(a: PostingById, b: PostingById): number {
 
 /**
  * Gives postings, which must ascend strictly, their indices and running totals. A payee starts from `lifetimeOf(payee)` and the
- * ledger from `grandTotal`, both of the epoch before. Lazy: a million leaves are packed without being held.
+ * ledger from `grandTotal`, both of the epoch before; or all go on after a leaf. Lazy: a million leaves are packed without being held.
  */
 export function* runningTotals(
   postings: Iterable<PostingById>,
   lifetimeOf: (payee: Uint8Array) => bigint,
   grandTotal: bigint,
+  after?: PostingLeaf,
 ): Generator<PostingLeaf, void> {
-  let before: PostingLeaf | undefined;
+  let before = after;
   for (const { payee, seq, leg, amount } of postings) {
     const isSamePayee = before !== undefined && compareBytes(before.payee, payee) === 0;
     const isAfter = before === undefined || comparePostings(before, { payee, seq, leg, amount }) < 0;

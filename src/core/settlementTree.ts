@@ -24,10 +24,21 @@ export class SettlementTree {
     // A leaf of 64 bytes could pass for a node.
     assert(leafBytes > 0 && leafBytes !== 64 && leaves.length % leafBytes === 0, "whole leaves, never of 64 bytes");
     const count = leaves.length / leafBytes;
-    let level = new Uint8Array(levelBytes(count));
+    const level = new Uint8Array(levelBytes(count));
     keccak256Rows(leaves, leafBytes, count, level);
+    return SettlementTree.#raise(level, count, new Uint8Array(32));
+  }
+
+  /** The upper part of a tree, over the roots of subtrees of one height; `padding` is the root of such a subtree of padding alone. */
+  static over(roots: readonly Uint8Array[], padding: Uint8Array): SettlementTree {
+    const level = new Uint8Array(levelBytes(roots.length));
+    for (const [at, root] of roots.entries()) level.set(root, at * 32);
+    return SettlementTree.#raise(level, roots.length, padding);
+  }
+
+  static #raise(lowest: Uint8Array, count: number, lowestPadding: Uint8Array): SettlementTree {
+    let [level, padding] = [lowest, lowestPadding];
     const levels = [level];
-    let padding: Uint8Array = new Uint8Array(32);
     for (let width = count; width > 1; ) {
       if (width % 2 === 1) level.set(padding, width * 32);
       width = Math.ceil(width / 2);
@@ -43,6 +54,11 @@ export class SettlementTree {
   /** 32 bytes. */
   get root(): Uint8Array {
     return this.count === 0 ? new Uint8Array(32) : this.#levels.at(-1)!.slice(0, 32);
+  }
+
+  /** ⌈log2(count)⌉. */
+  get depth(): number {
+    return this.#levels.length - 1;
   }
 
   leafHash(index: number): Uint8Array {
@@ -65,7 +81,7 @@ export class SettlementTree {
 }
 
 /** keccak256(left ‖ right). */
-function settlementNode(left: Uint8Array, right: Uint8Array): Uint8Array {
+export function settlementNode(left: Uint8Array, right: Uint8Array): Uint8Array {
   return keccak256(left, right);
 }
 

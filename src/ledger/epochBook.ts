@@ -1,15 +1,15 @@
 import { compareBytes, type Hex, toHex } from "../core/bytes.ts";
-import { addCharge, type Closing, closeEpoch } from "../core/closing.ts";
-import { decodeEntry } from "../core/entry.ts";
-import { priorSubject, splitPool } from "../core/pool.ts";
-import { Postings } from "../core/postings.ts";
-import { ownOf } from "../core/receipt.ts";
+import { addCharge, type Closing, EpochClose } from "../core/closing.ts";
+import type { EpochRecord } from "../core/epoch.ts";
+import { priorSubject } from "../core/pool.ts";
+import { PostingSums } from "../core/postingSums.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
-import { decodeTotal, POSTING_LEAF_BYTES, TOTAL_LEAF_BYTES } from "../core/settlement.ts";
+import { decodeTotal, TOTAL_LEAF_BYTES } from "../core/settlement.ts";
+import type { KeptLeaves } from "../core/settlementTreeStream.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
-import { transferAmount } from "../core/transfer.ts";
 import { publishRoyalty } from "./assetBook.ts";
 import type { BookState } from "./bookState.ts";
+import { growTree, postingsAround, readPostings } from "./epochPostings.ts";
 import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "./ledger.ts";
 import { journalMove, type MoveDraft } from "./moving.ts";
 import { publishPool } from "./payees.ts";
@@ -30,6 +30,9 @@ export class EpochBook implements Epochs {
   readonly #marks = new Map<number, EpochMark>();
   readonly #leaves = new Map<number, EpochLeaves>();
   readonly #trees = new TreeCache();
+  /** Postings that proofs were asked of last. */
+  readonly #kept: { readonly epoch: number; readonly leaves: KeptLeaves }[] = [];
+  #proving: Promise<unknown> = Promise.resolve();
   #debits: ReadonlyMap<Hex, bigint> = new Map();
   #closing = false;
 
@@ -66,8 +69,8 @@ export class EpochBook implements Epochs {
    */
   async move(draft: MoveDraft): Promise<Result<ClosedEpoch>> {
     const { first } = this.#state.openEpoch();
-    const { postings, charges } = await gather(this.#state, this.#store, first, this.#state.size);
-    if (postings.count > 0 || charges.size > 0)
+    const { sums, charges } = await this.#sums({ first, end: this.#state.size });
+    if (sums.count > 0 || charges.size > 0)
       return refuse("conflict", "something is credited or charged that no epoch has closed", {
         hint: "openledger epoch close",
       });
@@ -118,14 +121,16 @@ export class EpochBook implements Epochs {
     epoch: number,
     index: number,
   ): Promise<Result<{ readonly leaf: Uint8Array; readonly proof: readonly Uint8Array[] }>> {
-    const leaves = await this.#leavesOf(epoch);
-    if (leaves === undefined) return unknown(epoch);
-    const count = leaves.postings.length / POSTING_LEAF_BYTES;
+    const record = this.#state.epochs.find((one) => one.record.epoch === epoch)?.record;
+    if (record === undefined) return unknown(epoch);
+    const count = record.postingsCount;
     if (!Number.isInteger(index) || index < 0 || index >= count)
       return refuse("not_found", `epoch ${epoch} has ${count} postings, there is no ${index}`);
-    const tree = this.#trees.of(epoch, "postings", leaves.postings, POSTING_LEAF_BYTES);
-    const leaf = leaves.postings.slice(index * POSTING_LEAF_BYTES, (index + 1) * POSTING_LEAF_BYTES);
-    return ok({ leaf, proof: tree.proof(index) });
+    // One after the other: each reads the whole epoch, and what is asked next is mostly beside it.
+    const kept = this.#proving.then(() => this.#postingsAround(record, index));
+    this.#proving = kept.catch(() => undefined);
+    const leaves = await kept;
+    return ok({ leaf: leaves.leaf(index), proof: leaves.proof(index) });
   }
 
   open(): { readonly epoch: number; readonly first: number; readonly sinceMs: number } {
@@ -160,11 +165,41 @@ export class EpochBook implements Epochs {
 
   async #settle(end: number, registryBlock: number): Promise<Closing> {
     const { epoch, first } = this.#state.openEpoch();
-    const { postings, charges } = await gather(this.#state, this.#store, first, end);
+    const { sums, charges } = await this.#sums({ first, end });
     const before = { payees: this.#state.accruals.settledTotals(), payers: await this.#debitsBefore() };
     const idOf = (payee: number): Uint8Array => this.#state.payee(payee)!.id;
     const policyHash = this.#state.policy!.hash;
-    return closeEpoch({ epoch, first, end, postings, charges, before, idOf, registryBlock, policyHash });
+    const close = new EpochClose({ epoch, first, end, sums, charges, before, idOf, registryBlock, policyHash });
+    await growTree(this.#state, this.#store, { first, end }, close.postings);
+    return close.finish();
+  }
+
+  async #sums(range: { readonly first: number; readonly end: number }) {
+    const [sums, charges] = [new PostingSums(), new Map<Hex, bigint>()];
+    await readPostings(this.#state, this.#store, range, {
+      post: (payee, _seq, _leg, amount) => sums.add(payee, amount),
+      charge: (payer, amount) => addCharge(charges, payer, amount),
+    });
+    return { sums, charges };
+  }
+
+  async #postingsAround(record: EpochRecord, index: number): Promise<KeptLeaves> {
+    const near = this.#kept.find(({ epoch, leaves }) => epoch === record.epoch && leaves.has(index))?.leaves;
+    if (near !== undefined) return near;
+    const last = this.#state.epochs[this.#state.epochs.findIndex((one) => one.record === record) - 1];
+    // What a move journals starts from nothing: its epoch is the chain's first.
+    const isFirst = last === undefined || record.epoch === this.#state.moved?.epoch;
+    const paid = isFirst ? undefined : await this.#leavesOf(last.record.epoch);
+    const before = totalsOf(paid?.payouts ?? new Uint8Array());
+    const leaves = await postingsAround(
+      this.#state,
+      this.#store,
+      { first: record.first, end: record.end, wanted: index },
+      new Map(before.map(({ party, cumulative }) => [this.#state.number(party)!, cumulative])),
+    );
+    this.#kept.push({ epoch: record.epoch, leaves });
+    this.#kept.splice(0, this.#kept.length - KEPT_MAX);
+    return leaves;
   }
 
   async #journal(closing: Closing): Promise<Result<ClosedEpoch>> {
@@ -250,53 +285,15 @@ export class EpochBook implements Epochs {
   }
 }
 
-function leavesOf({ record: { epoch }, postingLeaves, payoutLeaves, debitLeaves }: Closing): EpochLeaves {
-  return { epoch, postings: postingLeaves, payouts: payoutLeaves, debits: debitLeaves };
+function leavesOf({ record: { epoch }, payoutLeaves, debitLeaves }: Closing): EpochLeaves {
+  return { epoch, payouts: payoutLeaves, debits: debitLeaves };
 }
 
 const WAIT_STEP_MS = 20;
 const WAIT_MAX_MS = 60_000;
 const POOL_DEPTH_MAX = 64;
 const CACHED_EPOCHS_MAX = 4;
-
-/** Postings and charges of the entries [first, end), read back from the store. */
-async function gather(
-  state: BookState,
-  store: LedgerStore,
-  first: number,
-  end: number,
-): Promise<{ postings: Postings; charges: Map<Hex, bigint> }> {
-  const postings = new Postings();
-  const charges = new Map<Hex, bigint>();
-  const post = (payee: number, seq: number, leg: number, amount: number): void => {
-    if (!state.accruals.isPool(payee)) postings.add(payee, seq, leg, amount);
-  };
-  for await (const { seq, bytes } of store.entries(state.ledger, first, end)) {
-    const entry = decodeEntry(bytes);
-    assert(entry.ok, `entry ${seq} of our own journal decodes`);
-    if (entry.value.kind === "receipt") {
-      const { receipt } = entry.value;
-      for (const [index, leg] of receipt.legs.entries()) post(leg.payee, seq, index, leg.amount);
-      if (receipt.earned > 0) post(receipt.payerPayee, seq, receipt.legs.length, -receipt.earned);
-      addCharge(charges, receipt.payer, ownOf(receipt) - receipt.earned);
-    } else if (entry.value.kind === "correction") {
-      const { correction } = entry.value;
-      for (const [index, leg] of correction.legs.entries()) post(leg.payee, seq, index, leg.amount);
-      if (correction.earned > 0) post(correction.payerPayee, seq, correction.legs.length, correction.earned);
-      addCharge(charges, correction.payer, -correction.refund);
-    } else if (entry.value.kind === "transfer") {
-      const { transfer } = entry.value;
-      for (const [index, line] of transfer.lines.entries()) post(line.payee, seq, index, line.amount);
-      addCharge(charges, transfer.payer, transferAmount(transfer));
-    } else if (entry.value.kind === "poolSplit") {
-      const { split } = entry.value;
-      const pool = { payee: split.pool, members: state.pool(split.pool)! };
-      const parts = splitPool(state.ledger, split.epoch, state.payee(split.pool)!.id, pool, split.amount);
-      for (const [index, part] of parts.entries()) post(pool.members[index]!.payee, seq, index, part);
-    }
-  }
-  return { postings, charges };
-}
+const KEPT_MAX = 16;
 
 /** Where a party's leaf stands among those ascending by party; undefined where it has none. */
 function indexOf(leaves: Uint8Array, party: Uint8Array): number | undefined {

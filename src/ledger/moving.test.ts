@@ -2,8 +2,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { padAddress, toHex } from "../core/bytes.ts";
 import { addressOf, type Domain, signDigest } from "../core/eip712.ts";
+import { keccak256 } from "../core/hash.ts";
 import { creditDomain, creditLedgerId, MOVE_LINES_MAX, moveParts } from "../core/move.ts";
 import { unwrap } from "../core/result.ts";
+import { verifyProof } from "../core/settlementTree.ts";
 import type { Account } from "./ledger.ts";
 import type { LedgerOptions, OpenLedger } from "./openLedger.ts";
 import type { LedgerStore } from "./ports.ts";
@@ -168,6 +170,13 @@ test("a chain begins with what is owed to each and with nothing else, whatever t
       expect(verdict.credits).toBe(total + BigInt(added));
       const paid = [...one.paid.values()].reduce((sum, nano) => sum + nano, 0n);
       expect(verdict.moved).toMatchObject({ owed: total, credited: total + paid, epoch: record.epoch });
+      for (const { record: settled } of one.ledger.epochs.list().slice(-2)) {
+        const { epoch, postingsCount, postingsRoot } = settled;
+        for (const index of postingsCount === 0 ? [] : [0, postingsCount - 1]) {
+          const { leaf, proof } = unwrap(await one.ledger.epochs.posting(epoch, index));
+          expect(verifyProof(postingsRoot, index, keccak256(leaf), proof, postingsCount)).toBe(true);
+        }
+      }
       const totals = one.ledger.books.totals();
       expect([totals.credited, totals.debited]).toEqual([verdict.credits, verdict.debits]);
     }),

@@ -114,9 +114,9 @@ export interface EpochMark {
   readonly reference: string;
 }
 
+/** The packed leaves of an epoch's payout and debit trees. */
 export interface EpochLeaves {
   readonly epoch: number;
-  readonly postings: Uint8Array;
   readonly payouts: Uint8Array;
   readonly debits: Uint8Array;
 }

@@ -5,7 +5,7 @@ export class TreeCache {
   readonly #trees = new Map<string, SettlementTree>();
 
   /** The tree over these packed leaves of an epoch. They never change, so the epoch and the kind name them. */
-  of(epoch: number, kind: "postings" | "payouts" | "debits", leaves: Uint8Array, leafBytes: number): SettlementTree {
+  of(epoch: number, kind: "payouts" | "debits", leaves: Uint8Array, leafBytes: number): SettlementTree {
     const key = `${kind} ${epoch}`;
     const tree = this.#trees.get(key) ?? SettlementTree.build(leaves, leafBytes);
     // The one that was asked last is the last to go.

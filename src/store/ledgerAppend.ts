@@ -93,10 +93,10 @@ function rareInserts(batch: AppendBatch): [text: string, values: readonly unknow
       [ledger, epoch, status, reference],
     ]);
   }
-  for (const { epoch, postings, payouts, debits } of epochLeaves) {
+  for (const { epoch, payouts, debits } of epochLeaves) {
     list.push([
-      "INSERT INTO ledger.epoch_leaves VALUES ($1, $2, $3, $4, $5)",
-      [ledger, epoch, bufferOf(postings), bufferOf(payouts), bufferOf(debits)],
+      "INSERT INTO ledger.epoch_leaves (ledger, epoch, payouts, debits) VALUES ($1, $2, $3, $4)",
+      [ledger, epoch, bufferOf(payouts), bufferOf(debits)],
     ]);
   }
   if (checkpoint !== undefined) {

@@ -25,4 +25,5 @@ export const ledgerSteps: readonly string[] = [
    CREATE TABLE ledger.spending (
      ledger bytea NOT NULL, day integer NOT NULL, key text NOT NULL, nano bigint NOT NULL, receipts bigint NOT NULL, tokens bigint NOT NULL,
      PRIMARY KEY (ledger, day, key));`,
+  "ALTER TABLE ledger.epoch_leaves DROP COLUMN postings",
 ];

@@ -188,15 +188,14 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async epochLeaves(ledger: Uint8Array, epoch: number): ReturnType<LedgerStore["epochLeaves"]> {
-    const { rows } = await this.#pool.query<{ postings: Buffer; payouts: Buffer; debits: Buffer }>(
-      "SELECT postings, payouts, debits FROM ledger.epoch_leaves WHERE ledger = $1 AND epoch = $2",
+    const { rows } = await this.#pool.query<{ payouts: Buffer; debits: Buffer }>(
+      "SELECT payouts, debits FROM ledger.epoch_leaves WHERE ledger = $1 AND epoch = $2",
       [ledger, epoch],
     );
     const [row] = rows;
     if (row === undefined) return undefined;
     return {
       epoch,
-      postings: new Uint8Array(row.postings),
       payouts: new Uint8Array(row.payouts),
       debits: new Uint8Array(row.debits),
     };

@@ -304,7 +304,7 @@ function besideTests(withStore: WithStore): void {
   it("an epoch has its leaves and its latest mark", () =>
     withStore(async (store) => {
       await takeover(store);
-      const leaves = { postings: new Uint8Array(300).fill(1), payouts: new Uint8Array(56), debits: new Uint8Array() };
+      const leaves = { payouts: new Uint8Array(56).fill(1), debits: new Uint8Array() };
       const mark = { epoch: 1, reference: "" };
       unwrap(
         await store.append(

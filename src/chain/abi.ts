@@ -45,7 +45,20 @@ export const escrowAbi = parseAbi([
   "error ExceedsCredits()",
 ]);
 
+export const relayAbi = parseAbi([
+  "struct RelayTerms { address relayer; uint16 feeBpsMax; uint48 rateMax; uint32 until; }",
+  "struct RelayCost { uint256 gasUsed; uint256 gasPrice; uint48 rate; }",
+  "struct Member { bytes32 payee; uint64 index; uint128 cumulative; bytes32[] proof; bytes consent; }",
+  "function relay(bytes32 ledger, uint64 epoch, uint48 rate, Member[] members) returns (uint256 relayed)",
+  "function termsOf(address account) view returns (RelayTerms)",
+  "function nonces(address account) view returns (uint256)",
+  "function SETTLEMENT() view returns (address)",
+  "event Relayed(bytes32 indexed ledger, bytes32 indexed payee, address indexed account, address relayer, uint128 amount, uint128 fee, RelayCost cost)",
+  "event Skipped(bytes32 indexed ledger, bytes32 indexed payee, bytes4 reason)",
+]);
+
 export const settlementAbi = parseAbi([
+  "event Claimed(bytes32 indexed ledger, bytes32 indexed payee, address indexed account, uint64 epoch, uint128 amount, uint128 cumulative)",
   "struct Roles { address signer; address proposer; address attestor; }",
   "struct Periods { uint32 epochSeconds; uint32 windowSeconds; uint32 thawSeconds; uint32 noticeSeconds; uint32 expirySeconds; }",
   "struct EpochCommitment { bytes32 ledger; uint64 epoch; uint64 journalSize; bytes32 journalRoot; bytes32 postingsRoot; uint64 postingsCount; bytes32 payoutRoot; uint64 payoutCount; bytes32 debitRoot; uint64 debitCount; uint128 credits; uint128 debits; uint64 registryBlock; bytes32 policyHash; }",

@@ -10,6 +10,7 @@ import type {
   AssetRegistration,
   BindingNotice,
   Chain,
+  ChainClaim,
   ChainEpoch,
   ContractAddresses,
   EpochCommitment,
@@ -17,6 +18,7 @@ import type {
 } from "../ledger/chain.ts";
 import type { PayoutProof } from "../ledger/ledger.ts";
 import { escrowAbi, policyAbi, registryAbi, settlementAbi, tokenAbi } from "./abi.ts";
+import { readClaims } from "./claimLogs.ts";
 import { policyStruct } from "./deploy.ts";
 import { readEpoch } from "./epochLog.ts";
 import { escrowMovements } from "./escrowMovements.ts";
@@ -42,6 +44,8 @@ export interface EvmChainOptions {
   /** Owns the ledger, proposes, attests and pays. */
   readonly account: LocalAccount;
   readonly setup: LedgerSetup;
+  /** The ClaimRelay that this node uses, where it uses one. */
+  readonly relay?: Uint8Array;
 }
 
 /** The contracts of `contracts/src`, on any EVM chain with Cancun opcodes. */
@@ -57,6 +61,7 @@ class EvmChain implements Chain {
   readonly #sender: Sender;
   readonly #account: LocalAccount;
   readonly #setup: LedgerSetup;
+  readonly #relay: Uint8Array | undefined;
 
   constructor(options: EvmChainOptions) {
     this.chainId = options.chainId;
@@ -66,6 +71,7 @@ class EvmChain implements Chain {
     this.#sender = options.sender;
     this.#account = options.account;
     this.#setup = options.setup;
+    this.#relay = options.relay;
   }
 
   get #at(): { readonly address: Hex; readonly abi: typeof settlementAbi } {
@@ -186,6 +192,11 @@ class EvmChain implements Chain {
     return this.#sender.read((client) =>
       client.readContract({ ...this.#at, functionName: "claimed", args: [toHex(ledger), toHex(payee)] }),
     );
+  }
+
+  claims(ledger: Uint8Array, from: number, until: number): Promise<Result<readonly ChainClaim[]>> {
+    const places = { chainId: this.chainId, settlement: this.settlement, relay: this.#relay };
+    return readClaims(this.#sender, places, { ledger, from, until });
   }
 
   async claim(

@@ -1,4 +1,8 @@
+import type { Rate } from "../core/quote.ts";
+import { ok, type Result } from "../core/result.ts";
 import type { GatewayParts } from "../gateway/gateway.ts";
+import type { Chain } from "../ledger/chain.ts";
+import { ClaimWatch } from "../ledger/claims.ts";
 import { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { PayoutDesk } from "../ledger/payoutDesk.ts";
@@ -11,8 +15,12 @@ import { WebhookSender } from "../upstream/webhookSender.ts";
 export interface BusinessParts {
   readonly ledger: Ledger;
   readonly store: OpenPayoutStore;
-  /** Bank payouts are for ledgers without a chain. */
-  readonly isCredit: boolean;
+  /** Where claims are made and seen; a ledger without a chain pays by bank. */
+  readonly chain: Pick<Chain, "block" | "claims"> | undefined;
+  /** Blocks of it that may still be taken back. */
+  readonly lagBlocks?: number;
+  /** The rate in force, and the last one that was. */
+  readonly rate: () => Rate;
   readonly nanoPerUsd: () => number;
   readonly labelOf: (payee: string) => string | undefined;
   readonly nowMs: () => number;
@@ -27,6 +35,8 @@ export interface Business {
   readonly gateway: Required<Pick<GatewayParts, "statements" | "webhooks" | "onRefused">> &
     Pick<GatewayParts, "payouts">;
   readonly payouts: PayoutDesk | undefined;
+  /** Looks for claims that were made on chain. */
+  watchClaims(): Promise<Result<unknown>>;
   /** Sends what is due. */
   round(): Promise<void>;
   close(): Promise<void>;
@@ -37,7 +47,9 @@ export function openBusiness(parts: BusinessParts): Business {
   const sender = new WebhookSender({ allowsInside: parts.callsInside });
   const world = { nowMs, randomBytes, say };
   const webhooks = new Webhooks(ledger, store.webhooks, (message) => sender.send(message), world);
-  const payouts = parts.isCredit ? new PayoutDesk(ledger, store, nowMs) : undefined;
+  const { chain, lagBlocks = 0, rate } = parts;
+  const payouts = chain === undefined ? new PayoutDesk(ledger, store, nowMs) : undefined;
+  const watch = chain && new ClaimWatch({ ledger, chain, store: store.claims, lagBlocks, rate, nowMs });
   const tally = new RefusalTally();
   const teller = new Teller({ ledger, webhooks, store: store.webhooks, payouts, tally });
   const { nanoPerUsd, labelOf } = parts;
@@ -50,6 +62,7 @@ export function openBusiness(parts: BusinessParts): Business {
       onRefused: (account, { code, message }) => tally.add(account, code, message, nowMs()),
     },
     payouts,
+    watchClaims: () => watch?.round() ?? Promise.resolve(ok(undefined)),
     async round() {
       await teller.round();
       await webhooks.round();

@@ -25,6 +25,8 @@ export interface ChainPart {
   readonly actor: ((index: number) => LocalAccount) | undefined;
   /** Where the chain is asked; undefined for a ledger on credit. */
   readonly rpcUrl: string | undefined;
+  /** Blocks that the chain may still take back. */
+  readonly lagBlocks: number;
   /** Makes the development chain's state outlive a crash of it. */
   readonly snapshot: () => Promise<void>;
 }
@@ -49,6 +51,8 @@ const realPeriods = {
   noticeSeconds: 604_800,
   expirySeconds: 31_536_000,
 };
+/** Twelve blocks are seldom taken back on any chain. */
+const LAG_BLOCKS = 12;
 const BOND_NANO = 1_000_000_000_000n;
 
 export async function openChainPart(options: ChainPartOptions): Promise<Result<ChainPart>> {
@@ -76,7 +80,8 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   const chain = openEvmChain({ sender, chainId: chainId.value, contracts: contracts.value, account, setup });
   const actor =
     anvil === undefined ? undefined : (index: number) => mnemonicToAccount(anvil.mnemonic, { addressIndex: index });
-  return ok({ chain, policy, actor, rpcUrl, snapshot });
+  const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
+  return ok({ chain, policy, actor, rpcUrl, lagBlocks, snapshot });
 }
 
 /** A ledger on credit: the node's address is that of its signing key, and no process is started. */
@@ -84,6 +89,7 @@ export function openCreditPart(secrets: Secrets): ChainPart {
   const node = addressOf(secrets.signer);
   return {
     ...{ chain: creditChain(node), policy: standardPolicy(node), actor: undefined, rpcUrl: undefined },
+    lagBlocks: 0,
     snapshot: () => Promise.resolve(),
   };
 }

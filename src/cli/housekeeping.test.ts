@@ -26,7 +26,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
         return Promise.resolve(ok({ record: { epoch: 3 } }));
       },
     },
-    business: { round: () => Promise.resolve() },
+    business: { round: () => Promise.resolve(), watchClaims: async () => ok(undefined) },
     factory: { pump: () => undefined },
     workshop: { settleBindings: note("bindings") },
     contexts: { weighAll: note("contexts") },

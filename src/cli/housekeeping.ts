@@ -25,7 +25,7 @@ export interface HousekeepingParts {
   /** Whoever made context is paid by what it changed of late: weighed anew at each close. */
   readonly contexts: { weighAll(): Promise<Result<unknown>> };
   /** Tells of what has happened. */
-  readonly business: { round(): Promise<void> };
+  readonly business: { round(): Promise<void>; watchClaims(): Promise<Result<unknown>> };
   /** Begins trainings that wait. */
   readonly factory: { pump(): void };
   /** An epoch with receipts is closed once it is this old; 0 leaves closing to whoever asks for it. */
@@ -36,7 +36,7 @@ export interface HousekeepingParts {
 
 /** Publishes the journal, books deposits, closes epochs that are due and settles bindings; what fails is said, and tried again at the next turn. */
 export async function keepHouse(parts: HousekeepingParts): Promise<void> {
-  const { ledger, publisher, settlement, workshop, factory, say } = parts;
+  const { ledger, publisher, settlement, workshop, factory, business, say } = parts;
   factory.pump();
   if ((publisher.published?.size ?? 0) < ledger.books.size()) await publisher.publish(ledger.books.size());
   const turns = [
@@ -44,6 +44,7 @@ export async function keepHouse(parts: HousekeepingParts): Promise<void> {
     () => closeWhenDue(parts),
     () => settlement.advance(),
     () => workshop.settleBindings(),
+    () => business.watchClaims(),
   ];
   for (const turn of turns) {
     const done = await turn();

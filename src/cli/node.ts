@@ -259,7 +259,8 @@ function furnish(furnishing: Furnishing) {
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
   const business = openBusiness({
-    ...{ ledger, store: stores.payouts, isCredit: part.rpcUrl === undefined, nowMs: now, randomBytes: random, say },
+    ...{ ledger, store: stores.payouts, nowMs: now, randomBytes: random, say, lagBlocks: part.lagBlocks },
+    ...{ chain: part.rpcUrl === undefined ? undefined : chain, rate: () => rates.rates.forOpen() },
     nanoPerUsd: () => rates.lastNanoPerUsd(),
     labelOf: (payee) => label(fromHex(payee)),
     callsInside: !isPublic,

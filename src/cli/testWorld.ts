@@ -74,7 +74,8 @@ export async function openTestWorld(parts: TestWorldParts): Promise<Result<TestW
   const publisher = new Publisher({ ledger: ledger.id, sink, keys, entries });
   const settlement = new CreditSettlement(ledger, publisher);
   const business = openBusiness({
-    ...{ ledger, store: payoutStore.value, isCredit: true, nowMs, randomBytes: world.randomBytes, say, callsInside },
+    ...{ ledger, store: payoutStore.value, chain: undefined, nowMs, randomBytes: world.randomBytes, say, callsInside },
+    rate: () => ({ nanoPerUsd: 1_000_000_000, source: "test" }),
     ...{ nanoPerUsd: () => 1_000_000_000, labelOf: nameOfTestPayee },
   });
   children.add({ name: "test world's webhooks", stop: () => business.close() });

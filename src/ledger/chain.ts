@@ -29,6 +29,8 @@ export interface Chain {
   finalise(ledger: Uint8Array, epoch: number): Promise<Result<string>>;
   epoch(ledger: Uint8Array, epoch: number): Promise<Result<ChainEpoch | undefined>>;
   claimed(ledger: Uint8Array, payee: Uint8Array): Promise<Result<bigint>>;
+  /** A ledger's claims in blocks [from, until], whoever made them. */
+  claims(ledger: Uint8Array, from: number, until: number): Promise<Result<readonly ChainClaim[]>>;
   /** Claims for the payee; the money goes to whoever is entitled to it, never to the sender. */
   claim(
     ledger: Uint8Array,
@@ -82,6 +84,33 @@ export interface Movement {
   /** Chain id, transaction and log index: the same movement always has the same reference. */
   readonly reference: string;
   readonly block: number;
+}
+
+/** What a relay took out of a payout for its gas, and how that was reckoned: gas × wei × rate, within what the payee agreed to. */
+export interface RelayFee {
+  readonly relayer: string;
+  readonly nano: bigint;
+  readonly gasUsed: number;
+  readonly gasPriceWei: bigint;
+  /** Millionths of an OPEN for one ETH. */
+  readonly microOpenPerEth: number;
+}
+
+/** A payout that a payee has got. */
+export interface ChainClaim {
+  readonly payee: Uint8Array;
+  /** Where the money went: 20 bytes. */
+  readonly account: Uint8Array;
+  readonly epoch: number;
+  readonly amount: bigint;
+  readonly cumulative: bigint;
+  /** What a relay took out of it in the same transaction. */
+  readonly fee?: RelayFee;
+  /** As a movement's. */
+  readonly reference: string;
+  readonly transaction: string;
+  readonly block: number;
+  readonly timeMs: number;
 }
 
 /** What is posted for an epoch: the journal's epoch entry, and the checkpoint that contains it. */

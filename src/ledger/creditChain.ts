@@ -26,6 +26,7 @@ export function creditChain(node: Uint8Array): Chain {
     finalise: () => Promise.resolve(noChain("epochs are settled with: openledger epoch settle")),
     epoch: () => Promise.resolve(ok(undefined)),
     claimed: () => Promise.resolve(ok(0n)),
+    claims: () => Promise.resolve(ok([])),
     claim: () => Promise.resolve(noChain("what is settled is paid out with: openledger payout create")),
     balance: () => Promise.resolve(ok(0n)),
     // The notice stands in the datanet's own list of bindings, which is public at the node.

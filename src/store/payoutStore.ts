@@ -1,9 +1,11 @@
 import type { Pool } from "pg";
 import { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { ClaimStore } from "../ledger/claims.ts";
 import type { StatementStore } from "../ledger/issued.ts";
 import type { PayeeDetails, Payout, PayoutStore } from "../ledger/payouts.ts";
 import type { WebhookStore } from "../ledger/webhooks.ts";
+import { PostgresClaimStore } from "./claimStore.ts";
 import { openSchema, quietPool } from "./openSchema.ts";
 import { PostgresStatementStore } from "./statementStore.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
@@ -17,6 +19,10 @@ const steps: readonly string[] = [
    CREATE INDEX statement_party ON payouts.statement (party, number);`,
   `CREATE TABLE payouts.webhook (id text PRIMARY KEY, position bigserial, secret bytea NOT NULL, body text NOT NULL);
    CREATE TABLE payouts.event (number integer PRIMARY KEY, type text NOT NULL, time_ms bigint NOT NULL, body text NOT NULL);`,
+  `CREATE TABLE payouts.claim (reference text PRIMARY KEY, position bigserial, payee text NOT NULL, time_ms bigint NOT NULL, body text NOT NULL);
+   CREATE INDEX claim_payee ON payouts.claim (payee, position);
+   CREATE INDEX claim_time ON payouts.claim (time_ms);
+   CREATE TABLE payouts.read_until (what text PRIMARY KEY, block bigint NOT NULL);`,
 ];
 
 const detailsSchema = z.object({
@@ -46,6 +52,7 @@ export interface OpenPayoutStore extends PayoutStore {
   /** These stand in the same schema. */
   readonly statements: StatementStore;
   readonly webhooks: WebhookStore;
+  readonly claims: ClaimStore;
   close(): Promise<void>;
 }
 
@@ -59,12 +66,14 @@ class PostgresPayoutStore implements OpenPayoutStore {
   readonly #ask: Ask;
   readonly statements: StatementStore;
   readonly webhooks: WebhookStore;
+  readonly claims: ClaimStore;
 
   constructor(pool: Pool) {
     this.#pool = pool;
     this.#ask = asking(pool);
     this.statements = new PostgresStatementStore(pool);
     this.webhooks = new PostgresWebhookStore(pool);
+    this.claims = new PostgresClaimStore(pool);
   }
 
   close(): Promise<void> {

@@ -55,14 +55,10 @@ export class PostgresWebhookStore implements WebhookStore {
     return rows[0] === undefined ? undefined : Uint8Array.from(rows[0].secret);
   }
 
-  keep({ type, timeMs, subject, data }: Omit<KeptEvent, "number">): Promise<void> {
-    // Numbers are given in the order in which they are committed: a reader that has seen one has seen all before it.
+  keep(event: Omit<KeptEvent, "number">): Promise<void> {
     return inTransaction(this.#pool, async (ask) => {
-      await ask("LOCK TABLE payouts.event IN SHARE ROW EXCLUSIVE MODE", []);
-      await ask(
-        "INSERT INTO payouts.event (number, type, time_ms, body) SELECT coalesce(max(number), 0) + 1, $1, $2, $3 FROM payouts.event",
-        [type, timeMs, JSON.stringify({ subject, data })],
-      );
+      await lockEvents(ask);
+      await keepEvent(ask, event);
       return ok(undefined);
     }).then(() => undefined);
   }
@@ -87,6 +83,19 @@ export class PostgresWebhookStore implements WebhookStore {
     );
     return rows.map(readKept);
   }
+}
+
+/** Numbers are given in the order in which they are committed: a reader that has seen one has seen all before it. */
+export async function lockEvents(ask: Ask): Promise<void> {
+  await ask("LOCK TABLE payouts.event IN SHARE ROW EXCLUSIVE MODE", []);
+}
+
+/** Under {@link lockEvents}, in a transaction. */
+export async function keepEvent(ask: Ask, { type, timeMs, subject, data }: Omit<KeptEvent, "number">): Promise<void> {
+  await ask(
+    "INSERT INTO payouts.event (number, type, time_ms, body) SELECT coalesce(max(number), 0) + 1, $1, $2, $3 FROM payouts.event",
+    [type, timeMs, JSON.stringify({ subject, data })],
+  );
 }
 
 interface KeptColumns {

@@ -50,7 +50,7 @@ export async function run(): Promise<void> {
   };
   const machine = { runtime: unwrap(await loadRuntime()), threads: 1 };
   const { examples, heldOut } = corpus;
-  const ports = { nowMs: () => Date.now(), isCancelled: () => false, onEvent };
+  const ports = { nowMs: () => Date.now(), isCancelled: () => false, pause: () => Promise.resolve(), onEvent };
   unwrap(await trainTask(machine, { folder, base, examples, heldOut, options }, ports));
   const target = process.env["OPENLEDGER_WRITE_HOUSE"];
   if (target !== undefined) await publish(join(folder, "model"), target);

@@ -89,7 +89,7 @@ export class FactoryPart {
     const { store, nowMs, randomBytes } = parts;
     this.#store = store;
     this.#source = (job) => loadSource({ datanets, store, pause }, job.source, job.heldOutShare);
-    this.exports = new ModelExports({ data, bases, source: this.#source });
+    this.exports = new ModelExports({ data, bases, nowMs, source: this.#source });
     const { trainer, evaluator, answers } = this;
     this.#influence = new NeuralInfluence({
       ...{ trainer, evaluator, asker: this.#asker, policy: parts.combinations.policy, say: parts.say },
@@ -131,6 +131,7 @@ export class FactoryPart {
   async restore(say: (text: string) => void): Promise<Result<void>> {
     const restored = await this.shelf.restore(say);
     if (!restored.ok) return restored;
+    await this.exports.tidy();
     this.books.restore(await this.#store.jobs(undefined, { limit: JOBS_NAMED_MAX }));
     return this.factory.start();
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -21,7 +21,13 @@ const folder = mkdtempSync(join(tmpdir(), "openledger-exports-"));
 const folders = new FactoryFolders(folder);
 const bases = new BaseShelf(folder, join(folder, "none"));
 const train = [{ record: "1", text: "Knead the dough." }];
-const exports = new ModelExports({ data: folder, bases, source: async () => ok({ train, heldOut: [] }) });
+const exports = new ModelExports({
+  nowMs: () => Date.now() + laterMs,
+  data: folder,
+  bases,
+  source: async () => ok({ train, heldOut: [] }),
+});
+let laterMs = 0;
 let base: Base;
 let job: Job;
 beforeAll(async () => {
@@ -88,4 +94,16 @@ test("an ∞-gram model, and a training of all weights for PEFT, are refused", a
   const { adapter, ...options } = job.options;
   expect(adapter).toBeDefined();
   expect(await exports.peft({ ...job, options })).toMatchObject({ ok: false, error: { code: "invalid_request" } });
+});
+
+test("an export is removed after a day, and what was left half made at once", async () => {
+  unwrap(await exports.model("old", { facts: factsOf("adapter"), place: placeOf() }, "hf"));
+  mkdirSync(join(folder, "exports", "half", "gguf.making"), { recursive: true });
+  await exports.tidy();
+  expect(existsSync(join(folder, "exports", "half"))).toBe(false);
+  expect(unwrap(await exports.file("old", "hf", "README.md")).length).toBeGreaterThan(0);
+  laterMs = 86_400_001;
+  unwrap(await exports.model("new", { facts: factsOf("adapter"), place: placeOf() }, "hf"));
+  expect(readdirSync(join(folder, "exports"))).toEqual(["new"]);
+  expect(await exports.file("old", "hf", "README.md")).toMatchObject({ error: { code: "not_found" } });
 });

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { modelBom } from "../factory/bom.ts";
@@ -19,6 +19,7 @@ import type { ModelPlace } from "./neuralShelf.ts";
 export interface ExportParts {
   readonly data: string;
   readonly bases: Bases;
+  readonly nowMs: () => number;
   /** A job's examples, as its training reads them. */
   readonly source: (job: Job) => Promise<Result<LoadedSource>>;
 }
@@ -31,10 +32,14 @@ export interface Exportable {
 
 /** Weights of so many bytes or less travel with a job: a GPU machine has its own copy of a larger base. */
 const BASE_BYTES_MAX = 64 * 1024 * 1024;
+/** An export is there to be fetched, and can be made again: afterwards it only takes up room. */
+const KEPT_MS = 86_400_000;
 /** What one answer carries; larger files are fetched where they lie. */
 const FILE_BYTES_MAX = 1024 * 1024 * 1024;
 
-/** Models and jobs as folders for other programs, in the data folder's `exports`: made anew at each export, whole or not at all, and read from there. */
+const MAKING = ".making";
+
+/** Models and jobs as folders for other programs, in the data folder's `exports`: made anew at each export, whole or not at all, read from there, and removed after a day. */
 export class ModelExports {
   readonly #parts: ExportParts;
   #turn: Promise<unknown> = Promise.resolve();
@@ -73,6 +78,28 @@ export class ModelExports {
     });
   }
 
+  /** Removes what was made more than a day ago, and what a killed node has left half made. */
+  tidy(): Promise<void> {
+    const done = this.#turn.then(() => this.#tidy());
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #tidy(): Promise<void> {
+    const root = join(this.#parts.data, "exports");
+    for (const key of await readdir(root).catch(() => [])) {
+      const folder = join(root, key);
+      for (const format of await readdir(folder).catch(() => [])) {
+        const place = join(folder, format);
+        const made = await stat(place).catch(() => undefined);
+        const isOld = made === undefined || this.#parts.nowMs() - made.mtimeMs > KEPT_MS;
+        // What cannot be removed now is looked at again with the next export.
+        if (isOld || format.endsWith(MAKING)) await rm(place, { recursive: true, force: true }).catch(() => undefined);
+      }
+      await rmdir(folder).catch(() => undefined);
+    }
+  }
+
   /** One file of an export that was made. */
   async file(key: string, format: ExportFormat, name: string): Promise<Result<Uint8Array>> {
     const folder = this.#folder(key, format);
@@ -90,7 +117,7 @@ export class ModelExports {
     format: ExportFormat,
     write: (folder: string) => Promise<Result<void>>,
   ): Promise<Result<ExportView>> {
-    const done = this.#turn.then(() => this.#make(key, format, write));
+    const done = this.#turn.then(() => this.#tidy()).then(() => this.#make(key, format, write));
     this.#turn = done.catch(() => undefined);
     return done;
   }
@@ -102,7 +129,7 @@ export class ModelExports {
   ): Promise<Result<ExportView>> {
     const folder = this.#folder(key, format);
     const made = await refuseOnDisk(folder, async (): Promise<Result<ExportView>> => {
-      const next = `${folder}.making`;
+      const next = `${folder}${MAKING}`;
       await rm(next, { recursive: true, force: true });
       await mkdir(next, { recursive: true });
       const written = await write(next);

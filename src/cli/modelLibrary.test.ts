@@ -23,6 +23,7 @@ beforeAll(async () => {
   library = new ModelLibrary({
     ...{ bases, folders, shelf, gateway, datanets, provenance, indexes: () => undefined },
     exports: new ModelExports({
+      nowMs: Date.now,
       ...{ data: folder, bases },
       source: async () => ok({ train: [{ record: "1", text: "Knead." }], heldOut: [] }),
     }),

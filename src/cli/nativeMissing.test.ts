@@ -45,7 +45,12 @@ test("without llama.cpp a model is still deployed, described and exported; askin
   unwrap(await node.shelf.deploy(job, world.base, { name: "cook", ...deployDefaults }));
   const answer = await world.post(node.url, "cook");
   expect(answer).toMatchObject({ status: 502, text: expect.stringContaining("npm install node-llama-cpp") });
-  const exports = new ModelExports({ data: folder, bases: world.bases, source: async () => Promise.reject() });
+  const exports = new ModelExports({
+    nowMs: Date.now,
+    data: folder,
+    bases: world.bases,
+    source: async () => Promise.reject(),
+  });
   const facts: ModelFacts = {
     ...{ name: "cook", kind: "adapter", hash: world.base.hash, licence: "MIT", createdMs: 0 },
     ...{ datanets: [], evaluations: [] },

@@ -127,6 +127,46 @@ describe("jobs", () => {
     expect(unwrap(await next.job(ann, job.id))).toMatchObject({ status: "succeeded", result: { steps: 6 } });
   });
 
+  it("are cancelled or set aside at whatever moment of their beginning that is asked for", async () => {
+    for (const action of ["cancel", "pause"] as const)
+      for (let moment = 0; moment < 40; moment++) {
+        const { machine, factory, file } = await opened();
+        machine.stepsPerJob = 500;
+        const { job } = unwrap(await factory.order({ account: ann }, orderOf(file, { isPaused: true })));
+        const resumed = factory.resume(ann, job.id);
+        for (let i = 0; i < moment; i++) await Promise.resolve();
+        const [done] = await Promise.all([factory[action](ann, job.id), resumed]);
+        if (moment % 2 === 1) await ticks(moment);
+        const now = unwrap(await factory.job(ann, job.id)).status;
+        // Who resumes last goes on; whoever is cancelled never does.
+        if (action === "cancel") expect([unwrap(done).status, now]).toEqual(["cancelled", "cancelled"]);
+        else expect(["paused", "queued", "running"]).toContain(now);
+        await factory.cancel(ann, job.id);
+        expect(machine.atOnce).toBe(0);
+        expect(machine.books.held).toBe(0);
+        await factory.close();
+      }
+  });
+
+  it("end as they have ended where a file cannot be removed, and say so", async () => {
+    const { machine, file } = await opened();
+    const folders = {
+      ...machine.folders(),
+      tidy: () => Promise.reject(new Error("EBUSY")),
+      dropCheckpoint: () => Promise.reject(new Error("EBUSY")),
+    };
+    machine.stepsPerJob = 20;
+    const factory = machine.open({ folders });
+    const { job } = unwrap(await factory.order({ account: ann }, orderOf(file)));
+    const { job: next } = unwrap(await factory.order({ account: ann }, orderOf(file, { suffix: "next" })));
+    await idle(machine, factory);
+    for (const { id } of [job, next]) expect(unwrap(await factory.job(ann, id)).status).toBe("succeeded");
+    const said = (await machine.store.events(job.id, { limit: 99 })).filter(({ level }) => level === "warn");
+    expect(said.map(({ message }) => message)).toEqual([expect.stringContaining("could not be removed: EBUSY")]);
+    const { job: third } = unwrap(await factory.order({ account: ann }, orderOf(file, { isPaused: true })));
+    expect(unwrap(await factory.cancel(ann, third.id)).status).toBe("cancelled");
+  });
+
   it("keep the best and the latest checkpoints, and no more than four", async () => {
     const { machine, factory, file } = await opened();
     machine.stepsPerJob = 20;

@@ -1,5 +1,5 @@
 import { type Hex, parseHex, toHex } from "../core/bytes.ts";
-import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import { ok, type Refusal, type Result, refuse, unwrap } from "../core/result.ts";
 import type { TrainingEvent } from "../models/training/task.ts";
 import { speedKey } from "./estimate.ts";
 import { HELD_OUT_MEASURED_MAX } from "./examples.ts";
@@ -42,9 +42,9 @@ export class JobRun {
     const job = this.#job;
     const base = await this.#base();
     if (!base.ok) return failed(base.error);
-    const loaded = await loadSource(this.#ports, job.source, job.heldOutShare);
-    if (!loaded.ok) return failed(loaded.error);
+    const loaded = await guarded(() => loadSource(this.#pausing(signal), job.source, job.heldOutShare));
     if (signal.aborted) return { kind: "stopped" };
+    if (!loaded.ok) return failed(loaded.error);
     const heldOut = heldOutOf(loaded.value, HELD_OUT_MEASURED_MAX);
     const task = {
       ...{ folder: folders.training(job.id), base: base.value.folder, examples: loaded.value.train, heldOut },
@@ -62,6 +62,15 @@ export class JobRun {
     if (speed !== undefined) await store.saveSpeed(speedKey(base.value.shape, job.options), speed);
     const updated = await this.#book.update(job.id, (now) => ok({ ...now, result }));
     return updated.ok ? { kind: "trained", job: updated.value } : failed(updated.error);
+  }
+
+  /** Reading a large source ends at its next pause once nobody wants it any more. */
+  #pausing(signal: AbortSignal): FactoryPorts {
+    const pause = async (): Promise<void> => {
+      await this.#ports.pause();
+      unwrap(signal.aborted ? refuse("cancelled", "the job was stopped") : ok(undefined));
+    };
+    return { ...this.#ports, pause };
   }
 
   async #base(): Promise<Result<Base>> {

@@ -137,7 +137,7 @@ function reportedView(model: ReportedModel): ServedModelView {
   const { royaltyBps, unit, royalty } = model.terms;
   return {
     ...{ name: model.name, asset: toHex(model.asset), owner: model.ownedBy, contextTokens: 0, unit, royalty },
-    ...{ datanets: [...model.datanets], indexId: none, methodsHash: none, operators: [] },
+    ...{ retrievedTokensMax: 0, datanets: [...model.datanets], indexId: none, methodsHash: none, operators: [] },
     external: { royaltyBps, contributors: model.contributors, undeclared: model.isUndeclared },
   };
 }
@@ -150,7 +150,7 @@ export function modelView({ operators, world }: Floor, model: ServedModel): Serv
   return {
     ...{ name: model.name, asset: toHex(model.asset), owner: model.ownedBy, contextTokens: model.contextTokens },
     ...{ unit: model.unit, royalty: model.royalty, datanets: [...(grounding?.datanets ?? [])] },
-    indexId: toHex(grounding?.indexId ?? none),
+    ...{ retrievedTokensMax: grounding?.contextTokensMax ?? 0, indexId: toHex(grounding?.indexId ?? none) },
     methodsHash: toHex(grounding?.methodsHash ?? none),
     operators: operators.quoting(model).map(({ name, cost }) => ({ name, cost, state: states.get(name) ?? "up" })),
   };

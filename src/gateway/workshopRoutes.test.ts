@@ -32,7 +32,16 @@ const workshop: Workshop = {
   restore: noted("restore", () => ok({ name: "d", records: 1, contributions: 1, versions: 1 })),
   createModel: noted("model", () =>
     ok({
-      ...{ name: "m", asset: hex, owner: "d", contextTokens: 1, unit: "nano", royalty: prices, datanets: ["d"] },
+      ...{
+        name: "m",
+        asset: hex,
+        owner: "d",
+        contextTokens: 1,
+        retrievedTokensMax: 0,
+        unit: "nano",
+        royalty: prices,
+        datanets: ["d"],
+      },
       ...{ indexId: hex, methodsHash: hex, operators: [] },
     }),
   ),

@@ -35,6 +35,8 @@ export const servedModelSchema = z.object({
   asset: z.string(),
   owner: z.string(),
   contextTokens: z.number().int(),
+  /** Tokens of records that it may be given to read beside a question; 0: it says what it has learnt. */
+  retrievedTokensMax: z.number().int(),
   unit: z.enum(["nano", "microUsd"]),
   royalty: prices,
   datanets: z.array(z.string()),

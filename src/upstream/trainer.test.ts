@@ -54,6 +54,20 @@ async function train(trainer: ChildTrainer, task: TrainingTask): Promise<Told> {
 }
 
 describe("training in a child process", () => {
+  it("heeds a cancel while it still reads its examples", async () => {
+    const trainer = new ChildTrainer();
+    const text = "It is the number that was asked for. ".repeat(50);
+    const many = Array.from({ length: 4_000 }, (_unused, i) => ({ record: `r${i}`, text: `${i} ${text}` }));
+    const controller = new AbortController();
+    const events: TrainingEvent[] = [];
+    const task = { ...taskIn("many"), examples: many };
+    const done = trainer.train(task, (event) => events.push(event), controller.signal);
+    await until(async () => trainer.pids.length > 0, 10_000, 5);
+    controller.abort();
+    unwrap(await done);
+    expect(events).toEqual([{ type: "cancelled", step: 0 }]);
+  });
+
   it("tells what it does, and its cancelled and killed trainings end with the hash of the uninterrupted one", async () => {
     const trainer = new ChildTrainer();
     const whole = await train(trainer, taskIn("whole"));

@@ -55,7 +55,7 @@ export const askCommand = command({
     );
     if (!receipt.ok) return receipt;
     showEvidence(receipt.value, output);
-    if (receipt.value.opening === undefined) showCredited(settlement, shell);
+    if (receipt.value.opening === undefined && !receipt.value.flags.undeclared) showCredited(settlement, shell);
     showReceipt(receipt.value, output);
     showRoute(receipt.value, output);
     return ok({ ...answered.value, receipt: receipt.value });

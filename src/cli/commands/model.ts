@@ -84,6 +84,7 @@ const show = command({
     const found = await client.value.get(`/api/models/${encodeURIComponent(name)}`, servedModelSchema);
     if (found.ok) {
       const { asset, owner, datanets, indexId, methodsHash, royalty, unit, operators, external } = found.value;
+      const { contextTokens, retrievedTokensMax } = found.value;
       output.heading(found.value.name);
       output.table(
         Object.entries({ asset, owner, datanets, index: indexId, methods: methodsHash }).map(([what, is]) => ({
@@ -91,6 +92,12 @@ const show = command({
           is,
         })),
       );
+      if (external === undefined && datanets.length > 0)
+        output.line(
+          retrievedTokensMax > 0
+            ? `  reads up to ${retrievedTokensMax} tokens of records beside a question`
+            : `  reads no records: a context of ${contextTokens} tokens has no room for them, so it says what it has learnt`,
+        );
       if (external !== undefined) {
         const { royaltyBps, contributors, undeclared } = external;
         const whose = undeclared ? "undeclared: no contributor is paid" : `${contributors} declared contributors`;

@@ -61,12 +61,12 @@ const list = command({
     const found = await client.value.get("/api/receipts", receiptListSchema, query);
     if (found.ok) {
       output.table(
-        found.value.data.map(({ id, seq, timeMs, model, fee, usage, unattributed }) => ({
+        found.value.data.map(({ id, seq, timeMs, model, fee, usage, unattributed, flags }) => ({
           ...{ seq, id, time: new Date(timeMs).toISOString(), model: model.name ?? model.asset.slice(0, 14) },
           ...{
             tokens: usage.tokensIn + usage.tokensOut,
             OPEN: formatOpen(fee.amount),
-            credited: percent(1_000_000 - unattributed),
+            credited: flags.undeclared ? "–" : percent(1_000_000 - unattributed),
           },
         })),
       );
@@ -116,7 +116,7 @@ const correct = command({
 export const receiptCommands: readonly CliCommand[] = [show, explain, list, correct];
 
 export function showReceipt(receipt: ReceiptView, output: Output): void {
-  const { id, seq, timeMs, fee, usage, rate, unattributed, operator } = receipt;
+  const { id, seq, timeMs, fee, usage, rate, operator } = receipt;
   output.heading(`Receipt ${id}`);
   output.line(
     `entry ${seq} of the journal, ${new Date(timeMs).toISOString()}, run by ${operator.label ?? operator.payee}`,
@@ -125,7 +125,13 @@ export function showReceipt(receipt: ReceiptView, output: Output): void {
     `${formatOpen(fee.amount)} OPEN = cost ${formatOpen(fee.cost)} + royalty ${formatOpen(fee.royalty)}; ` +
       `${usage.tokensIn} tokens in, ${usage.tokensOut} out; 1 USD = ${formatOpen(rate.nanoPerUsd)} OPEN (${rate.source})`,
   );
-  output.line(`${percent(1_000_000 - unattributed)} of the contributors' part is attributed by evidence`);
+  output.line(attributedText(receipt));
+}
+
+function attributedText({ flags, unattributed }: ReceiptView): string {
+  // Without a datanet nothing is looked for, and so nothing is found.
+  if (flags.undeclared) return "no datanet stands behind it: the contributors' part is reserved for datanets";
+  return `${percent(1_000_000 - unattributed)} of the contributors' part is attributed by evidence`;
 }
 
 function showExplanation({ receipt, says, people, evidence, trace }: Explanation, output: Output): void {
@@ -156,8 +162,8 @@ function showExplanation({ receipt, says, people, evidence, trace }: Explanation
 }
 
 /** The credited passages and people, for whoever may open the receipt. */
-export function showEvidence({ opening, unattributed }: ReceiptDetail, output: Output): void {
-  if (opening === undefined) return;
+export function showEvidence({ opening, unattributed, flags }: ReceiptDetail, output: Output): void {
+  if (opening === undefined || flags.undeclared) return;
   output.heading("Credited passages and people");
   // Evidence is weighed in 1/256 bit; what is shown is its part of the whole answer.
   const total = opening.evidence.reduce((sum, { weight }) => sum + weight, 0);

@@ -109,7 +109,7 @@ function memoryWorkshop(store: MemoryDatanetStore, gateway: Gateway, bindings: B
       const terms = { unit: "nano", royalty: royalty ?? none, contextTokens: 8_192 } as const;
       gateway.catalog.put({ name, asset, ownedBy: datanet, createdMs: 0, ...terms });
       const ids = { asset: toHex(asset), indexId: toHex(index), methodsHash: toHex(index) };
-      return ok({ name, owner: datanet, datanets: [datanet], operators: [], ...terms, ...ids });
+      return ok({ name, owner: datanet, datanets: [datanet], retrievedTokensMax: 0, operators: [], ...terms, ...ids });
     },
     importModels: async () => [],
     bindings: async () => bindings,

@@ -57,7 +57,7 @@ export class SmallMachine {
         list: async () => [smallBase.name],
         find: async (name) => (name === smallBase.name ? ok(smallBase) : refuse("model_not_found", `no base ${name}`)),
       },
-      ...{ folders: this.#folders(), shop: this.#shop(), build: "small" },
+      ...{ folders: this.folders(), shop: this.#shop(), build: "small" },
       books: this.books.open(() => this.#life !== life),
       tariff: this.tariff,
       corpus: () => Promise.reject(new Error("no corpus in a small factory")),
@@ -129,7 +129,7 @@ export class SmallMachine {
     return { train };
   }
 
-  #folders(): JobFolders {
+  folders(): JobFolders {
     const stepsOf = (job: string) => this.kept.get(job) ?? new Set<number>();
     return {
       training: (job) => `/factory/${job}`,

@@ -2,9 +2,10 @@ import { basename, join, resolve } from "node:path";
 import { toHex, utf8 } from "../../core/bytes.ts";
 import { sha256 } from "../../core/hash.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
+import type { Tokenizer } from "../bpe.ts";
 import { type LlamaFolder, readLlamaFolder, writeLlamaFolder } from "../formats/huggingFaceFile.ts";
 import { writeAdapterFolder } from "../formats/peftFile.ts";
-import { encodeExample, houseChatTemplate } from "./chatTemplate.ts";
+import { type EncodedExample, encodeExample, houseChatTemplate } from "./chatTemplate.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpointFile.ts";
 import { initialLora } from "./initial.ts";
 import type { Machine, NeuralModel } from "./neuralModel.ts";
@@ -15,6 +16,8 @@ export interface TrainTaskPorts {
   readonly nowMs: () => number;
   readonly onEvent: (event: TrainingEvent) => void;
   readonly isCancelled: () => boolean;
+  /** Lets messages in, one of which may be to stop. */
+  readonly pause: () => Promise<void>;
 }
 
 /**
@@ -35,12 +38,16 @@ export async function trainTask(machine: Machine, task: TrainingTask, ports: Tra
   const name = nameTask(task, base.value);
   const found = await readCheckpoint(folder, name, model.adapter?.tensors ?? model.weights);
   if (!found.ok) return found;
-  const encoded = (examples: TrainingTask["examples"]) =>
-    examples.map((example) => encodeExample(base.value.tokenizer, example));
+  const examples = await encodeAll(base.value.tokenizer, task.examples, ports);
+  const heldOut = examples && (await encodeAll(base.value.tokenizer, task.heldOut, ports));
+  if (examples === undefined || heldOut === undefined) {
+    ports.onEvent({ type: "cancelled", step: found.value?.step ?? 0 });
+    return ok(undefined);
+  }
   const outcome = await runTraining(
     machine,
     {
-      ...{ model, options, examples: encoded(task.examples), heldOut: encoded(task.heldOut) },
+      ...{ model, options, examples, heldOut },
       ...(found.value === undefined ? {} : { resume: found.value }),
     },
     {
@@ -55,6 +62,32 @@ export async function trainTask(machine: Machine, task: TrainingTask, ports: Tra
     },
   );
   return outcome.ok ? finish(task, base.value, outcome.value, ports) : outcome;
+}
+
+/** Encoding so many characters takes some milliseconds. */
+const CHARACTERS_BETWEEN_PAUSES = 16_384;
+
+/** Undefined where it was cancelled meanwhile: a large file takes minutes. */
+async function encodeAll(
+  tokenizer: Tokenizer,
+  examples: TrainingTask["examples"],
+  { pause, isCancelled }: TrainTaskPorts,
+): Promise<readonly EncodedExample[] | undefined> {
+  const encoded: EncodedExample[] = [];
+  let characters = 0;
+  for (const example of examples) {
+    encoded.push(encodeExample(tokenizer, example));
+    characters += "text" in example ? example.text.length : lengthOf(example.messages);
+    if (characters < CHARACTERS_BETWEEN_PAUSES) continue;
+    characters = 0;
+    await pause();
+    if (isCancelled()) return undefined;
+  }
+  return encoded;
+}
+
+function lengthOf(messages: readonly { readonly content: string }[]): number {
+  return messages.reduce((sum, { content }) => sum + content.length, 0);
 }
 
 async function finish(

@@ -69,7 +69,7 @@ async function train(
   const nowMs = (): number => performance.now();
   return nothing(
     await trainTask(made.value, task, {
-      ...{ nowMs, isCancelled },
+      ...{ nowMs, isCancelled, pause: () => new Promise<void>((resolve) => setImmediate(resolve)) },
       onEvent: (event) => void report({ kind: "event", event }),
     }),
   );

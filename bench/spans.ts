@@ -12,21 +12,24 @@ import { type CorpusIndex, indexTokens } from "../src/models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../src/models/corpusIndexFile.ts";
 import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
 import { buildSuffixArray } from "../src/models/suffixArray.ts";
+import { hostileRecords, outputsByKind, type SpanOutput } from "./support/spanOutputs.ts";
 
 const TOKENS = 10_000_000;
 const OUTPUT_TOKENS = 500;
 const OUTPUTS = 200;
+const WARM_OUTPUTS = 20;
 const NAIVE_OUTPUTS = 1;
-const PLANTED_TOKENS = 40;
 
-/** The ∞-gram index and the maximal spans of outputs against ten million tokens, beside a scan of the corpus for each span. */
+/**
+ * The ∞-gram index and the maximal spans of outputs against ten million tokens, beside a scan of the corpus for each span. Outputs of several kinds, those
+ * among them that are made to be slow.
+ */
 export async function run(): Promise<void> {
   const random = seeded(20_261_121);
   const tokenizer = houseTokenizer();
-  const records = multiply(
-    readTexts().map((text) => encode(tokenizer, text)),
-    random,
-  );
+  const texts = readTexts().map((text) => encode(tokenizer, text));
+  const hostile = hostileRecords(texts, OUTPUT_TOKENS);
+  const records = multiply(texts, hostile, random);
   const [startedAt, buildStart] = [performance.now(), cpuMs()];
   const index = indexTokens(tokenizer, records, new Uint8Array(32 * records.length));
   const [buildSeconds, buildCpuSeconds] = [(performance.now() - startedAt) / 1_000, (cpuMs() - buildStart) / 1_000];
@@ -34,59 +37,92 @@ export async function run(): Promise<void> {
   buildSuffixArray(index.tokens, tokenizer.bytes.length);
   const sortSeconds = (performance.now() - sortStartedAt) / 1_000;
 
-  const outputs = Array.from({ length: OUTPUTS }, () => makeOutput(index, random));
-  for (const { tokens } of outputs.slice(0, 20)) findMaximalSpans(index, tokens);
-  const spanTimes: number[] = [];
-  const spanCpuTimes: number[] = [];
-  const attributionTimes: number[] = [];
-  let planted = 0;
-  let found = 0;
-  for (const output of outputs) {
-    let at = performance.now();
-    const cpuAt = cpuMs();
-    const spans = findMaximalSpans(index, output.tokens);
-    spanCpuTimes.push(cpuMs() - cpuAt);
-    spanTimes.push(performance.now() - at);
-    for (const { from, until } of output.planted) {
-      planted++;
-      if (spans.some((span) => span.from <= from && span.until >= until)) found++;
-    }
-    at = performance.now();
-    const input = {
-      corpus: memoryCorpus(index),
-      output: output.tokens,
-      canonicalOf: (record: number) => record,
-      context: [],
-    };
-    runAttributors(indexAttributors, input);
-    attributionTimes.push(performance.now() - at);
-  }
-  const naive = timeNaive(index, outputs.slice(0, NAIVE_OUTPUTS));
-  const [spansMs, spansCpuMs] = [quantiles(spanTimes), quantiles(spanCpuTimes)];
-  const resident =
-    index.tokens.byteLength + index.suffixes.byteLength + index.starts.byteLength + index.buckets.byteLength;
+  const kinds = outputsByKind(index, texts, OUTPUT_TOKENS, OUTPUTS, random);
+  for (const outputs of Object.values(kinds)) measureSpans(index, outputs.slice(0, WARM_OUTPUTS));
+  const measured = Object.entries(kinds).map(([kind, outputs]) => ({ kind, ...measureSpans(index, outputs) }));
+  const all = measured.flatMap(({ kind, cpuTimes }) => cpuTimes.map((ms) => ({ kind, ms })));
+  const [spansMs, spansCpuMs] = [
+    quantiles(measured.flatMap(({ wallTimes }) => wallTimes)),
+    quantiles(all.map(({ ms }) => ms)),
+  ];
+  const slowest = all.reduce((worst, one) => (one.ms > worst.ms ? one : worst));
+  const attributionMs = quantiles(timeAttribution(index, Object.values(kinds).flat()));
+  const planted = measured.reduce((sum, one) => sum + one.planted, 0);
+  const naive = timeNaive(index, kinds["mixed"]!.slice(0, NAIVE_OUTPUTS));
   const figures = {
     tokens: index.tokens.length,
     records: records.length,
     sortTokensPerSecond: Math.round(index.tokens.length / sortSeconds),
     buildTokensPerSecond: Math.round(index.tokens.length / buildSeconds),
     buildTokensPerCpuSecond: Math.round(index.tokens.length / buildCpuSeconds),
-    bytesPerTokenResident: round(resident / index.tokens.length),
-    recordIdBytesPerToken: round(index.recordIds.byteLength / index.tokens.length),
+    bytesPerTokenResident: round(residentBytes(index) / index.tokens.length),
     loadSeconds: timeLoad(index),
+    outputs: all.length,
     spansP50Ms: spansMs.p50,
     spansP99Ms: spansMs.p99,
     spansCpuP50Ms: spansCpuMs.p50,
     spansCpuP99Ms: spansCpuMs.p99,
-    attributionP50Ms: quantiles(attributionTimes).p50,
-    attributionP99Ms: quantiles(attributionTimes).p99,
-    plantedRecall: found / planted,
+    spansCpuP999Ms: spansCpuMs.p999,
+    slowest: `${slowest.kind}, ${round(slowest.ms)} ms`,
+    attributionCpuP50Ms: attributionMs.p50,
+    attributionCpuP99Ms: attributionMs.p99,
+    plantedRecall: measured.reduce((sum, { found }) => sum + found, 0) / planted,
     naiveMs: naive.ms,
     naiveAgrees: naive.agrees,
-    timesFasterThanNaive: Math.round(naive.ms / spansMs.p50),
+    timesFasterThanNaive: Math.round(naive.ms / quantiles(measured[0]!.wallTimes).p50),
   };
+  const rows = measured.map(({ kind, spans, wallTimes, cpuTimes }) => {
+    const [wall, cpu] = [quantiles(wallTimes), quantiles(cpuTimes)];
+    const times = { cpuP50Ms: cpu.p50, cpuP99Ms: cpu.p99, cpuMaxMs: cpu.max, wallP50Ms: wall.p50, wallP99Ms: wall.p99 };
+    return [kind, { spans: Math.round(spans / OUTPUTS), ...times }] as const;
+  });
+  console.log(`${OUTPUT_TOKENS} tokens an output, ${OUTPUTS} outputs a kind`);
+  console.table(Object.fromEntries(rows));
   console.table(figures);
-  console.log(JSON.stringify(figures));
+  console.log(JSON.stringify({ ...figures, kinds: Object.fromEntries(rows) }));
+}
+
+interface Measured {
+  readonly wallTimes: readonly number[];
+  readonly cpuTimes: readonly number[];
+  readonly spans: number;
+  readonly planted: number;
+  readonly found: number;
+}
+
+function measureSpans(index: CorpusIndex, outputs: readonly SpanOutput[]): Measured {
+  const wallTimes: number[] = [];
+  const cpuTimes: number[] = [];
+  let [count, planted, found] = [0, 0, 0];
+  for (const output of outputs) {
+    const at = performance.now();
+    const cpuAt = cpuMs();
+    const spans = findMaximalSpans(index, output.tokens);
+    cpuTimes.push(cpuMs() - cpuAt);
+    wallTimes.push(performance.now() - at);
+    count += spans.length;
+    for (const { from, until } of output.planted) {
+      planted++;
+      if (spans.some((span) => span.from <= from && span.until >= until)) found++;
+    }
+  }
+  return { wallTimes, cpuTimes, spans: count, planted, found };
+}
+
+/** From an output to its evidence. */
+function timeAttribution(index: CorpusIndex, outputs: readonly SpanOutput[]): number[] {
+  const corpus = memoryCorpus(index);
+  return outputs.map(({ tokens: output }) => {
+    const at = cpuMs();
+    runAttributors(indexAttributors, { corpus, output, canonicalOf: (record: number) => record, context: [] });
+    return cpuMs() - at;
+  });
+}
+
+/** All that an index has in memory; the tokenizer is everybody's. */
+function residentBytes({ id, tokens, suffixes, starts, recordIds, buckets }: CorpusIndex): number {
+  const parts = [id, tokens, suffixes.view, starts, recordIds, buckets];
+  return parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** Time on the CPU, which other work on the machine disturbs less than time on the clock. */
@@ -95,37 +131,8 @@ function cpuMs(): number {
   return (user + system) / 1_000;
 }
 
-interface Output {
-  readonly tokens: Uint16Array;
-  readonly planted: readonly { readonly from: number; readonly until: number }[];
-}
-
-/** Half planted stretches of the corpus, half text that is near it: a stretch with every fifth token changed. */
-function makeOutput(index: CorpusIndex, random: () => number): Output {
-  const tokens = new Uint16Array(OUTPUT_TOKENS);
-  const planted: { from: number; until: number }[] = [];
-  let isPlanted = true;
-  for (let at = 0; at < OUTPUT_TOKENS; ) {
-    const length = Math.min(PLANTED_TOKENS, OUTPUT_TOKENS - at);
-    const source = insideRecord(index, length, random);
-    tokens.set(index.tokens.subarray(source, source + length), at);
-    if (isPlanted) planted.push({ from: at, until: at + length });
-    else for (let i = 0; i < length; i += 5) tokens[at + i] = 1 + Math.floor(random() * (index.buckets.length - 2));
-    at += length;
-    isPlanted = !isPlanted;
-  }
-  return { tokens, planted };
-}
-
-function insideRecord(index: CorpusIndex, length: number, random: () => number): number {
-  for (;;) {
-    const at = Math.floor(random() * (index.tokens.length - length));
-    if (!index.tokens.subarray(at, at + length).includes(0)) return at;
-  }
-}
-
 /** The plain alternative: for each position of the output, one pass over the corpus for the longest match. */
-function timeNaive(index: CorpusIndex, outputs: readonly Output[]): { ms: number; agrees: boolean } {
+function timeNaive(index: CorpusIndex, outputs: readonly SpanOutput[]): { ms: number; agrees: boolean } {
   const { tokens } = index;
   let agrees = true;
   const startedAt = performance.now();
@@ -166,10 +173,10 @@ function timeLoad(index: CorpusIndex): number {
   }
 }
 
-/** Real text until there is enough, each further round with one token in twenty changed, so that copies are near and not equal. */
-function multiply(texts: readonly Uint16Array[], random: () => number): Uint16Array[] {
-  const records: Uint16Array[] = [];
-  let tokens = 0;
+/** The given records, then real text until there is enough, each further round with one token in twenty changed, so that copies are near and not equal. */
+function multiply(texts: readonly Uint16Array[], given: readonly Uint16Array[], random: () => number): Uint16Array[] {
+  const records = given.slice();
+  let tokens = given.reduce((sum, { length }) => sum + length + 1, 0);
   for (let round = 0; tokens < TOKENS; round++) {
     for (const text of texts) {
       const left = TOKENS - tokens - 1;
@@ -201,12 +208,10 @@ function readTexts(): string[] {
   return [...readmes.flatMap((text) => text.split(/^(?=#{1,3} )/m)), ...data];
 }
 
-function quantiles(times: readonly number[]): { p50: number; p99: number } {
+function quantiles(times: readonly number[]): Readonly<Record<"p50" | "p99" | "p999" | "max", number>> {
   const sorted = times.toSorted((a, b) => a - b);
-  return {
-    p50: round(sorted[Math.floor(0.5 * sorted.length)]!),
-    p99: round(sorted[Math.floor(0.99 * sorted.length)]!),
-  };
+  const at = (part: number): number => round(sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!);
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) };
 }
 
 /** mulberry32, so that two runs measure the same. */

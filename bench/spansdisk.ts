@@ -10,15 +10,18 @@ import { encode } from "../src/models/bpe.ts";
 import { indexTokens } from "../src/models/corpusIndex.ts";
 import { saveShard } from "../src/models/diskIndexFile.ts";
 import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
+import { makeMemoryGroup } from "./support/memoryGroup.ts";
 
 const OUTPUT_TOKENS = 500;
 const PLANTED_TOKENS = 40;
+const PIECES_PER_OUTPUT = Math.ceil(OUTPUT_TOKENS / PLANTED_TOKENS);
 const MEMORY_MAX = 2 ** 30;
 const DISK_BYTES_PER_TOKEN = 10.5;
 
 /**
  * Maximal spans against a corpus larger than the memory of the process that asks: `--tokens` (20 million unless told) in shards of `--shard`, asked by
- * a child that is held to one GiB, its pages of the files included. `--folder` keeps the shards for another run.
+ * a child that is held to one GiB, its pages of the files included. `--folder` keeps the shards; with `--minutes` no shard is begun later than that, and another
+ * run with the same folder goes on where this one stopped.
  */
 export async function run(): Promise<void> {
   const { values } = parseArgs({
@@ -27,6 +30,7 @@ export async function run(): Promise<void> {
       tokens: { type: "string", default: "20000000" },
       shard: { type: "string", default: "125000000" },
       outputs: { type: "string", default: "200" },
+      minutes: { type: "string", default: "600" },
       folder: { type: "string" },
     },
   });
@@ -39,14 +43,17 @@ export async function run(): Promise<void> {
   const folder = values.folder ?? mkdtempSync(join(tmpdir(), "openledger-spansdisk-"));
   mkdirSync(folder, { recursive: true });
   try {
-    const plan = join(folder, "plan.json");
-    if (!existsSync(plan)) {
-      const built = build(folder, texts, Number(values.tokens), Number(values.shard), Number(values.outputs));
-      writeFileSync(plan, JSON.stringify(built));
+    const sizes = { tokens: Number(values.tokens), shardTokens: Number(values.shard), outputs: Number(values.outputs) };
+    const shards = build(folder, texts, sizes, performance.now() + 60_000 * Number(values.minutes));
+    const made = shards.reduce((sum, shard) => sum + shard.tokens, 0);
+    if (made < sizes.tokens) {
+      console.log(`${made} of ${sizes.tokens} tokens are there: run it again with the same folder`);
+      console.log(JSON.stringify({ tokens: made, isWhole: false }));
+      return;
     }
-    const built: Built = JSON.parse(readFileSync(plan, "utf8"));
-    const asked = ask(folder);
-    const figures = { ...built.figures, ...asked };
+    const plan: Plan = { shards: shards.map(({ path }) => path), outputs: outputsOf(shards, sizes.outputs) };
+    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
+    const figures = { ...figuresOf(shards, made), ...ask(folder) };
     console.table(figures);
     console.log(JSON.stringify(figures));
   } finally {
@@ -55,10 +62,9 @@ export async function run(): Promise<void> {
 }
 
 /** What the child reads: the shards' files, and outputs with where something was planted in them. */
-export interface Built {
+export interface Plan {
   readonly shards: readonly string[];
   readonly outputs: readonly PlantedOutput[];
-  readonly figures: Readonly<Record<string, number>>;
 }
 
 export interface PlantedOutput {
@@ -66,79 +72,127 @@ export interface PlantedOutput {
   readonly planted: readonly (readonly [from: number, until: number])[];
 }
 
+/** A shard that is on disk, with what it cost, and stretches of its text. */
+interface MadeShard {
+  readonly path: string;
+  readonly tokens: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly sortSeconds: number;
+  readonly saveSeconds: number;
+  readonly cpuSeconds: number;
+  readonly peakMB: number;
+  readonly pieces: readonly (readonly number[])[];
+}
+
+/** Makes the shards that are not there yet; which text a shard has depends on its number alone. */
 function build(
   folder: string,
   texts: readonly Uint16Array[],
-  tokens: number,
-  shardTokens: number,
-  outputCount: number,
-): Built {
+  sizes: { readonly tokens: number; readonly shardTokens: number; readonly outputs: number },
+  deadline: number,
+): readonly MadeShard[] {
+  const progress = join(folder, "shards.json");
+  const shards: MadeShard[] = existsSync(progress) ? JSON.parse(readFileSync(progress, "utf8")) : [];
+  let made = shards.reduce((sum, { tokens }) => sum + tokens, 0);
+  const needed = (sizes.tokens - made) * DISK_BYTES_PER_TOKEN;
   const { bavail, bsize } = statfsSync(folder);
-  const needed = tokens * DISK_BYTES_PER_TOKEN;
   if (bavail * bsize < 1.2 * needed)
     throw new Error(`${folder} has less than ${Math.ceil((1.2 * needed) / 1e9)} GB free`);
-  const tokenizer = houseTokenizer();
-  const random = seeded(20_261_121);
-  const records = mutated(texts, random);
-  const shards: string[] = [];
-  const pieces: Uint16Array[][] = [];
-  let [made, bytes, recordCount] = [0, 0, 0];
-  const [startedAt, cpu] = [performance.now(), process.cpuUsage()];
-  let [buildSeconds, saveSeconds] = [0, 0];
-  while (made < tokens) {
-    const size = Math.min(shardTokens, tokens - made);
-    const chosen = takeTokens(records, size);
-    const ids = new Uint8Array(32 * chosen.length);
-    const view = new DataView(ids.buffer);
-    chosen.forEach((_, i) => void view.setUint32(32 * i, recordCount + i));
-    let at = performance.now();
-    const index = indexTokens(tokenizer, chosen, ids);
-    buildSeconds += (performance.now() - at) / 1_000;
-    at = performance.now();
-    const path = join(folder, `shard-${shards.length}`);
-    unwrap(saveShard(path, index));
-    saveSeconds += (performance.now() - at) / 1_000;
-    pieces.push(Array.from({ length: outputCount * 4 }, () => stretch(chosen, random)));
-    shards.push(path);
-    made += index.tokens.length;
-    bytes += statSync(path).size;
-    recordCount += chosen.length;
-    console.log(`${shards.length} shards, ${made} tokens, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
+  while (made < sizes.tokens && performance.now() < deadline) {
+    const shard = makeShard(
+      folder,
+      texts,
+      shards.length,
+      Math.min(sizes.shardTokens, sizes.tokens - made),
+      sizes.outputs,
+    );
+    shards.push(shard);
+    made += shard.tokens;
+    writeFileSync(progress, JSON.stringify(shards));
+    console.log(`${shards.length} shards, ${made} tokens`);
   }
-  const used = process.cpuUsage(cpu);
-  const figures = {
-    tokens: made,
-    records: recordCount,
-    shards: shards.length,
-    diskBytesPerToken: round(bytes / made),
-    sortTokensPerSecond: Math.round(made / buildSeconds),
-    buildTokensPerSecond: Math.round(made / (buildSeconds + saveSeconds)),
-    buildTokensPerCpuSecond: Math.round((made * 1e6) / (used.user + used.system)),
-    buildPeakMB: Math.round(process.resourceUsage().maxRSS / 1_024),
-  };
-  const outputs = Array.from({ length: outputCount }, () => makeOutput(pieces, tokenizer.bytes.length, random));
-  return { shards, outputs, figures };
+  return shards;
 }
 
-/** Asks in a process of its own, held to {@link MEMORY_MAX}: by systemd where that may be, else by the child dropping pages itself. */
+function makeShard(
+  folder: string,
+  texts: readonly Uint16Array[],
+  number: number,
+  size: number,
+  outputCount: number,
+): MadeShard {
+  const random = seeded(20_261_121 + number);
+  const chosen = takeTokens(mutated(texts, random), size);
+  const ids = new Uint8Array(32 * chosen.length);
+  const view = new DataView(ids.buffer);
+  chosen.forEach((_, i) => {
+    view.setUint32(32 * i, number);
+    view.setUint32(32 * i + 4, i);
+  });
+  const cpu = process.cpuUsage();
+  let at = performance.now();
+  const index = indexTokens(houseTokenizer(), chosen, ids);
+  const sortSeconds = (performance.now() - at) / 1_000;
+  at = performance.now();
+  const path = join(folder, `shard-${number}`);
+  unwrap(saveShard(path, index));
+  const saveSeconds = (performance.now() - at) / 1_000;
+  const used = process.cpuUsage(cpu);
+  return {
+    ...{ path, tokens: index.tokens.length, records: chosen.length, bytes: statSync(path).size },
+    ...{ sortSeconds, saveSeconds, cpuSeconds: (used.user + used.system) / 1e6 },
+    peakMB: Math.round(process.resourceUsage().maxRSS / 1_024),
+    pieces: Array.from({ length: outputCount * PIECES_PER_OUTPUT }, () => [...stretch(chosen, random)]),
+  };
+}
+
+function figuresOf(shards: readonly MadeShard[], tokens: number): Readonly<Record<string, number>> {
+  const sum = (of: (shard: MadeShard) => number): number => shards.reduce((total, shard) => total + of(shard), 0);
+  const buildSeconds = sum(({ sortSeconds, saveSeconds }) => sortSeconds + saveSeconds);
+  return {
+    tokens,
+    records: sum(({ records }) => records),
+    shards: shards.length,
+    diskBytesPerToken: round(sum(({ bytes }) => bytes) / tokens),
+    buildSeconds: Math.round(buildSeconds),
+    sortTokensPerSecond: Math.round(tokens / sum(({ sortSeconds }) => sortSeconds)),
+    buildTokensPerSecond: Math.round(tokens / buildSeconds),
+    buildTokensPerCpuSecond: Math.round(tokens / sum(({ cpuSeconds }) => cpuSeconds)),
+    buildPeakMB: Math.max(...shards.map(({ peakMB }) => peakMB)),
+  };
+}
+
+/** Asks in a process of its own, held to {@link MEMORY_MAX}: by a control group where one may be made, else by the child dropping pages itself. */
 function ask(folder: string): Readonly<Record<string, unknown>> {
   const here = fileURLToPath(import.meta.url);
   const child = join(here, "..", "support", `spansQueries${here.endsWith(".ts") ? ".ts" : ".js"}`);
-  const command = [process.execPath, "--max-old-space-size=192", child, join(folder, "plan.json"), String(MEMORY_MAX)];
-  const scope = ["--scope", "--quiet", "-p", `MemoryMax=${MEMORY_MAX}`, "-p", "MemorySwapMax=0"];
-  const isScoped = spawnSync("systemd-run", [...scope, "true"], { timeout: 10_000 }).status === 0;
-  const [program = "", ...args] = isScoped ? ["systemd-run", ...scope, ...command] : command;
-  const { status, stdout } = spawnSync(program, args, {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    maxBuffer: 2 ** 24,
-  });
-  if (status !== 0) throw new Error(`the child that asks ended with ${status}`);
-  return { limitedBy: isScoped ? "systemd scope" : "own page drops", ...JSON.parse(stdout) };
+  const group = makeMemoryGroup(MEMORY_MAX);
+  const ownLimit = String(group === undefined ? MEMORY_MAX : 0);
+  const command = [process.execPath, "--max-old-space-size=192", child, join(folder, "plan.json"), ownLimit];
+  try {
+    const [program = "", ...args] = group?.inside(command) ?? command;
+    const { status, stdout } = spawnSync(program, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+      maxBuffer: 2 ** 24,
+    });
+    if (status !== 0) throw new Error(`the child that asks ended with ${status}`);
+    const peak = group === undefined ? {} : { groupPeakMB: Math.round(group.peakBytes() / 2 ** 20) };
+    return { limitedBy: group?.name ?? "own page drops", ...JSON.parse(stdout), ...peak };
+  } finally {
+    group?.remove();
+  }
+}
+
+function outputsOf(shards: readonly MadeShard[], count: number): PlantedOutput[] {
+  const pieces = shards.map((shard) => shard.pieces.slice());
+  const random = seeded(count);
+  return Array.from({ length: count }, () => makeOutput(pieces, houseTokenizer().bytes.length, random));
 }
 
 /** Half planted stretches of the corpus, half stretches with every fifth token changed. */
-function makeOutput(pieces: readonly Uint16Array[][], vocabulary: number, random: () => number): PlantedOutput {
+function makeOutput(pieces: readonly (readonly number[])[][], vocabulary: number, random: () => number): PlantedOutput {
   const tokens: number[] = [];
   const planted: (readonly [number, number])[] = [];
   for (let part = 0; tokens.length < OUTPUT_TOKENS; part++) {

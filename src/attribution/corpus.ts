@@ -1,5 +1,6 @@
 import { type CharRange, charRange, type Tokenizer } from "../models/bpe.ts";
 import { type CorpusIndex, recordAt, recordId, recordTokens } from "../models/corpusIndex.ts";
+import { suffixAt } from "../models/suffixes.ts";
 import { findMaximalSpans } from "./maximalSpans.ts";
 import { tokenUnits } from "./rarity.ts";
 
@@ -33,13 +34,20 @@ export function memoryCorpus(index: CorpusIndex): Corpus {
       findMaximalSpans(index, output, tokensMin).map(({ from, until, low, high }) => ({
         from,
         until,
-        positions: (countMax) => (high - low > countMax ? undefined : index.suffixes.subarray(low, high).toSorted()),
+        positions: (countMax) => (high - low > countMax ? undefined : positionsOf(index, low, high)),
       })),
     recordAt: (position) => recordAt(index, position),
     startOf: (record) => index.starts[record]!,
     recordTokens: (record) => recordTokens(index, record),
     recordId: (record) => recordId(index, record),
   };
+}
+
+/** Where the suffixes at places [low, high) begin, ascending. */
+function positionsOf({ suffixes }: CorpusIndex, low: number, high: number): Uint32Array {
+  const positions = new Uint32Array(high - low);
+  for (let place = low; place < high; place++) positions[place - low] = suffixAt(suffixes, place);
+  return positions.sort();
 }
 
 /** Where `length` tokens from `position` of the corpus stand in the text of `record`. */

@@ -32,6 +32,31 @@ test("finds the maximal spans, and all their occurrences, that a naive scan find
   );
 });
 
+test("and so it does in long copies, in text that repeats and in text of one token", () => {
+  const repeated = fc
+    .tuple(fc.array(symbol, { minLength: 1, maxLength: 4 }), fc.integer({ min: 1, max: 12 }))
+    .map(([unit, times]) => Array.from({ length: times }, () => unit).flat());
+  const texts = fc
+    .array(fc.oneof(repeated, fc.array(symbol, { maxLength: 6 })), { maxLength: 3 })
+    .map((parts) => parts.flat());
+  const pieces = fc.array(fc.tuple(fc.nat(3), fc.nat(40), fc.nat(60)), { maxLength: 3 });
+  fc.assert(
+    fc.property(fc.array(texts, { minLength: 1, maxLength: 4 }), pieces, texts, (records, copies, own) => {
+      const copied = copies.flatMap(([record, from, length]) =>
+        records[record % records.length]!.slice(from, from + length),
+      );
+      const output = [...copied, ...own];
+      const found = findMaximalSpans(small(records), output).map(({ from, until, low, high }) => ({
+        from,
+        until,
+        count: high - low,
+      }));
+      expect(found).toEqual(naiveSpans(records, output));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 test("logarithms are right to 1/256 bit and never fall", () => {
   expect([1, 2, 3, 4, 1_024].map(log2Units)).toEqual([0, 256, 405, 512, 2_560]);
   let before = 0;

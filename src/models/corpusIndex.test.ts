@@ -3,15 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { toHex, utf8 } from "../core/bytes.ts";
+import { concat, toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { unwrap } from "../core/result.ts";
 import { END_OF_RECORD, encode, type Tokenizer } from "./bpe.ts";
 import { trainTokenizer } from "./bpeTrain.ts";
-import { buildIndex, type CorpusIndex, indexTokens, recordAt, recordTokens } from "./corpusIndex.ts";
+import { buildIndex, bytesOf, type CorpusIndex, indexTokens, recordAt, recordTokens } from "./corpusIndex.ts";
 import { loadIndex, saveIndex } from "./corpusIndexFile.ts";
 import { houseTokenizer } from "./houseTokenizerFile.ts";
 import { countPattern, generate, nextTokens } from "./infinigram.ts";
+import { suffixAt } from "./suffixes.ts";
 
 const house = houseTokenizer();
 const folder = mkdtempSync(join(tmpdir(), "openledger-index-"));
@@ -92,8 +93,20 @@ test("a saved index loads as it was", () => {
   const index = buildIndex(house, [record("one two three"), record(""), record("two three four")]);
   unwrap(saveIndex(path, index));
   const loaded = unwrap(loadIndex(path, house));
-  for (const part of ["id", "tokens", "suffixes", "starts", "recordIds", "buckets"] as const)
-    expect(Array.from(loaded[part])).toEqual(Array.from(index[part]));
+  expectSame(loaded, index);
+});
+
+test("a file of version 1, with four bytes a suffix, loads as what it was; one of a later version is refused", () => {
+  const path = join(folder, "old");
+  const index = buildIndex(house, [record("one two three"), record(""), record("two three four")]);
+  writeFileSync(path, versionOne(index));
+  expectSame(unwrap(loadIndex(path, house)), index);
+  unwrap(saveIndex(path, index));
+  const later = readFileSync(path);
+  later[8] = 3;
+  writeFileSync(path, later);
+  const loaded = loadIndex(path, house);
+  expect(loaded.ok ? "accepted" : loaded.error.message).toContain("it has version 3, and this program reads 1 and 2");
 });
 
 test("a file with any byte flipped, cut anywhere or lengthened is refused", () => {
@@ -118,6 +131,30 @@ test("a file with any byte flipped, cut anywhere or lengthened is refused", () =
   expect(code(path, trainTokenizer(["abab"]))).toBe("data_folder_damaged");
   expect(code(join(folder, "absent"), house)).toBe("not_found");
 });
+
+function expectSame(a: CorpusIndex, b: CorpusIndex): void {
+  for (const part of ["id", "tokens", "starts", "recordIds", "buckets"] as const)
+    expect(Array.from(a[part])).toEqual(Array.from(b[part]));
+  expect(positionsOf(a)).toEqual(positionsOf(b));
+}
+
+function positionsOf({ suffixes }: CorpusIndex): number[] {
+  return Array.from({ length: suffixes.length }, (_, place) => suffixAt(suffixes, place));
+}
+
+/** A file as the first version of the format had it. */
+function versionOne(index: CorpusIndex): Uint8Array {
+  const header = new Uint8Array(128);
+  header.set(utf8("OLINDEX\0"));
+  const words = [1, index.tokenizer.bytes.length, index.starts.length - 1, index.tokens.length];
+  header.set(bytesOf(Uint32Array.from(words)), 8);
+  header.set(index.tokenizer.hash, 32);
+  header.set(index.id, 64);
+  const suffixes = bytesOf(Int32Array.from(positionsOf(index)));
+  const body = [index.recordIds, bytesOf(index.starts), suffixes, bytesOf(index.tokens)];
+  header.set(sha256(header.subarray(0, 96), ...body), 96);
+  return concat(header, ...body);
+}
 
 function code(path: string, tokenizer: Tokenizer): string {
   const loaded = loadIndex(path, tokenizer);

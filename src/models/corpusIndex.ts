@@ -3,6 +3,7 @@ import { sha256 } from "../core/hash.ts";
 import { assert } from "../core/result.ts";
 import { END_OF_RECORD, encode, type Tokenizer } from "./bpe.ts";
 import { buildSuffixArray } from "./suffixArray.ts";
+import { packSuffixes, type Suffixes } from "./suffixes.ts";
 
 /** What an index is built from: records in the order in which they were registered. */
 export interface IndexRecord {
@@ -13,7 +14,7 @@ export interface IndexRecord {
 
 /**
  * A corpus as one sequence of tokens with a suffix array: every question about which texts occur where is a binary search.
- * Six bytes a token: two for the token and four for its suffix; the four that a record's separator would need hold its start.
+ * Two bytes a token, and three to four for its suffix; a record takes 36 for its start and its id, less what the suffix of its separator would.
  * The memory is shared, so that workers use one copy.
  */
 export interface CorpusIndex {
@@ -22,8 +23,8 @@ export interface CorpusIndex {
   readonly id: Uint8Array;
   /** All records, each followed by {@link END_OF_RECORD}. Shape [n]. */
   readonly tokens: Uint16Array;
-  /** Positions of all suffixes that begin inside a record, in ascending order. Shape [n − records]. */
-  readonly suffixes: Int32Array;
+  /** Positions of all suffixes that begin inside a record, in ascending order of their texts. Shape [n − records]. */
+  readonly suffixes: Suffixes;
   /** Where record i begins; the last entry is n. Shape [records + 1]. */
   readonly starts: Uint32Array;
   /** 32 bytes a record, in order. */
@@ -58,14 +59,13 @@ export function indexTokens(tokenizer: Tokenizer, records: readonly Uint16Array[
     tokens[at++] = END_OF_RECORD;
   });
   starts[records.length] = n;
-  const suffixes = new Int32Array(new SharedArrayBuffer(4 * (n - records.length)));
   // Separators are the smallest token, so their suffixes stand first.
-  suffixes.set(buildSuffixArray(tokens, tokenizer.bytes.length).subarray(records.length));
+  const sorted = buildSuffixArray(tokens, tokenizer.bytes.length).subarray(records.length);
   return {
     tokenizer,
     id: indexId(tokenizer, tokens, starts, recordIds),
     tokens,
-    suffixes,
+    suffixes: packSuffixes(sorted, n),
     starts,
     recordIds,
     buckets: countBuckets(tokens, tokenizer.bytes.length),

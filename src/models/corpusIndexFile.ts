@@ -4,6 +4,7 @@ import { sha256 } from "../core/hash.ts";
 import { assert, ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { END_OF_RECORD, type Tokenizer } from "./bpe.ts";
 import { bytesOf, type CorpusIndex, countBuckets, indexId, recordCount } from "./corpusIndex.ts";
+import { packSuffixes, suffixAt, suffixBytes, viewSuffixes } from "./suffixes.ts";
 
 /**
  * The index on disk, in the layout in which it is used: read in one piece, it is the index, without a copy or a parse.
@@ -11,13 +12,17 @@ import { bytesOf, type CorpusIndex, countBuckets, indexId, recordCount } from ".
  *
  *     0 magic "OLINDEX\0" · 8 u32 version · 12 u32 vocabulary · 16 u32 records · 20 u32 n · 24 u64 zero
  *     32 tokenizer hash · 64 index id · 96 sha256 of bytes 0–96 and 128 to the end
- *     128 record ids (32 each) · starts (u32 each, records + 1) · suffixes (i32 each, n − records) · tokens (u16 each, n)
+ *     128 record ids (32 each) · starts (u32 each, records + 1) · suffixes as they are packed (n − records) · tokens (u16 each, n)
+ *
+ * Version 1 has four bytes a suffix (i32). It is still read: the index of an old receipt may exist as such a file only.
  */
-export const INDEX_VERSION = 1;
+const INDEX_VERSION = 2;
 
 /** Writes beside `path` and renames over it, so that a crash leaves the old file or the new one. Refuses `disk_full`. */
 export function saveIndex(path: string, index: CorpusIndex): Result<void> {
-  const body = [index.recordIds, bytesOf(index.starts), bytesOf(index.suffixes), bytesOf(index.tokens)];
+  const { view: packed } = index.suffixes;
+  const suffixes = new Uint8Array(packed.buffer, packed.byteOffset, packed.byteLength);
+  const body = [index.recordIds, bytesOf(index.starts), suffixes, bytesOf(index.tokens)];
   const header = new Uint8Array(HEADER_BYTES);
   const view = new DataView(header.buffer);
   header.set(magic);
@@ -32,7 +37,7 @@ export function saveIndex(path: string, index: CorpusIndex): Result<void> {
 }
 
 /**
- * Reads an index into shared memory. Refuses `not_found`, and `data_folder_damaged` for anything but a whole file of this version
+ * Reads an index into shared memory. Refuses `not_found`, and `data_folder_damaged` for anything but a whole file of a known version
  * made with `tokenizer`: size, checksum and index id must all agree.
  */
 export function loadIndex(path: string, tokenizer: Tokenizer): Result<CorpusIndex> {
@@ -45,15 +50,18 @@ export function loadIndex(path: string, tokenizer: Tokenizer): Result<CorpusInde
   const view = new DataView(header.buffer);
   if (!equalBytes(header.subarray(0, 8), magic)) return damaged(path, "it is not an index");
   const version = view.getUint32(8, true);
-  if (version !== INDEX_VERSION) return damaged(path, `it has version ${version}, not ${INDEX_VERSION}`);
+  if (version !== 1 && version !== INDEX_VERSION)
+    return damaged(path, `it has version ${version}, and this program reads 1 and ${INDEX_VERSION}`);
   const [vocabulary, records, n] = [view.getUint32(12, true), view.getUint32(16, true), view.getUint32(20, true)];
   if (vocabulary !== tokenizer.bytes.length || !equalBytes(header.subarray(32, 64), tokenizer.hash))
     return damaged(path, "it was made with another tokenizer");
-  const length = HEADER_BYTES + 32 * records + 4 * (records + 1) + 4 * (n - records) + 2 * n;
-  if (n < records || bytes.length !== length) return damaged(path, `it has ${bytes.length} bytes, not ${length}`);
+  if (n < records) return damaged(path, "its counts contradict each other");
+  const suffixSize = version === 1 ? 4 * (n - records) : suffixBytes(n - records, n);
+  const length = HEADER_BYTES + 32 * records + 4 * (records + 1) + suffixSize + 2 * n;
+  if (bytes.length !== length) return damaged(path, `it has ${bytes.length} bytes, not ${length}`);
   const checksum = sha256(header.subarray(0, CHECKSUM_AT), bytes.subarray(HEADER_BYTES));
   if (!equalBytes(checksum, header.subarray(CHECKSUM_AT))) return damaged(path, "its checksum does not match");
-  const index = viewIndex(bytes, tokenizer, header.slice(64, 96), records, n);
+  const index = viewIndex(bytes, tokenizer, header.slice(64, 96), { version, records, n, suffixSize });
   if (!equalBytes(index.id, indexId(tokenizer, index.tokens, index.starts, index.recordIds)) || !isWellFormed(index))
     return damaged(path, "it contradicts itself");
   return ok(index);
@@ -63,20 +71,41 @@ const HEADER_BYTES = 128;
 const CHECKSUM_AT = 96;
 const magic = Uint8Array.of(0x4f, 0x4c, 0x49, 0x4e, 0x44, 0x45, 0x58, 0x00);
 
-function viewIndex(bytes: Uint8Array, tokenizer: Tokenizer, id: Uint8Array, records: number, n: number): CorpusIndex {
+interface Extent {
+  readonly version: number;
+  readonly records: number;
+  readonly n: number;
+  readonly suffixSize: number;
+}
+
+function viewIndex(
+  bytes: Uint8Array<SharedArrayBuffer>,
+  tokenizer: Tokenizer,
+  id: Uint8Array,
+  { version, records, n, suffixSize }: Extent,
+): CorpusIndex {
   const startsAt = HEADER_BYTES + 32 * records;
   const suffixesAt = startsAt + 4 * (records + 1);
-  const tokensAt = suffixesAt + 4 * (n - records);
-  const tokens = new Uint16Array(bytes.buffer, tokensAt, n);
-  return {
-    tokenizer,
-    id,
-    tokens,
-    suffixes: new Int32Array(bytes.buffer, suffixesAt, n - records),
+  const tokensAt = suffixesAt + suffixSize;
+  const parts = {
+    tokens: new Uint16Array(bytes.buffer, tokensAt, n),
     starts: new Uint32Array(bytes.buffer, startsAt, records + 1),
     recordIds: bytes.subarray(HEADER_BYTES, startsAt),
-    buckets: countBuckets(tokens, tokenizer.bytes.length),
   };
+  const buckets = countBuckets(parts.tokens, tokenizer.bytes.length);
+  if (version === INDEX_VERSION) {
+    const packed = bytes.subarray(suffixesAt, tokensAt);
+    return { tokenizer, id, buckets, ...parts, suffixes: viewSuffixes(packed, n - records, n) };
+  }
+  // The parts are copied, so that nothing holds on to the wide suffixes between them.
+  const wide = new Int32Array(bytes.buffer, suffixesAt, n - records);
+  const tokens = new Uint16Array(new SharedArrayBuffer(2 * n));
+  const starts = new Uint32Array(new SharedArrayBuffer(4 * (records + 1)));
+  const recordIds = new Uint8Array(new SharedArrayBuffer(32 * records));
+  tokens.set(parts.tokens);
+  starts.set(parts.starts);
+  recordIds.set(parts.recordIds);
+  return { tokenizer, id, buckets, tokens, starts, recordIds, suffixes: packSuffixes(wide, n) };
 }
 
 /** What a checksum cannot promise: that whoever wrote the file kept every value in bounds. */
@@ -92,7 +121,7 @@ function isWellFormed(index: CorpusIndex): boolean {
   if (separators !== records) return false;
   for (let i = 0; i < records; i++)
     if (starts[i]! >= starts[i + 1]! || tokens[starts[i + 1]! - 1] !== END_OF_RECORD) return false;
-  for (let i = 0; i < suffixes.length; i++) if (suffixes[i]! < 0 || suffixes[i]! >= tokens.length) return false;
+  for (let place = 0; place < suffixes.length; place++) if (suffixAt(suffixes, place) >= tokens.length) return false;
   return true;
 }
 
@@ -118,7 +147,7 @@ function writeAtomically(path: string, parts: readonly Uint8Array[]): Result<voi
   }
 }
 
-function readShared(path: string): Result<Uint8Array> {
+function readShared(path: string): Result<Uint8Array<SharedArrayBuffer>> {
   let file: number;
   try {
     file = openSync(path, "r");

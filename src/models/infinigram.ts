@@ -1,4 +1,5 @@
 import type { CorpusIndex } from "./corpusIndex.ts";
+import { suffixAt } from "./suffixes.ts";
 
 /**
  * The ∞-gram model (Liu et al. 2024, "Infini-gram: Scaling Unbounded n-gram Language Models to a Trillion Tokens"): the next token
@@ -80,7 +81,7 @@ function longestSuffix(index: CorpusIndex, context: ArrayLike<number>): { length
 export function nextTokens(index: CorpusIndex, context: ArrayLike<number>): NextTokens {
   const { length, range } = longestSuffix(index, context);
   const tokens: NextToken[] = [];
-  const next = (at: number): number => index.tokens[index.suffixes[at]! + length]!;
+  const next = (at: number): number => index.tokens[suffixAt(index.suffixes, at) + length]!;
   for (let at = range.low; at < range.high; ) {
     const token = next(at);
     const end = gallop(at, range.high, (i) => next(i) === token);
@@ -121,7 +122,7 @@ export function* generate(
 /** −1, 0 or 1: how the suffix at `at` compares with the pattern, over the pattern's length. */
 function compareAt(index: CorpusIndex, at: number, pattern: ArrayLike<number>, from: number, until: number): number {
   const { tokens } = index;
-  const position = index.suffixes[at]! - from;
+  const position = suffixAt(index.suffixes, at) - from;
   for (let i = from; i < until; i++) {
     const difference = tokens[position + i]! - pattern[i]!;
     // A separator is smaller than every pattern token, so the comparison ends before the corpus does.

@@ -6,6 +6,7 @@ import { bytesOf, type CorpusIndex, recordCount } from "./corpusIndex.ts";
 import { commonPrefixes } from "./shardLcp.ts";
 import { PAGE_BYTES } from "./shardPages.ts";
 import { KEY_TOKENS, LEAF_SUFFIXES, PREFIX_MAX, type ShardTop, STARTS_PER_PAGE } from "./shardTop.ts";
+import { suffixAt } from "./suffixes.ts";
 
 /**
  * A shard on disk: ten bytes a token, in pages of 4,096 bytes, little-endian since it is used as it lies there. Every part begins on a page.
@@ -112,7 +113,7 @@ function topChecksum(header: Uint8Array, buckets: Uint32Array, keys: Uint16Array
 function keysOf({ tokens, suffixes }: CorpusIndex, leaves: number): Uint16Array {
   const keys = new Uint16Array(leaves * KEY_TOKENS);
   for (let leaf = 0; leaf < leaves; leaf++) {
-    const position = suffixes[leaf * LEAF_SUFFIXES]!;
+    const position = suffixAt(suffixes, leaf * LEAF_SUFFIXES);
     for (let i = 0; i < KEY_TOKENS && tokens[position + i] !== END_OF_RECORD; i++)
       keys[leaf * KEY_TOKENS + i] = tokens[position + i]!;
   }
@@ -137,7 +138,7 @@ function* encodeLeaves(index: CorpusIndex, leaves: number): Generator<Uint8Array
       const prefixes = (leaf * PAGE_BYTES) / 2 + 2 * LEAF_SUFFIXES;
       for (let place = begin; place < end; place++) {
         const prefix = prefixOf(place);
-        const position = suffixes[place]!;
+        const position = suffixAt(suffixes, place);
         longs[positions + place - begin] = position;
         words[prefixes + place - begin] = Math.min(prefix, PREFIX_MAX);
         words[prefixes + LEAF_SUFFIXES + place - begin] = tokens[position + prefix]!;

@@ -1,4 +1,5 @@
 import { END_OF_RECORD } from "./bpe.ts";
+import { type Suffixes, suffixAt } from "./suffixes.ts";
 
 /** One in so many positions keeps its common prefix while the others are derived: half a byte a token of working memory. */
 const SPARSITY = 8;
@@ -8,23 +9,23 @@ const SPARSITY = 8;
  * suffix's place, to be asked in ascending order. Sparse Φ (Kärkkäinen, Manzini and Puglisi 2009, "Permuted Longest-Common-Prefix
  * Array"): a position shares at least what the position before it shares, less one, so copies however long cost linear time in total.
  */
-export function commonPrefixes(tokens: Uint16Array, suffixes: Int32Array): (place: number) => number {
+export function commonPrefixes(tokens: Uint16Array, suffixes: Suffixes): (place: number) => number {
   const sampled = sampledPrefixes(tokens, suffixes);
   return (place) => {
     if (place === 0) return 0;
-    const position = suffixes[place]!;
+    const position = suffixAt(suffixes, place);
     const sample = Math.floor(position / SPARSITY);
     const known = Math.max(0, sampled[sample]! - (position - sample * SPARSITY));
-    return extend(tokens, position, suffixes[place - 1]!, known);
+    return extend(tokens, position, suffixAt(suffixes, place - 1), known);
   };
 }
 
 /** The common prefix of every {@link SPARSITY}-th position of the text with the suffix that stands before it. */
-function sampledPrefixes(tokens: Uint16Array, suffixes: Int32Array): Int32Array {
+function sampledPrefixes(tokens: Uint16Array, suffixes: Suffixes): Int32Array {
   const sampled = new Int32Array(Math.ceil(tokens.length / SPARSITY)).fill(-1);
   for (let place = 1; place < suffixes.length; place++) {
-    const position = suffixes[place]!;
-    if (position % SPARSITY === 0) sampled[position / SPARSITY] = suffixes[place - 1]!;
+    const position = suffixAt(suffixes, place);
+    if (position % SPARSITY === 0) sampled[position / SPARSITY] = suffixAt(suffixes, place - 1);
   }
   let shared = 0;
   for (let sample = 0; sample < sampled.length; sample++) {

@@ -26,7 +26,7 @@ export interface GroundsOptions {
   readonly charactersInMemory?: number;
 }
 
-/** About 16 million tokens: 100 MB of index, and four times as much while it is built. */
+/** About 16 million tokens: 85 MB of index, and three times as much while it is built. */
 const CHARACTERS_IN_MEMORY = 64_000_000;
 const CACHE_BYTES = 256 * 1024 * 1024;
 

@@ -9,12 +9,12 @@ import {
   ENTRY_BYTES_MAX,
   type Entry,
   type EntryBody,
-  eachLegIn,
   encodeEntry,
   payeeTypes,
 } from "./entry.ts";
 import { makePool, POOL_CHUNK_MEMBERS_MAX, poolChunks } from "./pool.ts";
-import { LEGS_MAX, legRoles, roleCode } from "./route.ts";
+import { ReceiptView } from "./receiptView.ts";
+import { LEGS_MAX, type Leg, legRoles } from "./route.ts";
 
 const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size });
 const nano = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
@@ -223,13 +223,25 @@ test("the bytes of a small entry are pinned: the encoding is for ever", () => {
   expect(toHex(encodeEntry(entry))).toBe(`0x0103${ledger}00000000000001020000018bcfe568000000000701${"bb".repeat(32)}`);
 });
 
-test("the legs of a receipt are read where they stand as they are decoded", () => {
+test("what a receipt says about money is read where it stands as it is decoded", () => {
   fc.assert(
     fc.property(receipt, (each) => {
       const entry = encodeEntry({ ledger: new Uint8Array(32), seq: 1, timeMs: 2, kind: "receipt", receipt: each });
-      const found: (readonly [role: number, amount: number])[] = [];
-      eachLegIn(entry, (role, amount) => found.push([role, amount]));
-      expect(found).toEqual(each.legs.map(({ role, amount }) => [roleCode[role], amount]));
+      const view = new ReceiptView(entry);
+      const found: Omit<Leg, "weight">[] = [];
+      view.eachLeg((payee, amount, index, role) => {
+        expect(index).toBe(found.length);
+        found.push({ payee, amount, role: legRoles[role]! });
+      });
+      expect(found).toEqual(each.legs.map(({ role, payee, amount }) => ({ payee, amount, role })));
+      const { payer, account, model, payerPayee, earned } = each;
+      expect([view.payer, view.account, view.model, view.payerPayee, view.earned]).toEqual([
+        ...[payer, account, model, payerPayee, earned],
+      ]);
+      expect([view.nanoPerUsd, view.own, view.legCount]).toEqual([
+        ...[each.rate.nanoPerUsd, each.fee.cost + each.fee.royalty, each.legs.length],
+      ]);
     }),
   );
+  expect(() => new ReceiptView(new Uint8Array(600))).toThrow("a receipt's legs");
 });

@@ -10,7 +10,6 @@ import {
   writeReversal,
 } from "./correction.ts";
 import { EPOCH_BYTES, type EpochRecord, readEpoch, writeEpoch } from "./epoch.ts";
-import type { Nano } from "./money.ts";
 import { type Move, moveBytes, readMove, writeMove } from "./move.ts";
 import { PackedReader, PackedWriter } from "./packed.ts";
 import type { FeePolicy } from "./policy.ts";
@@ -25,8 +24,6 @@ import {
   writePoolSplit,
 } from "./pool.ts";
 import {
-  LEG_BYTES,
-  RECEIPT_HEAD_BYTES,
   type Receipt,
   type ReceiptFacts,
   readReceipt,
@@ -34,7 +31,7 @@ import {
   writeReceipt,
   writeReceiptColumns,
 } from "./receipt.ts";
-import { assert, ok, type Result, refuse } from "./result.ts";
+import { ok, type Result, refuse } from "./result.ts";
 import type { LegColumns } from "./route.ts";
 import { readTransfer, type Transfer, transferBytes, writeTransfer } from "./transfer.ts";
 
@@ -170,15 +167,6 @@ export function decodeEntry(bytes: Uint8Array): Result<Entry> {
   if (!from.isWhole)
     return refuse("verification_failed", `a ${kind} entry of ${bytes.length} bytes is not well formed`);
   return ok({ ...head, ...body });
-}
-
-/** Visits the legs of a receipt's entry that is known to be well formed, where they stand: role code and amount. */
-export function eachLegIn(entry: Uint8Array, visit: (role: number, amount: Nano) => void): void {
-  const view = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
-  const first = ENTRY_HEAD_BYTES + RECEIPT_HEAD_BYTES;
-  assert(entry.length === first + view.getUint8(first - 1) * LEG_BYTES, "a receipt's legs are the rest of its entry");
-  for (let at = first; at < entry.length; at += LEG_BYTES)
-    visit(view.getUint8(at), view.getInt32(at + 9) * 2 ** 32 + view.getUint32(at + 13));
 }
 
 const PAYEE_BYTES = 4 + 1 + 32;

@@ -1,4 +1,5 @@
-import { decodeEntry, eachLegIn } from "../core/entry.ts";
+import { decodeEntry } from "../core/entry.ts";
+import { ReceiptView } from "../core/receiptView.ts";
 import { roleCode } from "../core/route.ts";
 import type { Books } from "../ledger/ledger.ts";
 import type { Beat, RhythmView } from "../protocol/service.ts";
@@ -21,7 +22,7 @@ export class Rhythm {
     const minute = this.#minuteAt(Math.floor(timeMs / MINUTE_MS));
     minute.executions += 1;
     let distributed = 0;
-    eachLegIn(entry, (role, amount) => {
+    new ReceiptView(entry).eachLeg((_payee, amount, _index, role) => {
       if (amount === 0) return;
       minute.distributions += 1;
       distributed += amount;

@@ -3,7 +3,7 @@ import { moveAmount } from "../core/move.ts";
 import { splitPool } from "../core/pool.ts";
 import { PostingSums } from "../core/postingSums.ts";
 import { PostingTree, rankPayees } from "../core/postingTree.ts";
-import { ownOf } from "../core/receipt.ts";
+import { isReceipt, ReceiptView } from "../core/receiptView.ts";
 import { assert } from "../core/result.ts";
 import type { KeptLeaves } from "../core/settlementTreeStream.ts";
 import { transferAmount } from "../core/transfer.ts";
@@ -28,6 +28,13 @@ export async function readPostings(
   };
   const charge = (payer: Uint8Array, amount: number) => visitor.charge?.(payer, amount);
   for await (const { seq, bytes } of store.entries(state.ledger, range.first, range.end)) {
+    if (isReceipt(bytes)) {
+      const receipt = new ReceiptView(bytes);
+      receipt.eachLeg((payee, amount, index) => post(payee, seq, index, amount));
+      if (receipt.earned > 0) post(receipt.payerPayee, seq, receipt.legCount, -receipt.earned);
+      charge(receipt.payer, receipt.own - receipt.earned);
+      continue;
+    }
     const entry = decodeEntry(bytes);
     assert(entry.ok, `entry ${seq} of our own journal decodes`);
     visit(state, entry.value, post, charge);
@@ -77,12 +84,7 @@ function visit(
   charge: (payer: Uint8Array, amount: number) => void,
 ): void {
   const { seq } = entry;
-  if (entry.kind === "receipt") {
-    const { receipt } = entry;
-    for (const [index, leg] of receipt.legs.entries()) post(leg.payee, seq, index, leg.amount);
-    if (receipt.earned > 0) post(receipt.payerPayee, seq, receipt.legs.length, -receipt.earned);
-    charge(receipt.payer, ownOf(receipt) - receipt.earned);
-  } else if (entry.kind === "correction") {
+  if (entry.kind === "correction") {
     const { correction } = entry;
     for (const [index, leg] of correction.legs.entries()) post(leg.payee, seq, index, leg.amount);
     if (correction.earned > 0) post(correction.payerPayee, seq, correction.legs.length, correction.earned);

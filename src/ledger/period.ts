@@ -3,7 +3,7 @@ import type { Correction } from "../core/correction.ts";
 import { decodeEntry } from "../core/entry.ts";
 import { type Move, paidOutside } from "../core/move.ts";
 import { type PoolSplit, splitPool } from "../core/pool.ts";
-import { ownOf, type Receipt } from "../core/receipt.ts";
+import { isReceipt, ReceiptView } from "../core/receiptView.ts";
 import { assert } from "../core/result.ts";
 import { legRoles, type Share } from "../core/route.ts";
 import { type Transfer, transferAmount } from "../core/transfer.ts";
@@ -61,11 +61,11 @@ export class PeriodFold {
   }
 
   add(bytes: Uint8Array): void {
+    if (isReceipt(bytes)) return this.#receipt(new ReceiptView(bytes));
     const decoded = decodeEntry(bytes);
     assert(decoded.ok, "an entry of our own journal decodes");
     const entry = decoded.value;
-    if (entry.kind === "receipt") this.#receipt(entry.receipt);
-    else if (entry.kind === "transfer") this.#transfer(entry.transfer);
+    if (entry.kind === "transfer") this.#transfer(entry.transfer);
     else if (entry.kind === "move") this.#move(entry.move);
     else if (entry.kind === "correction") this.#correction(entry.correction);
     else if (entry.kind === "poolSplit") this.#poolSplit(entry.split);
@@ -91,12 +91,14 @@ export class PeriodFold {
     return { type, id, lines, nano: lines.reduce((sum, line) => sum + line.nano, 0n) };
   }
 
-  #receipt(receipt: Receipt): void {
-    const { legs, earned, payerPayee, account } = receipt;
-    const subject = this.#subject(receipt.model, receipt.rate.nanoPerUsd);
-    for (const { payee, role, amount } of legs) addTo(this.#sumsOf(payee), lineOf(subject, "earned", role), amount);
-    if (earned > 0) addTo(this.#sumsOf(payerPayee), lineOf(subject, "spent", "earnings"), -earned);
-    addTo(this.#accountSums(account), lineOf(subject, "spent", "payer"), earned - ownOf(receipt));
+  #receipt(receipt: ReceiptView): void {
+    const { earned } = receipt;
+    const subject = this.#subject(receipt.model, receipt.nanoPerUsd);
+    receipt.eachLeg((payee, amount, _index, role) =>
+      addTo(this.#sumsOf(payee), lineOf(subject, "earned", legRoles[role]!), amount),
+    );
+    if (earned > 0) addTo(this.#sumsOf(receipt.payerPayee), lineOf(subject, "spent", "earnings"), -earned);
+    addTo(this.#accountSums(receipt.account), lineOf(subject, "spent", "payer"), earned - receipt.own);
   }
 
   #transfer(transfer: Transfer): void {

@@ -38,7 +38,13 @@ async function run(rows: number): Promise<void> {
     const closed = memory.mark("epoch");
     const store = memoryStatements();
     const statements = new StatementDesk({
-      ...{ ledger, store, details: { allDetails: () => Promise.resolve([]) }, labelOf: () => undefined },
+      ...{
+        ledger,
+        store,
+        details: { allDetails: () => Promise.resolve([]) },
+        claimsUntil: async () => [],
+        labelOf: () => undefined,
+      },
       // The books are of today; their month is over a month later.
       ...{ nanoPerUsd: () => 1_000_000_000, nowMs: () => Date.now() + 40 * 86_400_000 },
     });

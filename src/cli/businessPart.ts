@@ -2,6 +2,7 @@ import type { Rate } from "../core/quote.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { GatewayParts } from "../gateway/gateway.ts";
 import type { Chain } from "../ledger/chain.ts";
+import { bankClaims, chainClaims, type PaidClaim } from "../ledger/claimLines.ts";
 import { ClaimWatch } from "../ledger/claims.ts";
 import { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -48,12 +49,17 @@ export function openBusiness(parts: BusinessParts): Business {
   const world = { nowMs, randomBytes, say };
   const webhooks = new Webhooks(ledger, store.webhooks, (message) => sender.send(message), world);
   const { chain, lagBlocks = 0, rate } = parts;
-  const payouts = chain === undefined ? new PayoutDesk(ledger, store, nowMs) : undefined;
+  const payouts = chain === undefined ? new PayoutDesk(ledger, store, nowMs, rate) : undefined;
   const watch = chain && new ClaimWatch({ ledger, chain, store: store.claims, lagBlocks, rate, nowMs });
   const tally = new RefusalTally();
   const teller = new Teller({ ledger, webhooks, store: store.webhooks, payouts, tally });
   const { nanoPerUsd, labelOf } = parts;
-  const statements = new StatementDesk({ ledger, store: store.statements, details: store, nowMs, nanoPerUsd, labelOf });
+  const claimsUntil = async (untilMs: number): Promise<readonly PaidClaim[]> => {
+    const banked = bankClaims(await store.payouts()).filter(({ timeMs }) => timeMs < untilMs);
+    return [...banked, ...chainClaims(await store.claims.claims({ untilMs }))];
+  };
+  const dated = { nowMs, nanoPerUsd, labelOf, claimsUntil };
+  const statements = new StatementDesk({ ledger, store: store.statements, details: store, ...dated });
   return {
     gateway: {
       statements,

@@ -16,7 +16,12 @@ beforeAll(async () => {
   const { ledger, world } = await smallLedger();
   const statements = new StatementDesk({
     ...{ ledger, store: statementStore(), details: { allDetails: async () => [] } },
-    ...{ labelOf: () => undefined, nanoPerUsd: () => 1_000_000_000, nowMs: () => world.nowMs() },
+    ...{
+      claimsUntil: async () => [],
+      labelOf: () => undefined,
+      nanoPerUsd: () => 1_000_000_000,
+      nowMs: () => world.nowMs(),
+    },
   });
   node = await startCustomerNode(ledger, hello, () => world.nowMs(), { statements });
   [acme, bolt] = [await customer(node, "acme", 1_000_000), await customer(node, "bolt", 1_000_000)];

@@ -47,7 +47,7 @@ export function statementRoutes({ ledger }: Floor, desk: StatementDesk): Route[]
           ...(of === undefined ? {} : { party: of }),
         };
         const found = await desk.store.list({ ...wanted, limit });
-        return json({ data: found.map((one) => ({ ...statementView(one), lines: undefined })) });
+        return json({ data: found.map((one) => ({ ...statementView(one), lines: undefined, claims: undefined })) });
       },
     }),
     route({
@@ -83,14 +83,28 @@ function statementView(statement: IssuedStatement): IssuedStatementView {
     ...statement,
     ...{ nano: String(statement.nano), microUsd: String(statement.microUsd) },
     lines: statement.lines.map((line) => ({ ...line, nano: String(line.nano), microUsd: String(line.microUsd) })),
+    claims: statement.claims.map(({ nano, feeNano, microUsd, accrualMicroUsd, ...claim }) => ({
+      ...{ ...claim, nano: String(nano), feeNano: String(feeNano), microUsd: String(microUsd) },
+      ...(accrualMicroUsd === undefined ? {} : { accrualMicroUsd: String(accrualMicroUsd) }),
+    })),
   };
 }
 
-/** RFC 4180; a line's amounts are whole nano OPEN and whole millionths of a dollar. None of its texts is a person's own. */
-function statementCsv({ lines }: IssuedStatement): string {
+/**
+ * RFC 4180; a line's amounts are whole nano OPEN and whole millionths of a dollar. None of its texts is a person's own. A claim is a row of its own kind, which has a time, a source
+ * for its rate, a fee and what it was worth when it was credited besides.
+ */
+function statementCsv({ lines, claims }: IssuedStatement): string {
   const head = ["kind", "role", "by", "count", "nano", "nano per USD", "micro-USD"];
+  const more = ["time", "rate source", "fee nano", "micro-USD at accrual"];
   const rows = lines.map(({ kind, role, of, count, nano, nanoPerUsd, microUsd }) =>
-    [kind, role, of, count, nano, nanoPerUsd, microUsd].join(","),
+    [kind, role, of, count, nano, nanoPerUsd, microUsd, ...more.map(() => "")].join(","),
   );
-  return [head.join(","), ...rows].map((row) => `${row}\r\n`).join("");
+  const claimed = claims.map(({ way, reference, timeMs, nano, feeNano, nanoPerUsd, source, ...worth }) =>
+    [
+      ...["claimed", way, reference, 1, nano, nanoPerUsd, worth.microUsd],
+      ...[new Date(timeMs).toISOString(), source, feeNano, worth.accrualMicroUsd ?? ""],
+    ].join(","),
+  );
+  return [[...head, ...more].join(","), ...rows, ...claimed].map((row) => `${row}\r\n`).join("");
 }

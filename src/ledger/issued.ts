@@ -1,7 +1,9 @@
 import { fromHex, toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { type CreditedPart, type IssuedClaim, type PaidClaim, valuedClaims } from "./claimLines.ts";
 import type { Ledger } from "./ledger.ts";
+import { microUsdOf } from "./microUsd.ts";
 import type { PayoutStore } from "./payouts.ts";
 import type { PeriodLine, PeriodParty } from "./period.ts";
 
@@ -31,6 +33,9 @@ export interface IssuedStatement {
   readonly entries: { readonly from: number; readonly until: number };
   readonly nanoPerUsd: number;
   readonly lines: readonly IssuedLine[];
+  /** What the party claimed; apart from its lines, since a claim credits and charges nobody. */
+  readonly claims: readonly IssuedClaim[];
+  /** Sums of the lines. */
   readonly nano: bigint;
   readonly microUsd: bigint;
   /** sha256 of {@link statementText}, in hex. */
@@ -55,6 +60,8 @@ export interface IssueParts {
   readonly ledger: Pick<Ledger, "accounts" | "books">;
   readonly store: StatementStore;
   readonly details: Pick<PayoutStore, "allDetails">;
+  /** Everything that was claimed before a time, oldest first. */
+  readonly claimsUntil: (untilMs: number) => Promise<readonly PaidClaim[]>;
   readonly labelOf: (payee: string) => string | undefined;
   /** The rate on the day of issue. */
   readonly nanoPerUsd: () => number;
@@ -77,7 +84,7 @@ export class StatementDesk {
 
   /** Refuses a month that is not over. Issuing a month again issues only what is missing: nobody gets two, and a number that was given stays. */
   async issue(period: string): Promise<Result<{ readonly issued: number; readonly known: number }>> {
-    const { ledger, store, nowMs } = this.#parts;
+    const { ledger, store, nowMs, claimsUntil } = this.#parts;
     const month = monthOf(period);
     if (month === undefined)
       return refuse("invalid_request", `"${period}" is not a month`, { hint: "write it as 2027-01", field: "period" });
@@ -88,14 +95,20 @@ export class StatementDesk {
     for (const one of await store.list({ period, limit: Number.MAX_SAFE_INTEGER }))
       known.add(`${one.kind} ${one.party.type} ${one.party.id}`);
     const names = await this.#names();
+    const claims = claimsByPayee(await claimsUntil(month.untilMs));
     let number = await store.lastNumber();
     const fresh: IssuedStatement[] = [];
-    for (const party of parties.filter(({ type, id }) => type === "account" || !this.#isPool(id))) {
+    for (const party of withClaimants(parties, claims).filter(
+      ({ type, id }) => type === "account" || !this.#isPool(id),
+    )) {
       for (const kind of ["statement", "credit_note"] as const) {
+        if (known.has(`${kind} ${party.type} ${party.id}`)) continue;
         const lines = party.lines.filter((line) => (line.kind === "correction") === (kind === "credit_note"));
-        if (lines.length === 0 || known.has(`${kind} ${party.type} ${party.id}`)) continue;
+        const own = kind === "statement" && party.type === "payee" ? (claims.get(party.id) ?? []) : [];
+        const claimed = own.length === 0 ? [] : await this.#claimed(party, own, month.fromMs);
+        if (lines.length + claimed.length === 0) continue;
         number += 1;
-        fresh.push(this.#statement({ number, kind, period, entries: { from, until }, party, lines, names }));
+        fresh.push(this.#statement({ number, kind, period, entries: { from, until }, party, lines, claimed, names }));
       }
     }
     for (let at = 0; at < fresh.length; at += ISSUED_AT_ONCE) {
@@ -108,6 +121,23 @@ export class StatementDesk {
   async get(number: number): Promise<Result<IssuedStatement>> {
     const found = await this.#parts.store.get(number);
     return found === undefined ? refuse("not_found", `there is no statement ${number}`) : ok(found);
+  }
+
+  /** A month's claims, and those of an earlier month that became known after its statement was issued. */
+  async #claimed(party: PeriodParty, all: readonly PaidClaim[], fromMs: number): Promise<readonly IssuedClaim[]> {
+    const issued = await this.#parts.store.list({ party: party.id, limit: Number.MAX_SAFE_INTEGER });
+    const stated = new Set(issued.flatMap(({ claims }) => claims.map(({ reference }) => reference)));
+    const periods = new Set(issued.filter(({ kind }) => kind === "statement").map(({ period }) => period));
+    const before = all.filter(({ reference }) => stated.has(reference)).reduce((sum, { nano }) => sum + nano, 0n);
+    const isOf = ({ timeMs }: PaidClaim) => timeMs >= fromMs || periods.has(new Date(timeMs).toISOString().slice(0, 7));
+    const due = all.filter((claim) => !stated.has(claim.reference) && isOf(claim));
+    const earlier = issued.toSorted((a, b) => (a.period < b.period ? -1 : 1)).map(({ lines }) => credited(lines));
+    return valuedClaims([...earlier, credited(this.#valued(party.lines))], before, due);
+  }
+
+  #valued(lines: readonly PeriodLine[]): readonly IssuedLine[] {
+    const today = this.#parts.nanoPerUsd();
+    return lines.map((line) => ({ ...line, microUsd: microUsdOf(line.nano, line.nanoPerUsd || today) }));
   }
 
   #isPool(id: string): boolean {
@@ -133,18 +163,16 @@ export class StatementDesk {
     readonly entries: IssuedStatement["entries"];
     readonly party: PeriodParty;
     readonly lines: readonly PeriodLine[];
+    readonly claimed: readonly IssuedClaim[];
     readonly names: ReadonlyMap<string, { readonly name: string; readonly taxId: string }>;
   }): IssuedStatement {
-    const { number, kind, period, entries, names } = draft;
+    const { number, kind, period, entries, names, claimed: claims } = draft;
     const { type, id } = draft.party;
     const nanoPerUsd = this.#parts.nanoPerUsd();
-    const lines = draft.lines.map((line) => ({
-      ...line,
-      microUsd: microUsdOf(line.nano, line.nanoPerUsd || nanoPerUsd),
-    }));
+    const lines = this.#valued(draft.lines);
     const known = names.get(`${type} ${id}`) ?? { name: this.#parts.labelOf(id) ?? "", taxId: "" };
     const statement = {
-      ...{ number, kind, period, issuedMs: this.#parts.nowMs(), entries, nanoPerUsd, lines },
+      ...{ number, kind, period, issuedMs: this.#parts.nowMs(), entries, nanoPerUsd, lines, claims },
       party: { type, id, ...known },
       nano: lines.reduce((sum, line) => sum + line.nano, 0n),
       microUsd: lines.reduce((sum, line) => sum + line.microUsd, 0n),
@@ -155,7 +183,7 @@ export class StatementDesk {
 
 /** A statement as one text with its fields in a fixed order: what its hash is over. */
 export function statementText(statement: Omit<IssuedStatement, "hash">): string {
-  const { number, kind, period, issuedMs, party, entries, nanoPerUsd, nano, microUsd, lines } = statement;
+  const { number, kind, period, issuedMs, party, entries, nanoPerUsd, nano, microUsd, lines, claims } = statement;
   const head = [
     number,
     kind,
@@ -169,18 +197,44 @@ export function statementText(statement: Omit<IssuedStatement, "hash">): string 
   const rows = lines.map((line) =>
     [line.kind, line.role, line.of, line.nanoPerUsd, line.count, line.nano, line.microUsd].join(" "),
   );
-  return [...head, entries.from, entries.until, nanoPerUsd, nano, microUsd, ...rows]
+  const paid = claims.map((claim) =>
+    [
+      ...["claimed", claim.way, JSON.stringify(claim.reference), claim.timeMs, claim.nano, claim.feeNano],
+      ...[claim.nanoPerUsd, JSON.stringify(claim.source), claim.microUsd, claim.accrualMicroUsd ?? "-"],
+    ].join(" "),
+  );
+  return [...head, entries.from, entries.until, nanoPerUsd, nano, microUsd, ...rows, ...paid]
     .map((part) => `${part}\n`)
     .join("");
 }
 
-/** Nano as millionths of a dollar, rounded half away from zero. */
-export function microUsdOf(nano: bigint, nanoPerUsd: number): bigint {
-  if (nanoPerUsd === 0) return 0n;
-  const rate = BigInt(nanoPerUsd);
-  const size = nano < 0n ? -nano : nano;
-  const micro = (2n * size * 1_000_000n + rate) / (2n * rate);
-  return nano < 0n ? -micro : micro;
+function claimsByPayee(claims: readonly PaidClaim[]): ReadonlyMap<string, readonly PaidClaim[]> {
+  const found = new Map<string, PaidClaim[]>();
+  for (const claim of claims.toSorted((a, b) => a.timeMs - b.timeMs)) {
+    const own = found.get(claim.payee);
+    if (own === undefined) found.set(claim.payee, [claim]);
+    else own.push(claim);
+  }
+  return found;
+}
+
+/** Whoever claims in a month gets a statement of it, though nothing was credited. */
+function withClaimants(
+  parties: readonly PeriodParty[],
+  claims: ReadonlyMap<string, readonly PaidClaim[]>,
+): readonly PeriodParty[] {
+  const there = new Set(parties.filter(({ type }) => type === "payee").map(({ id }) => id));
+  const others = [...claims.keys()].filter((id) => !there.has(id)).sort();
+  return [...parties, ...others.map((id) => ({ type: "payee" as const, id, lines: [], nano: 0n }))];
+}
+
+/** What lines come to, less what was paid out: that is what claims are about. */
+function credited(lines: readonly IssuedLine[]): CreditedPart {
+  const own = lines.filter(({ kind }) => kind !== "paid");
+  return {
+    nano: own.reduce((sum, { nano }) => sum + nano, 0n),
+    microUsd: own.reduce((sum, { microUsd }) => sum + microUsd, 0n),
+  };
 }
 
 function monthOf(period: string): { readonly fromMs: number; readonly untilMs: number } | undefined {

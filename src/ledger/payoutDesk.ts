@@ -1,4 +1,5 @@
 import { fromHex, toHex } from "../core/bytes.ts";
+import type { Rate } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { type Debtor, pain001, payoutCsv } from "./bankFile.ts";
 import type { Ledger } from "./ledger.ts";
@@ -28,11 +29,18 @@ export class PayoutDesk {
   readonly #ledger: Pick<Ledger, "books" | "epochs">;
   readonly #store: PayoutStore;
   readonly #nowMs: () => number;
+  readonly #rate: () => Rate;
 
-  constructor(ledger: Pick<Ledger, "books" | "epochs">, store: PayoutStore, nowMs: () => number) {
+  constructor(
+    ledger: Pick<Ledger, "books" | "epochs">,
+    store: PayoutStore,
+    nowMs: () => number,
+    rate: () => Rate = () => ({ nanoPerUsd: 0, source: "none" }),
+  ) {
     this.#ledger = ledger;
     this.#store = store;
     this.#nowMs = nowMs;
+    this.#rate = rate;
   }
 
   /** What a payout would hold now; makes nothing. */
@@ -112,7 +120,8 @@ export class PayoutDesk {
   }
 
   end(number: number, status: "paid" | "cancelled", reference: string): Promise<Result<Payout>> {
-    return this.#store.endPayout(number, status, reference);
+    const paid = { ...this.#rate(), atMs: this.#nowMs() };
+    return this.#store.endPayout(number, status === "paid" ? { status, reference, paid } : { status, reference });
   }
 
   async setDetails(details: PayeeDetails): Promise<Result<PayeeDetails>> {

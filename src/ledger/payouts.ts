@@ -1,3 +1,4 @@
+import type { Rate } from "../core/quote.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 
 /** What is kept of a payee to pay it by bank, outside the journal: erasing it leaves every proof intact. */
@@ -47,6 +48,12 @@ export interface Payout {
   readonly lines: readonly PayoutLine[];
   /** Balances that left with a datanet for another ledger: no bank is asked, and the lines have nano alone. */
   readonly movedTo?: MovedTo;
+  /** When it was paid, and the dollar's rate then. */
+  readonly paid?: PaidAt;
+}
+
+export interface PaidAt extends Rate {
+  readonly atMs: number;
 }
 
 export interface MovedTo {
@@ -70,8 +77,12 @@ export interface PayoutStore {
   /** Refuses `conflict` where the number is taken: somebody else made one at the same time. */
   addPayout(payout: Payout): Promise<Result<Payout>>;
   /** Refuses `conflict` unless it is open. */
-  endPayout(number: number, status: "paid" | "cancelled", reference: string): Promise<Result<Payout>>;
+  endPayout(number: number, end: PayoutEnd): Promise<Result<Payout>>;
 }
+
+export type PayoutEnd =
+  | { readonly status: "paid"; readonly reference: string; readonly paid: PaidAt }
+  | { readonly status: "cancelled"; readonly reference: string };
 
 /** A payee with something to be paid. */
 export interface Due {

@@ -3,14 +3,28 @@ import { formatOpen } from "../core/money.ts";
 import type { IssuedStatement } from "./issued.ts";
 
 const MARGIN = 50;
-const columns = [
+interface Column {
+  readonly head: string;
+  readonly width: number;
+  readonly isNumber?: boolean;
+}
+const columns: readonly Column[] = [
   { head: "what", width: 75 },
   { head: "role", width: 75 },
   { head: "by", width: 115 },
   { head: "count", width: 50, isNumber: true },
   { head: "OPEN", width: 95, isNumber: true },
   { head: "USD", width: 85, isNumber: true },
-] as const;
+];
+const claimColumns: readonly Column[] = [
+  { head: "claimed", width: 58 },
+  { head: "by", width: 82 },
+  { head: "OPEN", width: 85, isNumber: true },
+  { head: "fee", width: 75, isNumber: true },
+  { head: "USD then", width: 65, isNumber: true },
+  { head: "  rate by", width: 65 },
+  { head: "USD at accrual", width: 65, isNumber: true },
+];
 
 /** A statement on A4, for people and their tax advisers. Letters that the standard fonts lack become a question mark; the JSON form has them all. */
 export function statementPdf(statement: IssuedStatement): Promise<Uint8Array> {
@@ -29,6 +43,7 @@ export function statementPdf(statement: IssuedStatement): Promise<Uint8Array> {
   });
   writeHead(pdf, statement, title);
   writeLines(pdf, statement);
+  writeClaims(pdf, statement);
   numberPages(pdf);
   pdf.end();
   return done;
@@ -49,26 +64,46 @@ function writeHead(pdf: PDFKit.PDFDocument, statement: IssuedStatement, title: s
 }
 
 function writeLines(pdf: PDFKit.PDFDocument, { lines, nano, microUsd }: IssuedStatement): void {
-  writeRow(
-    pdf,
-    columns.map(({ head }) => head),
-    "Helvetica-Bold",
-  );
+  writeHeads(pdf, columns);
   for (const { kind, role, of, count, nano: amount, microUsd: worth } of lines) {
     if (pdf.y > pdf.page.height - MARGIN - 40) pdf.addPage();
     const by = of === "" ? "" : `${of.slice(0, 10)}…${of.slice(-6)}`;
-    writeRow(pdf, [kind, role, by, String(count), formatOpen(amount), dollars(worth)], "Helvetica");
+    writeRow(pdf, columns, [kind, role, by, String(count), formatOpen(amount), dollars(worth)], "Helvetica");
   }
   pdf.moveDown(0.5);
-  writeRow(pdf, ["sum", "", "", "", formatOpen(nano), dollars(microUsd)], "Helvetica-Bold");
+  writeRow(pdf, columns, ["sum", "", "", "", formatOpen(nano), dollars(microUsd)], "Helvetica-Bold");
 }
 
-function writeRow(pdf: PDFKit.PDFDocument, cells: readonly string[], font: string): void {
+/** What was claimed, beside what it was worth then and when it was credited; no part of the sum. */
+function writeClaims(pdf: PDFKit.PDFDocument, { claims }: IssuedStatement): void {
+  if (claims.length === 0) return;
+  if (pdf.y > pdf.page.height - MARGIN - 80) pdf.addPage();
+  pdf.moveDown();
+  pdf.font("Helvetica-Bold").fontSize(11).text("Claimed");
+  pdf.moveDown(0.5);
+  writeHeads(pdf, claimColumns);
+  for (const { way, reference, timeMs, nano, feeNano, nanoPerUsd, source, microUsd, accrualMicroUsd } of claims) {
+    if (pdf.y > pdf.page.height - MARGIN - 40) pdf.addPage();
+    const by = way === "bank" ? reference : `${reference.slice(0, 12)}…`;
+    const worth = nanoPerUsd === 0 ? "no rate" : dollars(microUsd);
+    const accrued = accrualMicroUsd === undefined ? "not issued" : dollars(accrualMicroUsd);
+    const day = new Date(timeMs).toISOString().slice(0, 10);
+    const cells = [day, by, formatOpen(nano), formatOpen(feeNano), worth, source, accrued];
+    writeRow(pdf, claimColumns, cells, "Helvetica");
+  }
+}
+
+function writeHeads(pdf: PDFKit.PDFDocument, table: readonly Column[]): void {
+  const heads = table.map(({ head }) => head);
+  writeRow(pdf, table, heads, "Helvetica-Bold");
+}
+
+function writeRow(pdf: PDFKit.PDFDocument, table: readonly Column[], cells: readonly string[], font: string): void {
   const { y } = pdf;
   let x = MARGIN;
   pdf.font(font).fontSize(9);
-  for (const [i, column] of columns.entries()) {
-    const align = "isNumber" in column ? "right" : "left";
+  for (const [i, column] of table.entries()) {
+    const align = column.isNumber === true ? "right" : "left";
     pdf.text(plain(cells[i] ?? ""), x, y, { width: column.width, align, lineBreak: false, ellipsis: true });
     x += column.width;
   }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hex32, timeMs } from "./scalars.ts";
+import { hex32, timeMs, total } from "./scalars.ts";
 
 /** Issued statements. Amounts are nano OPEN, worth is millionths of a US dollar, both as decimal texts. */
 const signed = z.string().regex(/^-?\d+$/);
@@ -18,9 +18,18 @@ export const issuedStatementSchema = z.object({
       ...{ nanoPerUsd: z.number().int(), count: z.number().int(), nano: signed, microUsd: signed },
     }),
   ),
+  /** What was claimed, worth at the claim and, the oldest credits first, at accrual; the latter where earlier months' statements were issued. */
+  claims: z.array(
+    z.object({
+      ...{ reference: z.string(), way: z.enum(["chain", "bank"]), timeMs, nano: total, feeNano: total },
+      ...{ nanoPerUsd: z.number().int(), source: z.string(), microUsd: total, accrualMicroUsd: total.optional() },
+    }),
+  ),
 });
 export type IssuedStatementView = z.infer<typeof issuedStatementSchema>;
-export const issuedStatementListSchema = z.object({ data: z.array(issuedStatementSchema.omit({ lines: true })) });
+export const issuedStatementListSchema = z.object({
+  data: z.array(issuedStatementSchema.omit({ lines: true, claims: true })),
+});
 export const issueBody = z.strictObject({
   period: z.string().regex(/^20\d{2}-(0[1-9]|1[0-2])$/, "write it as 2027-01"),
 });

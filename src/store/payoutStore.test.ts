@@ -46,10 +46,16 @@ test("of payouts that are made at the same time one is made", async () => {
 test("an open payout ends once; the same end again is the same, another is refused", async () => {
   const [store] = await stores(1);
   unwrap(await store!.addPayout(payout(1)));
-  const end = (status: "paid" | "cancelled", reference: string) => store!.endPayout(1, status, reference);
+  const paid = { atMs: 9, nanoPerUsd: 4, source: "test" };
+  const end = (status: "paid" | "cancelled", reference: string) =>
+    store!.endPayout(1, status === "paid" ? { status, reference, paid } : { status, reference });
   expect(unwrap(await end("paid", "bank 1"))).toMatchObject({ status: "paid", reference: "bank 1" });
+  expect(await store!.payout(1)).toEqual({ ...payout(1), status: "paid", reference: "bank 1", paid });
   expect((await end("paid", "bank 1")).ok).toBe(true);
   expect(await end("paid", "bank 2")).toMatchObject({ ok: false, error: { code: "conflict" } });
   expect(await end("cancelled", "no")).toMatchObject({ ok: false, error: { code: "conflict" } });
-  expect(await store!.endPayout(9, "paid", "x")).toMatchObject({ ok: false, error: { code: "not_found" } });
+  expect(await store!.endPayout(9, { status: "cancelled", reference: "x" })).toMatchObject({
+    ok: false,
+    error: { code: "not_found" },
+  });
 });

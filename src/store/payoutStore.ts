@@ -3,7 +3,7 @@ import { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { ClaimStore } from "../ledger/claims.ts";
 import type { StatementStore } from "../ledger/issued.ts";
-import type { PayeeDetails, Payout, PayoutStore } from "../ledger/payouts.ts";
+import type { PayeeDetails, Payout, PayoutEnd, PayoutStore } from "../ledger/payouts.ts";
 import type { WebhookStore } from "../ledger/webhooks.ts";
 import { PostgresClaimStore } from "./claimStore.ts";
 import { openSchema, quietPool } from "./openSchema.ts";
@@ -38,6 +38,7 @@ const bodySchema = z.object({
     }),
   ),
   movedTo: z.object({ datanet: z.string(), to: z.string() }).optional(),
+  paid: z.object({ nanoPerUsd: z.number(), source: z.string(), atMs: z.number() }).optional(),
 });
 const statusSchema = z.enum(["open", "paid", "cancelled"]);
 
@@ -116,7 +117,7 @@ class PostgresPayoutStore implements OpenPayoutStore {
   }
 
   addPayout(payout: Payout): Promise<Result<Payout>> {
-    const { number, status, reference, ...body } = payout;
+    const { number, status, reference } = payout;
     return inTransaction(this.#pool, async (ask) => {
       // One at a time: two payouts over the same balances would pay them twice.
       await ask("LOCK TABLE payouts.payout IN SHARE ROW EXCLUSIVE MODE", []);
@@ -125,23 +126,26 @@ class PostgresPayoutStore implements OpenPayoutStore {
         return refuse("conflict", "somebody else made a payout at the same time", {
           hint: "look again, then try again",
         });
-      const text = JSON.stringify(body, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
       await ask("INSERT INTO payouts.payout (number, status, reference, body) VALUES ($1, $2, $3, $4)", [
-        ...[number, status, reference, text],
+        ...[number, status, reference, bodyOf(payout)],
       ]);
       return ok(payout);
     });
   }
 
-  endPayout(number: number, status: "paid" | "cancelled", reference: string): Promise<Result<Payout>> {
+  endPayout(number: number, end: PayoutEnd): Promise<Result<Payout>> {
+    const { status, reference } = end;
     return inTransaction(this.#pool, async (ask) => {
       const found = await one(ask, number, " FOR UPDATE");
       if (found === undefined) return refuse("not_found", `there is no payout ${number}`);
       if (found.status === status && found.reference === reference) return ok(found);
       if (found.status !== "open")
         return refuse("conflict", `payout ${number} is ${found.status} already: ${found.reference}`);
-      await ask("UPDATE payouts.payout SET status = $2, reference = $3 WHERE number = $1", [number, status, reference]);
-      return ok({ ...found, status, reference });
+      const ended: Payout = { ...found, ...end };
+      await ask("UPDATE payouts.payout SET status = $2, reference = $3, body = $4 WHERE number = $1", [
+        ...[number, status, reference, bodyOf(ended)],
+      ]);
+      return ok(ended);
     });
   }
 }
@@ -154,16 +158,21 @@ async function one(ask: Ask, number: number, lock: "" | " FOR UPDATE"): Promise<
   return rows[0] === undefined ? undefined : readPayout(rows[0]);
 }
 
+function bodyOf({ number: _number, status: _status, reference: _reference, ...body }: Payout): string {
+  return JSON.stringify(body, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+}
+
 function readPayout({ number, status, reference, body }: Row): Payout {
   const parsed = bodySchema.safeParse(JSON.parse(body));
   const known = statusSchema.safeParse(status);
   assert(parsed.success && known.success, `payout ${number} can be read`);
-  const { movedTo, ...rest } = parsed.data;
+  const { movedTo, paid, ...rest } = parsed.data;
   const lines = rest.lines.map(({ details, ...line }) => ({
     ...line,
     ...(details === undefined ? {} : { details: present(details) }),
   }));
-  return { ...rest, number, status: known.data, reference, lines, ...(movedTo === undefined ? {} : { movedTo }) };
+  const more = { ...(movedTo === undefined ? {} : { movedTo }), ...(paid === undefined ? {} : { paid }) };
+  return { ...rest, number, status: known.data, reference, lines, ...more };
 }
 
 function readDetails(body: string): PayeeDetails {

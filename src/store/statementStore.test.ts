@@ -3,7 +3,9 @@ import { testDatabase } from "../../test/support/testDatabase.ts";
 import { toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { unwrap } from "../core/result.ts";
-import { microUsdOf, StatementDesk, statementText } from "../ledger/issued.ts";
+import type { PaidClaim } from "../ledger/claimLines.ts";
+import { StatementDesk, statementText } from "../ledger/issued.ts";
+import { microUsdOf } from "../ledger/microUsd.ts";
 import { statementPdf } from "../ledger/statementPdf.ts";
 import { account, draft, parties, type SmallLedger, smallLedger } from "../ledger/testing/smallLedger.ts";
 import { openPayoutStore } from "./payoutStore.ts";
@@ -11,7 +13,7 @@ import { openPayoutStore } from "./payoutStore.ts";
 /** The small ledger's clock begins on 2023-11-14. */
 const DAY_MS = 86_400_000;
 
-async function desk(): Promise<{
+async function desk(claims: readonly PaidClaim[] = []): Promise<{
   small: SmallLedger;
   desk: StatementDesk;
   spend: (fee: number) => Promise<Uint8Array>;
@@ -36,6 +38,7 @@ async function desk(): Promise<{
   };
   const made = new StatementDesk({
     ...{ ledger: small.ledger, store: store.statements, details: store, labelOf: () => undefined },
+    claimsUntil: async (untilMs) => claims.filter(({ timeMs }) => timeMs < untilMs),
     ...{ nanoPerUsd: () => 1_000, nowMs: () => small.world.timeMs },
   });
   return { small, desk: made, spend };
@@ -75,6 +78,43 @@ test("a statement names the payee as known, its hash is over all of it, and its 
   const pdf = await statementPdf(ann!);
   expect(Buffer.from(pdf.slice(0, 5)).toString()).toBe("%PDF-");
   expect(await statementPdf(ann!)).toEqual(pdf);
+});
+
+const BEGIN_MS = Date.UTC(2023, 10, 14, 22, 13, 20);
+const claim = (day: number, nano: bigint, more: Partial<PaidClaim> = {}): PaidClaim => ({
+  ...{ payee: toHex(parties.ann), reference: `payout ${day}`, way: "bank", timeMs: BEGIN_MS + day * DAY_MS, nano },
+  ...{ feeNano: 0n, nanoPerUsd: 2_000, source: "test", ...more },
+});
+
+test("a claim stands once on the statement of its month, worth at the claim beside its worth at accrual", async () => {
+  const claims = [claim(1, 300n), claim(35, 200n, { way: "chain", reference: "1:0xabc:4", feeNano: 2n })];
+  const { small, desk: made, spend } = await desk(claims);
+  await spend(1_000);
+  small.world.timeMs += 30 * DAY_MS;
+  unwrap(await made.issue("2023-11"));
+  // Known too late for its own month's statement.
+  claims.push(claim(2, 50n, { nanoPerUsd: 0 }));
+  small.world.timeMs += 31 * DAY_MS;
+  unwrap(await made.issue("2023-12"));
+  expect(unwrap(await made.issue("2023-12")).issued).toBe(0);
+  const [first, second] = await made.store.list({ party: toHex(parties.ann), limit: 9 });
+  expect(first?.claims).toEqual([
+    {
+      ...{ reference: "payout 1", way: "bank", timeMs: claims[0]!.timeMs, nano: 300n, feeNano: 0n, nanoPerUsd: 2_000 },
+      // The receipt's own rate is one nano for a dollar.
+      ...{ source: "test", microUsd: 150_000n, accrualMicroUsd: 300_000_000n },
+    },
+  ]);
+  expect(second).toMatchObject({ lines: [], nano: 0n, kind: "statement", period: "2023-12" });
+  expect(second?.claims.map(({ nano, microUsd, accrualMicroUsd }) => [nano, microUsd, accrualMicroUsd])).toEqual([
+    [50n, 0n, 50_000_000n],
+    [200n, 100_000n, 200_000_000n],
+  ]);
+  const { hash, ...rest } = second!;
+  expect(toHex(sha256(utf8(statementText(rest))))).toBe(hash);
+  const changed = { ...rest, claims: rest.claims.map((one) => ({ ...one, microUsd: one.microUsd + 1n })) };
+  expect(toHex(sha256(utf8(statementText(changed))))).not.toBe(hash);
+  expect((await statementPdf(second!)).length).toBeGreaterThan((await statementPdf({ ...second!, claims: [] })).length);
 });
 
 test.each([

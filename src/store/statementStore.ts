@@ -23,6 +23,14 @@ const bodySchema = z.object({
       },
     }),
   ),
+  claims: z
+    .array(
+      z.object({
+        ...{ reference: z.string(), way: z.enum(["chain", "bank"]), timeMs: z.number(), nano: bigint, feeNano: bigint },
+        ...{ nanoPerUsd: z.number(), source: z.string(), microUsd: bigint, accrualMicroUsd: bigint.optional() },
+      }),
+    )
+    .default([]),
 });
 interface Row extends Record<string, unknown> {
   readonly number: number;
@@ -95,5 +103,8 @@ function decimal(_key: string, value: unknown): unknown {
 function read({ number, period, body }: Row): IssuedStatement {
   const parsed = bodySchema.safeParse(JSON.parse(body));
   assert(parsed.success, `statement ${number} can be read`);
-  return { number, period, ...parsed.data };
+  const claims = parsed.data.claims.map(({ accrualMicroUsd, ...claim }) => ({
+    ...{ ...claim, ...(accrualMicroUsd === undefined ? {} : { accrualMicroUsd }) },
+  }));
+  return { number, period, ...parsed.data, claims };
 }

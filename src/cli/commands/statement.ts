@@ -2,7 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok } from "../../core/result.ts";
-import { issuedSchema, issuedStatementListSchema, issuedStatementSchema } from "../../protocol/statements.ts";
+import {
+  type IssuedStatementView,
+  issuedSchema,
+  issuedStatementListSchema,
+  issuedStatementSchema,
+} from "../../protocol/statements.ts";
 import { type CliCommand, command } from "./command.ts";
 import { payeeId, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -78,7 +83,7 @@ const show = command({
       await writeFile(path, file.value, { mode: 0o600 });
       output.line(`${path} is written, readable by you alone`);
     }
-    const { kind, period, party, entries, lines, nano, hash } = found.value;
+    const { kind, period, party, entries, lines, claims, nano, hash } = found.value;
     output.line(`${kind.replace("_", " ")} ${no} of ${period}: ${party.name || party.id}`);
     output.table(
       lines.map(({ kind: what, role, of, count, nano: amount, microUsd }) => ({
@@ -86,11 +91,28 @@ const show = command({
         USD: (Number(microUsd) / 1e6).toFixed(6),
       })),
     );
+    if (claims.length > 0) {
+      output.heading("Claimed");
+      output.table(claims.map(claimRow));
+    }
     output.line(
       `  ${formatOpen(BigInt(nano))} OPEN over journal entries ${entries.from} to ${entries.until}; sha256 ${hash}`,
     );
     return ok(found.value);
   },
 });
+
+function claimRow(claim: IssuedStatementView["claims"][number]): Record<string, string> {
+  const { reference, timeMs, nano, feeNano, nanoPerUsd, source, microUsd, accrualMicroUsd } = claim;
+  return {
+    ...{ day: new Date(timeMs).toISOString().slice(0, 10), by: reference.slice(0, 14), OPEN: formatOpen(BigInt(nano)) },
+    ...{ fee: formatOpen(BigInt(feeNano)), "USD then": nanoPerUsd === 0 ? "no rate" : dollars(microUsd) },
+    ...{ "rate by": source, "USD at accrual": accrualMicroUsd === undefined ? "not issued" : dollars(accrualMicroUsd) },
+  };
+}
+
+function dollars(micro: string): string {
+  return (Number(micro) / 1e6).toFixed(6);
+}
 
 export const statementCommands: readonly CliCommand[] = [issue, list, show];

@@ -113,7 +113,8 @@ function dropPages(): void {
 
 function topBytes(): number {
   return shards.reduce(
-    (sum, { top }) => sum + top.buckets.byteLength + top.keys.byteLength + top.startTops.byteLength,
+    (sum, { top: { buckets, keys, startTops, grams } }) =>
+      sum + [buckets, keys, startTops, grams].reduce((bytes, { byteLength }) => bytes + byteLength, 0),
     0,
   );
 }

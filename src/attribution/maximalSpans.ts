@@ -18,7 +18,7 @@ export interface MaximalSpan {
 export interface SpanSearch {
   /** How many tokens from `from` on occur in the corpus; exact where at least the walk's `tokensMin`. */
   longest(from: number): number;
-  /** Whether the tokens [from, until) occur. */
+  /** Whether the tokens [from, until) occur; of fewer than `tokensMin` it may be said untested. */
   occurs(from: number, until: number): boolean;
 }
 

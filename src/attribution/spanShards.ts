@@ -69,7 +69,10 @@ export function countOccurrences(shards: readonly Shard[], output: Uint16Array, 
   }, 0);
 }
 
-/** Asks as few shards as may be: what one search has shown about a shard is true of every later start and end. */
+/**
+ * Asks as few shards as may be: what one search has shown about a shard is true of every later start and end, and what its filter excludes is
+ * not looked up.
+ */
 class ShardSearch implements SpanSearch {
   readonly #shards: readonly Shard[];
   readonly #query: Uint16Array;
@@ -94,7 +97,9 @@ class ShardSearch implements SpanSearch {
       this.#matches[i] = undefined;
       if (this.#absentFrom[i]! >= from) continue;
       const lengthMin = Math.max(this.#tokensMin, this.#longest);
-      const match = this.#shards[i]!.longestMatch(this.#query, from, this.#query.length - from, lengthMin);
+      const reach = this.#shards[i]!.reach(this.#query, from, this.#query.length - from);
+      if (reach < lengthMin) continue;
+      const match = this.#shards[i]!.longestMatch(this.#query, from, reach, lengthMin);
       this.#matches[i] = match;
       this.#longest = Math.max(this.#longest, match.length);
     }
@@ -102,13 +107,18 @@ class ShardSearch implements SpanSearch {
   }
 
   occurs(from: number, until: number): boolean {
+    const length = until - from;
+    if (length < this.#tokensMin) return true;
     const count = this.#shards.length;
     for (let k = 0; k < count; k++) {
       // The shard that had the last one first: text is borrowed in runs.
       const i = k === 0 ? this.#favourite : k <= this.#favourite ? k - 1 : k;
       if (this.#absentFrom[i]! >= from) continue;
-      const length = until - from;
-      if (this.#shards[i]!.longestMatch(this.#query, from, length, length).length === length) {
+      const shard = this.#shards[i]!;
+      if (
+        shard.reach(this.#query, from, length) === length &&
+        shard.longestMatch(this.#query, from, length, length).length === length
+      ) {
         this.#favourite = i;
         return true;
       }

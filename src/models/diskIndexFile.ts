@@ -37,7 +37,7 @@ export function saveShard(path: string, index: CorpusIndex): Result<void> {
 }
 
 /**
- * Opens a shard: reads its top (0.07 bytes a token), nothing else. Refuses `not_found`, and `data_folder_damaged` for anything but a file of
+ * Opens a shard: reads its top (0.32 bytes a token), nothing else. Refuses `not_found`, and `data_folder_damaged` for anything but a file of
  * this version made with `tokenizer`, of the right size, whose top has its checksum. That the rest is what was written is for {@link checkShard}.
  */
 export function openShard(
@@ -130,10 +130,12 @@ function readParts(path: string, file: number, { at, vocabulary, leaves, startPa
   const buckets = new Uint32Array(vocabulary + 1);
   const keys = new Uint16Array(leaves * KEY_TOKENS);
   const startTops = new Uint32Array(startPages);
+  const grams = new Uint32Array(((at.end - at.grams) * PAGE_BYTES) / 4);
   readExactly(path, file, new Uint8Array(buckets.buffer), at.buckets);
   readExactly(path, file, new Uint8Array(keys.buffer), at.keys);
   readExactly(path, file, new Uint8Array(startTops.buffer), at.startTops);
-  return { buckets, keys, startTops };
+  readExactly(path, file, new Uint8Array(grams.buffer), at.grams);
+  return { buckets, keys, startTops, grams };
 }
 
 /** Fills `into` from the beginning of a page; throws a refusal where the file ends or cannot be read. */

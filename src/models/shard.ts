@@ -1,4 +1,5 @@
 import { RefusalError, refuse } from "../core/result.ts";
+import { reachOf } from "./shardGrams.ts";
 import { PAGE_BYTES, type PageCache } from "./shardPages.ts";
 import { KEY_TOKENS, LEAF_SUFFIXES, PREFIX_MAX, type ShardTop, STARTS_PER_PAGE, type Tombstones } from "./shardTop.ts";
 
@@ -42,6 +43,11 @@ export class Shard {
 
   isDead(record: number): boolean {
     return this.#tombstones !== undefined && ((this.#tombstones.bits[record >> 3]! >> (record & 7)) & 1) === 1;
+  }
+
+  /** No more than so many tokens of query[from…], of at most `lengthMax`, occur: what can be told without a page. */
+  reach(query: Uint16Array, from: number, lengthMax: number): number {
+    return reachOf(this.top.grams, query, from, lengthMax);
   }
 
   /**

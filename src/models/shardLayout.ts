@@ -3,21 +3,23 @@ import { sha256 } from "../core/hash.ts";
 import { assert } from "../core/result.ts";
 import { END_OF_RECORD, type Tokenizer } from "./bpe.ts";
 import { bytesOf, type CorpusIndex, recordCount } from "./corpusIndex.ts";
+import { gramPages, gramsOf } from "./shardGrams.ts";
 import { commonPrefixes } from "./shardLcp.ts";
 import { PAGE_BYTES } from "./shardPages.ts";
 import { KEY_TOKENS, LEAF_SUFFIXES, PREFIX_MAX, type ShardTop, STARTS_PER_PAGE } from "./shardTop.ts";
 import { suffixAt } from "./suffixes.ts";
 
 /**
- * A shard on disk: ten bytes a token, in pages of 4,096 bytes, little-endian since it is used as it lies there. Every part begins on a page.
+ * A shard on disk: ten and a half bytes a token, in pages of 4,096 bytes, little-endian since it is used as it lies there. Every part begins on a page.
  *
  *     header   0 magic "OLSHARD\0" · 8 u32 version · 12 u32 vocabulary · 16 u32 records · 20 u32 n · 24 u64 zero
- *              32 tokenizer hash · 64 index id · 96 sha256 of bytes 0–96, buckets, keys and start tops
+ *              32 tokenizer hash · 64 index id · 96 sha256 of bytes 0–96, buckets, keys, start tops and grams
  *     buckets  u32 each, vocabulary + 1 · keys u16 each, 16 a leaf · start tops u32 each, the first start of each page of starts
  *     leaves   a page each: 512 positions (u32), 512 common prefixes with the suffix before (u16), 512 tokens that follow the prefix (u16)
  *     tokens   u16 each, n · starts u32 each, records + 1 · record ids, 32 bytes each
+ *     grams    the filter of {@link gramsOf}, u32 each
  */
-export const SHARD_VERSION = 1;
+const SHARD_VERSION = 2;
 
 /** The parts of a shard in pages, in the order in which they lie in the file. */
 export interface ShardLayout {
@@ -28,7 +30,7 @@ export interface ShardLayout {
   readonly startPages: number;
   /** The first page of each part. */
   readonly at: Readonly<
-    Record<"buckets" | "keys" | "startTops" | "leaves" | "tokens" | "starts" | "ids" | "end", number>
+    Record<"buckets" | "keys" | "startTops" | "leaves" | "tokens" | "starts" | "ids" | "grams" | "end", number>
   >;
 }
 
@@ -46,8 +48,9 @@ export function layOut(vocabulary: number, records: number, tokens: number): Sha
   const text = firstLeaf + leaves;
   const starts = text + pagesOf(2 * tokens);
   const ids = starts + startPages;
-  const end = ids + pagesOf(32 * records);
-  const at = { buckets, keys, startTops, leaves: firstLeaf, tokens: text, starts, ids, end };
+  const grams = ids + pagesOf(32 * records);
+  const end = grams + gramPages(tokens);
+  const at = { buckets, keys, startTops, leaves: firstLeaf, tokens: text, starts, ids, grams, end };
   return { vocabulary, records, tokens, leaves, startPages, at };
 }
 
@@ -57,6 +60,7 @@ export function* encodeShard(index: CorpusIndex): Generator<Uint8Array, void, un
   const layout = layOut(index.tokenizer.bytes.length, recordCount(index), index.tokens.length);
   const keys = keysOf(index, layout.leaves);
   const startTops = Uint32Array.from({ length: layout.startPages }, (_, i) => index.starts[i * STARTS_PER_PAGE]!);
+  const grams = gramsOf(index.tokens);
   const header = new Uint8Array(HEADER_SIZE);
   const view = new DataView(header.buffer);
   header.set(magic);
@@ -66,10 +70,11 @@ export function* encodeShard(index: CorpusIndex): Generator<Uint8Array, void, un
   view.setUint32(20, layout.tokens, true);
   header.set(index.tokenizer.hash, 32);
   header.set(index.id, 64);
-  header.set(topChecksum(header, index.buckets, keys, startTops), CHECKSUM_AT);
+  header.set(topChecksum(header, { buckets: index.buckets, keys, startTops, grams }), CHECKSUM_AT);
   for (const part of [header, bytesOf(index.buckets), bytesOf(keys), bytesOf(startTops)]) yield* padded(part);
   yield* encodeLeaves(index, layout.leaves);
-  for (const part of [bytesOf(index.tokens), bytesOf(index.starts), index.recordIds]) yield* padded(part);
+  for (const part of [bytesOf(index.tokens), bytesOf(index.starts), index.recordIds, bytesOf(grams)])
+    yield* padded(part);
 }
 
 /** Why the first bytes of a file are no shard of this version made with this tokenizer; otherwise its layout and ids. */
@@ -96,17 +101,20 @@ export function assembleTop(
   header: Uint8Array,
   layout: ShardLayout,
   id: Uint8Array,
-  parts: { readonly buckets: Uint32Array; readonly keys: Uint16Array; readonly startTops: Uint32Array },
+  parts: TopParts,
 ): ShardTop | undefined {
-  const checksum = topChecksum(header, parts.buckets, parts.keys, parts.startTops);
+  const checksum = topChecksum(header, parts);
   if (!equalBytes(checksum, header.subarray(CHECKSUM_AT, CHECKSUM_AT + 32))) return undefined;
   if (parts.buckets.at(-1) !== layout.tokens - layout.records) return undefined;
   const { leaves, tokens, starts, ids } = layout.at;
   return { id, records: layout.records, tokens: layout.tokens, ...parts, pages: { leaves, tokens, starts, ids } };
 }
 
-function topChecksum(header: Uint8Array, buckets: Uint32Array, keys: Uint16Array, startTops: Uint32Array): Uint8Array {
-  return sha256(header.subarray(0, CHECKSUM_AT), bytesOf(buckets), bytesOf(keys), bytesOf(startTops));
+type TopParts = Pick<ShardTop, "buckets" | "keys" | "startTops" | "grams">;
+
+function topChecksum(header: Uint8Array, { buckets, keys, startTops, grams }: TopParts): Uint8Array {
+  const parts = [buckets, keys, startTops, grams].map((part) => bytesOf(part));
+  return sha256(header.subarray(0, CHECKSUM_AT), ...parts);
 }
 
 /** The first tokens of each leaf's first suffix, zeros from the end of its record on. */

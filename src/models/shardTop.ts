@@ -22,6 +22,8 @@ export interface ShardTop {
   readonly keys: Uint16Array;
   /** The first start of each page of starts. */
   readonly startTops: Uint32Array;
+  /** Which tokens may stand in a row; see `gramsOf`. */
+  readonly grams: Uint32Array;
   /** The first page of each part. */
   readonly pages: { readonly leaves: number; readonly tokens: number; readonly starts: number; readonly ids: number };
 }

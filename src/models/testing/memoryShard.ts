@@ -18,6 +18,7 @@ export function memoryShard(index: CorpusIndex, cache: PageCache): Shard {
     buckets: new Uint32Array(part(layout.at.buckets, 4 * (layout.vocabulary + 1))),
     keys: new Uint16Array(part(layout.at.keys, 2 * KEY_TOKENS * layout.leaves)),
     startTops: new Uint32Array(part(layout.at.startTops, 4 * layout.startPages)),
+    grams: new Uint32Array(part(layout.at.grams, (layout.at.end - layout.at.grams) * PAGE_BYTES)),
   });
   assert(top !== undefined, "what was encoded has its checksum");
   const number = cache.open((page, into, at) => {

@@ -2,7 +2,7 @@ import type { Engine, EngineRequest } from "../core/engine.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Answers, Prompt, Weights } from "../factory/evaluation.ts";
 import { field, parseJson } from "../models/formats/json.ts";
-import type { ModelPlace } from "./neuralShelf.ts";
+import type { ModelPlace } from "./neuralModels.ts";
 
 /** Answers from weights that nobody serves, by the engine that serves all others: its models may be named by where they lie. */
 export class EngineAnswers implements Answers {
@@ -15,17 +15,26 @@ export class EngineAnswers implements Answers {
   async answer(weights: Weights, prompt: Prompt, signal: AbortSignal): Promise<Result<string>> {
     // Without a temperature the likeliest token is taken, so the same weights give the same answer.
     const request: EngineRequest = { model: nameOfWeights(weights), ...prompt, passages: [], isStreamed: false };
-    let text = "";
-    for await (const batch of this.#engine.complete(request, signal))
-      for (const event of batch) {
-        if (event.type === "text") text += event.text;
-        if (event.type === "failed") return { ok: false, error: event.refusal };
-        if (event.type === "end") return ok(text);
-      }
-    return signal.aborted
-      ? refuse("cancelled", "The evaluation was cancelled.")
-      : refuse("upstream_failed", "the engine stopped without an end");
+    return wholeAnswer(this.#engine, request, signal);
   }
+}
+
+/** An answer at its end. */
+export async function wholeAnswer(
+  engine: Engine,
+  request: EngineRequest,
+  signal: AbortSignal,
+): Promise<Result<string>> {
+  let text = "";
+  for await (const batch of engine.complete(request, signal))
+    for (const event of batch) {
+      if (event.type === "text") text += event.text;
+      if (event.type === "failed") return { ok: false, error: event.refusal };
+      if (event.type === "end") return ok(text);
+    }
+  return signal.aborted
+    ? refuse("cancelled", "The evaluation was cancelled.")
+    : refuse("upstream_failed", "the engine stopped without an end");
 }
 
 /** No name that callers can give begins with a brace. */

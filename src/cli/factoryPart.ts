@@ -27,6 +27,7 @@ import type { learntRecords } from "./learntShares.ts";
 import type { MeaningShelf } from "./meaningShelf.ts";
 import { ModelExports } from "./modelExports.ts";
 import { NeuralInfluence } from "./neuralInfluence.ts";
+import { NeuralReliability } from "./neuralReliability.ts";
 import { NeuralShelf } from "./neuralShelf.ts";
 import type { Provenance } from "./provenance.ts";
 import { RemoteOperators } from "./remoteOperators.ts";
@@ -72,6 +73,7 @@ export class FactoryPart {
   readonly #store: FactoryStore;
   readonly #asker = new ChildEvaluator();
   readonly #influence: NeuralInfluence;
+  readonly #reliability: NeuralReliability;
   readonly #source: (job: Job) => Promise<Result<LoadedSource>>;
 
   constructor(parts: FactoryPartParts) {
@@ -91,12 +93,14 @@ export class FactoryPart {
     this.#source = (job) => loadSource({ datanets, store, pause }, job.source, job.heldOutShare);
     this.exports = new ModelExports({ data, bases, nowMs, source: this.#source });
     const { trainer, evaluator, answers } = this;
+    const jobs = { job: (id: string) => store.job(id), source: this.#source };
+    const { say, combinations } = parts;
     this.#influence = new NeuralInfluence({
-      ...{ trainer, evaluator, asker: this.#asker, policy: parts.combinations.policy, say: parts.say },
-      jobs: { job: (id) => store.job(id), source: this.#source },
+      ...{ trainer, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say },
     });
-    const influence = this.#influence;
-    this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine, influence });
+    this.#reliability = new NeuralReliability({ trainer, engine, jobs, say });
+    const methods = { influence: this.#influence, reliability: this.#reliability };
+    this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine, ...methods });
     const shop = this.shelf;
     this.books = new TrainingLedger({
       ...{ floor: parts.gateway.floor, provenance, bases, operator: parts.operator },
@@ -143,7 +147,15 @@ export class FactoryPart {
 
   async close(): Promise<void> {
     await this.factory.close();
-    const all = [this.#influence, this.trainer, this.evaluator, this.#asker, this.#engine, this.remote];
+    const all = [
+      this.#influence,
+      this.#reliability,
+      this.trainer,
+      this.evaluator,
+      this.#asker,
+      this.#engine,
+      this.remote,
+    ];
     await Promise.all(all.map((one) => one.close()));
   }
 }

@@ -14,7 +14,7 @@ import { writeLlamaGguf, writeLoraGguf } from "../models/formats/ggufFile.ts";
 import { readLlamaFolder, writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
 import { readAdapterFolder } from "../models/formats/peftFile.ts";
 import type { ExportFormat, ExportView } from "../protocol/models.ts";
-import type { ModelPlace } from "./neuralShelf.ts";
+import type { ModelPlace } from "./neuralModels.ts";
 
 export interface ExportParts {
   readonly data: string;

@@ -144,10 +144,12 @@ export class ModelLibrary implements Library {
   async #neuralFacts(manifest: NeuralManifest): Promise<ModelFacts> {
     const { name, kind, hash, asset, licence, createdMs, royalty, parentsBps, step, datanets } = manifest;
     const [job, base] = [await this.#jobOf(manifest), await this.#baseFacts(manifest.base.name)];
+    const methods = this.#parts.shelf.methods(name);
     const isOfStep = (evaluation: { readonly step?: number }): boolean => evaluation.step === step;
     return {
       ...{ name, kind, hash, asset, licence, createdMs, terms: { royalty, parentsBps } },
       ...(base === undefined ? {} : { base }),
+      ...(methods === undefined ? {} : { methods }),
       ...(job?.source.kind === "file" ? { file: job.source.file } : {}),
       ...(job === undefined ? {} : { training: trainingOf(job, step) }),
       ...{ datanets: await this.#datanets(datanets), evaluations: job?.evaluations.filter(isOfStep) ?? [] },

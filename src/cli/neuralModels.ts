@@ -33,6 +33,12 @@ const manifestSchema = z.object({
 });
 export type NeuralManifest = z.infer<typeof manifestSchema>;
 
+/** Where a served model's weights lie, as the llama.cpp engine wants it. */
+export interface ModelPlace {
+  readonly base: string;
+  readonly adapter?: string;
+}
+
 /** The manifests of served neural models, one file each in the data folder's `models/neural`. */
 export class NeuralManifests {
   readonly #folder: string;

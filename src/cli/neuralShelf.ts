@@ -1,4 +1,5 @@
 import { relative, resolve } from "node:path";
+import type { TrustedMethod } from "../attribution/policy.ts";
 import { equalBytes, fromHex, type Hex, toHex } from "../core/bytes.ts";
 import type { Engine } from "../core/engine.ts";
 import type { Prices } from "../core/quote.ts";
@@ -19,7 +20,8 @@ import { type Ground, groundModel } from "./grounding.ts";
 import type { Grounds } from "./grounds.ts";
 import { joinLicences } from "./licences.ts";
 import type { NeuralInfluence } from "./neuralInfluence.ts";
-import { type NeuralManifest, NeuralManifests } from "./neuralModels.ts";
+import { type ModelPlace, type NeuralManifest, NeuralManifests } from "./neuralModels.ts";
+import type { MatchTrust, NeuralReliability } from "./neuralReliability.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
 import { neuralCombination, readingOf, type ScoringEngine } from "./reading.ts";
 
@@ -38,18 +40,15 @@ export interface NeuralParts {
   readonly cost: Prices;
   /** Influence of adapters on what they say; without it their answers are attributed by what they repeat and read. */
   readonly influence?: NeuralInfluence;
-}
-
-/** Where a served model's weights lie, as the llama.cpp engine wants it. */
-export interface ModelPlace {
-  readonly base: string;
-  readonly adapter?: string;
+  /** Measures what span and passage are worth; without it they count for what the policy assumes. */
+  readonly reliability?: NeuralReliability;
 }
 
 interface Row {
   readonly manifest: NeuralManifest;
   readonly place: ModelPlace;
   readonly served: ServedModel;
+  /** With how its answers are attributed. */
   readonly ground: Ground | undefined;
 }
 
@@ -153,6 +152,12 @@ export class NeuralShelf implements Shop {
     return this.#rows.get(name)?.manifest;
   }
 
+  /** What attributes a model's answers, where its engine can tell what they owe to what was read. */
+  methods(name: string): readonly TrustedMethod[] | undefined {
+    const ground = this.#rows.get(name)?.ground;
+    return (ground?.reading?.combination ?? ground?.combination)?.methods;
+  }
+
   labelOf(payee: Uint8Array): string | undefined {
     const { assets } = this.#parts.provenance.ledger;
     for (const { ground, served } of this.#rows.values()) {
@@ -224,7 +229,10 @@ export class NeuralShelf implements Shop {
     const ground = manifest.datanets.length === 0 ? undefined : await grounds.of(manifest.datanets);
     if (ground !== undefined && !ground.ok) return ground;
     const { shape, tokenizer, folder } = base.value;
-    const grounded = ground && { ...fitting(ground.value, shape.contextTokens), ...this.#evidence(manifest.name) };
+    const located = this.#located(manifest);
+    const trust = await this.#parts.reliability?.trust(located);
+    const fitted = ground && fitting(ground.value, shape.contextTokens);
+    const grounded = fitted && { ...fitted, ...this.#evidence(manifest.name, trust) };
     const explained = grounded && (await this.#explained(grounded, manifest, base.value));
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: "this node", createdMs: manifest.createdMs },
@@ -232,13 +240,13 @@ export class NeuralShelf implements Shop {
       ...(explained === undefined ? {} : { grounding: groundModel(explained) }),
       countTokens: (text) => encode(tokenizer, text).length,
     };
-    const own = this.#located(manifest).weights;
+    const own = located.weights;
     const place: ModelPlace =
       manifest.kind === "model"
         ? { base: own ?? folder }
         : { base: folder, ...(own === undefined ? {} : { adapter: own }) };
-    this.#put({ manifest, place, served, ground: ground?.value });
-    if (explained !== undefined && explained === grounded) void this.#fit(manifest, base.value);
+    this.#put({ manifest, place, served, ground: explained });
+    if (fitted !== undefined) void this.#improve(manifest, base.value, fitted);
     return ok(undefined);
   }
 
@@ -256,24 +264,27 @@ export class NeuralShelf implements Shop {
     return explained;
   }
 
-  /** Serves a model with its influence once that is fitted, as it is meanwhile. */
-  async #fit(manifest: NeuralManifest, base: Base): Promise<void> {
-    const isNew = await this.#parts.influence?.fit(this.#located(manifest), base);
-    if (isNew !== true) return;
-    await this.#inTurn(async () => {
-      const now = this.#rows.get(manifest.name)?.manifest;
-      if (now?.hash === manifest.hash) await this.#place(now);
-    });
+  /** Serves a model with its influence, and with what matches counted as measured, once that is known; as it is meanwhile. */
+  async #improve(manifest: NeuralManifest, base: Base, ground: Ground): Promise<void> {
+    const { influence, reliability } = this.#parts;
+    const located = this.#located(manifest);
+    const again = (): Promise<void> =>
+      this.#inTurn(async () => {
+        const now = this.#rows.get(manifest.name)?.manifest;
+        if (now?.hash === manifest.hash) await this.#place(now);
+      });
+    if ((await influence?.fit(located, base)) === true) return again();
+    if ((await reliability?.measure(located, base.folder, ground)) === true) await again();
   }
 
   /** How its answers are attributed: by what matches, and where it reads records by what its engine says of them. */
-  #evidence(name: string): Pick<Ground, "combination" | "reading"> {
+  #evidence(name: string, trust?: MatchTrust): Pick<Ground, "combination" | "reading"> {
     const { engine, combinations } = this.#parts;
     const { policy } = combinations;
-    const combination = neuralCombination(policy);
+    const combination = neuralCombination(policy, trust);
     if (engine.score === undefined) return { combination };
     const score: ScoringEngine["score"] = (request, signal) => engine.score!(request, signal);
-    return { combination, reading: readingOf(policy, { score }, name) };
+    return { combination, reading: readingOf(policy, { score }, name, trust?.span) };
   }
 
   #put(row: Row): void {

@@ -13,7 +13,7 @@ export interface ScoringEngine {
   score(
     request: {
       readonly model: string;
-      readonly mode: "chat";
+      readonly mode: "chat" | "text";
       readonly messages: readonly EngineMessage[];
       readonly passages: readonly Passage[];
       readonly text: string;
@@ -46,9 +46,14 @@ export function neuralCombination(
 }
 
 /** Of a model whose engine can be asked: what it owes to what it has read is measured for each answer. */
-export function readingOf(policy: CombinationPolicy, engine: ScoringEngine, model: string): Reading {
+export function readingOf(
+  policy: CombinationPolicy,
+  engine: ScoringEngine,
+  model: string,
+  span: MethodTrust = "unmeasured",
+): Reading {
   const combination = combinationOf(policy, [
-    [spanMethod, "unmeasured"],
+    [spanMethod, span],
     [likelihoodMethod, "exact"],
     [lineageMethod, "exact"],
   ]);

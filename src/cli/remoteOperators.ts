@@ -11,7 +11,8 @@ import { type AttachOperator, attachOperatorSchema } from "../protocol/operators
 import type { OperatorView } from "../protocol/service.ts";
 import { OpenAiEngine } from "../upstream/openai.ts";
 import { VllmEngine, type VllmModel } from "../upstream/vllm.ts";
-import { type ModelPlace, NEURAL_OPERATOR } from "./neuralShelf.ts";
+import type { ModelPlace } from "./neuralModels.ts";
+import { NEURAL_OPERATOR } from "./neuralShelf.ts";
 
 export interface RemoteParts {
   readonly data: string;

@@ -20,6 +20,7 @@ export function modelCard(facts: ModelFacts): string {
     ...(facts.datanets.length === 0 ? [] : [datanetSection(facts.datanets)]),
     ...(facts.training === undefined ? [] : [trainingSection(facts.training)]),
     ...facts.evaluations.map(evaluationSection),
+    ...(facts.methods === undefined ? [] : [attributionSection(facts.methods)]),
     ...(facts.terms === undefined ? [] : [termsSection(facts.licence, facts.terms)]),
     limitsSection(facts),
     identitySection(facts),
@@ -135,6 +136,18 @@ function evaluationSection({ step, parts }: Evaluation): string {
   ].join("\n\n");
 }
 
+function attributionSection(methods: NonNullable<ModelFacts["methods"]>): string {
+  const known = { exact: "how it works", measured: "measured on this model", assumed: "assumed by the node's policy" };
+  const rows = methods.map(({ method: { id, version, kind, measures }, reliabilityPpm, basis }) => [
+    ...[`${id} ${version}`, kind, measures, `${(reliabilityPpm / 10_000).toFixed(1)} %`, known[basis]],
+  ]);
+  return [
+    "## Attribution",
+    "Who is credited for an answer follows from these methods. Of what each finds, a part counts; the rest is unattributed.",
+    table(["method", "evidence", "measures", "counts for", "known from"], rows),
+  ].join("\n\n");
+}
+
 function termsSection(licence: string, { royalty, parentsBps }: NonNullable<ModelFacts["terms"]>): string {
   const price = (name: keyof Prices) => formatOpen(royalty[name]);
   return [
@@ -143,14 +156,15 @@ function termsSection(licence: string, { royalty, parentsBps }: NonNullable<Mode
   ].join("\n\n");
 }
 
-function limitsSection({ kind, datanets, training }: ModelFacts): string {
+function limitsSection({ kind, datanets, training, methods = [] }: ModelFacts): string {
+  const seesInfluence = methods.some(({ method }) => method.kind === "influence");
   const lines = [
     kind === "index"
       ? "It repeats and joins what its records say, and knows nothing else."
       : "It can say what is not true, also in the words of its records. Its answers are not checked.",
     datanets.length === 0
       ? "No datanet is declared: nobody is credited for what it learnt from, and the contributors' part of its royalty is reserved."
-      : "Credit follows evidence: what an answer repeats of its datanets' records, and what of them was in the context. Influence that leaves no such trace is not seen by it.",
+      : `Credit follows evidence: what an answer repeats of its datanets' records, and what of them was in the context. ${seesInfluence ? "Influence that leaves no such trace is estimated." : "Influence that leaves no such trace is not seen by it."}`,
     ...(training?.result?.reason === "imported"
       ? ["It was trained elsewhere: that it was trained on these records is declared, not shown."]
       : []),

@@ -137,7 +137,7 @@ export function isSameAnswer(a: string, b: string): boolean {
   return plainAnswer(a) === plainAnswer(b);
 }
 
-interface Asked {
+export interface Asked {
   readonly record: string;
   readonly prompt: Prompt;
   readonly shown: string;
@@ -147,7 +147,7 @@ interface Asked {
 }
 
 /** A conversation up to its last answer; of a plain text the first third, to be continued. */
-function promptOf(example: TrainingExample, maxTokens: number): Asked {
+export function promptOf(example: TrainingExample, maxTokens: number): Asked {
   const { record } = example;
   if ("text" in example) {
     const at = Math.max(1, Math.floor(example.text.length / 3));

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { influenceMethod, lineageMethod, spanMethod } from "../attribution/description.ts";
+import { combinationOf, defaultPolicy } from "../attribution/policy.ts";
 import { toHex } from "../core/bytes.ts";
 import { projections } from "../models/llama.ts";
 import { tinyShape } from "../models/testing/randomLlama.ts";
@@ -30,6 +32,11 @@ const source = fc.record({
   },
 });
 const measured = fc.record({ loss: fc.float({ min: 0, max: 9, noNaN: true }), tokens: fc.nat(), answers: fc.nat() });
+const neuralMethods = combinationOf(defaultPolicy, [
+  [spanMethod, { measuredPpm: 430_000 }],
+  [influenceMethod, "unmeasured"],
+  [lineageMethod, "exact"],
+]).methods;
 const facts: fc.Arbitrary<ModelFacts> = fc.record(
   {
     ...{ name: text, kind: fc.constantFrom("adapter", "model", "base", "index"), hash: fc.constant(hash(1)) },
@@ -57,6 +64,7 @@ const facts: fc.Arbitrary<ModelFacts> = fc.record(
       }),
       { maxLength: 2 },
     ),
+    methods: fc.constant(neuralMethods),
     terms: fc.constant({ royalty: { inPerMillion: 0, outPerMillion: 2_000_000_000, perCall: 1 }, parentsBps: 3_000 }),
   },
   { requiredKeys: ["name", "kind", "hash", "licence", "createdMs", "datanets", "evaluations"] },
@@ -153,7 +161,7 @@ test("a card has front matter that YAML reads, one heading a section, and tables
       const [, front, body] = /^---\n([\s\S]*?)\n---\n([\s\S]*)$/.exec(card) ?? [];
       expect(front).toContain("pipeline_tag: text-generation");
       for (const line of front!.split("\n")) expect(line).toMatch(/^(?:[a-z_]+:(?: .+)?|- .+)$/);
-      const allowed = /^# |^## (?:Base|Datanets|Training|Evaluation|Terms|Limits|Identity)/;
+      const allowed = /^# |^## (?:Base|Datanets|Training|Evaluation|Attribution|Terms|Limits|Identity)/;
       for (const line of body!.split("\n").filter((one) => one.startsWith("#"))) expect(line).toMatch(allowed);
       for (const block of body!
         .trimEnd()
@@ -166,6 +174,15 @@ test("a card has front matter that YAML reads, one heading a section, and tables
         for (const word of name.split(/[^a-z0-9]+/i)) expect(body).toContain(word);
     }),
   );
+});
+
+test("a card says what each method counts for, and how that is known", () => {
+  const facts = { name: "x", kind: "adapter", hash: hash(1), licence: "MIT", createdMs: 0 } as const;
+  const card = modelCard({ ...facts, datanets: [], evaluations: [], methods: neuralMethods });
+  expect(card).toContain(`## Attribution`);
+  expect(card).toContain("| span 1 | span | match | 43.0 % | measured on this model |");
+  expect(card).toContain("| influence 1 | influence | cause | 50.0 % | assumed by the node's policy |");
+  expect(card).toContain("| lineage 1 | lineage | match | 100.0 % | how it works |");
 });
 
 test("a card names licence, base and datanets where the hub looks for them", () => {

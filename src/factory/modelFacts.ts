@@ -1,3 +1,4 @@
+import type { TrustedMethod } from "../attribution/policy.ts";
 import type { Hex } from "../core/bytes.ts";
 import type { Prices } from "../core/quote.ts";
 import type { LlamaShape } from "../models/llama.ts";
@@ -22,6 +23,8 @@ export interface ModelFacts {
   readonly file?: string;
   readonly training?: TrainingFacts;
   readonly evaluations: readonly Evaluation[];
+  /** Attributes its answers, in the order in which the methods run; absent where nobody is known to be credited. */
+  readonly methods?: readonly TrustedMethod[];
   readonly terms?: { readonly royalty: Prices; readonly parentsBps: number };
 }
 

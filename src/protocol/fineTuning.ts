@@ -43,7 +43,7 @@ const ours = z.strictObject({
   /** Stop after so many evaluations without a better held-out loss; 0 never does. */
   patience: z.number().int().min(0).max(1_000).optional(),
   checkpointEvery: z.number().int().min(1).max(1_000_000).optional(),
-  /** Find whose records shaped each answer of what is served: fitted after a second training, for an adapter on datanets. */
+  /** Find whose records shaped each answer of what is served, and what repeated words are worth: fitted by two more trainings, for an adapter on datanets. */
   influence: z.boolean().optional(),
   /** Set aside at once: to be exported, or resumed later. */
   paused: z.boolean().optional(),

@@ -46,7 +46,10 @@ export const orderOptions: readonly (readonly [string, string])[] = [
   ["--target <name...>", "projections that are adapted: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"],
   ["--full", "train all weights instead of an adapter"],
   ["--held-out <share>", "share of records that are kept out to measure it; 0.1 where it is left out"],
-  ["--influence", "find whose records shaped each answer; fitted after a second training, while it is served already"],
+  [
+    "--influence",
+    "find whose records shaped each answer, and what repeated words are worth; fitted in the background, by two more trainings",
+  ],
   ["--patience <count>", "stop after so many checkpoints that were no better, 3 by default; 0 trains to the end"],
   ["--seed <number>", "the same seed, data and options give the same adapter"],
   ["--no-deploy", "do not serve what comes of it"],

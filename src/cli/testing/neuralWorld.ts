@@ -54,7 +54,7 @@ export async function neuralWorld(folder: string, engine: Engine, records = reci
     return new Uint8Array(size).fill(drawn);
   };
   /** A node that starts: what it served before is served again. */
-  const start = async (more: Partial<Pick<NeuralParts, "influence" | "combinations">> = {}) => {
+  const start = async (more: Partial<Pick<NeuralParts, "influence" | "reliability" | "combinations">> = {}) => {
     const gateway = new Gateway({ ledger, world: { ...world, randomBytes } });
     const shelf = new NeuralShelf({
       ...{ data: folder, provenance, gateway, bases, folders, engine, nowMs: world.nowMs },

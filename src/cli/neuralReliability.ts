@@ -1,0 +1,253 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { MethodTrust } from "../attribution/policy.ts";
+import { utf8 } from "../core/bytes.ts";
+import type { Engine, EngineMessage, Passage } from "../core/engine.ts";
+import { keccak256 } from "../core/hash.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
+import { promptOf } from "../factory/evaluation.ts";
+import type { Job } from "../factory/job.ts";
+import {
+  isInRemovedHalf,
+  matchReliability,
+  type TestedPiece,
+  type TwinRole,
+  testReading,
+  testTraining,
+} from "../factory/reliability.ts";
+import { heldOutOf, type LoadedSource } from "../factory/source.ts";
+import type { Trainer } from "../factory/trainer.ts";
+import { readIfThere, writeAtomically } from "../host/files.ts";
+import { parseJson } from "../models/formats/json.ts";
+import type { TrainingExample } from "../models/training/task.ts";
+import { nameOfWeights, wholeAnswer } from "./factoryAnswers.ts";
+import { corpusOf, type Ground, groundModel } from "./grounding.ts";
+import type { NeuralManifest } from "./neuralModels.ts";
+import { drawsOf, type ScoringEngine } from "./reading.ts";
+
+export interface ReliabilityParts {
+  readonly trainer: Trainer;
+  /** Serves models by name, and others by where they lie. */
+  readonly engine: Engine & ScoringEngine;
+  readonly jobs: {
+    job(id: string): Promise<Job | undefined>;
+    source(job: Job): Promise<Result<LoadedSource>>;
+  };
+  readonly say: (text: string) => void;
+}
+
+/** What span and passage are worth on a model. */
+export interface MatchTrust {
+  readonly span: MethodTrust;
+  readonly passage: MethodTrust;
+}
+
+const QUESTIONS_MAX = 32;
+const ANSWER_TOKENS_MAX = 96;
+/** Asking is given up after so long: what has been tested by then is what counts. */
+const ASKING_MS_MAX = 300_000;
+
+const pieceSchema = z.object({
+  method: z.enum(["span", "passage"]),
+  ...{ weight: z.number(), record: z.enum(["removed", "other", "unused"]), confirmed: z.number() },
+});
+const testsSchema = z.object({
+  /** The weights and the datanet versions that were tested; of others the file says nothing. */
+  ...{ hash: z.string(), datanets: z.array(z.string()) },
+  ...{ asked: z.number().int(), isDone: z.boolean(), pieces: z.array(pieceSchema) },
+});
+type Tests = z.infer<typeof testsSchema>;
+
+/**
+ * Measures in the background what span and passage are worth on a served model, and keeps it beside the weights. A model that reads records is tested without each of them; one that only
+ * learnt them is tested beside a twin that never saw half of them, where its job asked for influence: that costs half a training. Whatever has been tested is kept, and
+ * goes on when the node starts again. Until it is done the policy's assumption counts.
+ */
+export class NeuralReliability {
+  readonly #parts: ReliabilityParts;
+  readonly #closing = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: ReliabilityParts) {
+    this.#parts = parts;
+  }
+
+  async trust(manifest: NeuralManifest): Promise<MatchTrust> {
+    const tests = await readTests(manifest);
+    const trustOf = (method: TestedPiece["method"]): MethodTrust => {
+      const measuredPpm = tests?.isDone === true ? matchReliability(tests.pieces, method) : undefined;
+      return measuredPpm === undefined ? "unmeasured" : { measuredPpm };
+    };
+    return { span: trustOf("span"), passage: trustOf("passage") };
+  }
+
+  /** Measures what is not measured yet, one model after the other, and answers with whether there is something new. */
+  measure(manifest: NeuralManifest, base: string, ground: Ground): Promise<boolean> {
+    const done = this.#turn.then(async () => {
+      const job = await this.#jobOf(manifest);
+      if (this.#closing.signal.aborted || job === undefined || (await readTests(manifest))?.isDone === true)
+        return false;
+      const isReading = (ground.contextTokensMax ?? 0) > 0;
+      if (!isReading && !(manifest.kind === "adapter" && job.options.fitsInfluence)) return false;
+      const measured = await this.#measure({ manifest, base, ground, job, isReading });
+      if (!measured.ok && !this.#closing.signal.aborted)
+        this.#parts.say(`what matches is not measured on ${manifest.name}: ${measured.error.message}`);
+      return measured.ok;
+    });
+    const told = done.catch((error: unknown) => {
+      this.#parts.say(`what matches is not measured on ${manifest.name}: ${String(error)}`);
+      return false;
+    });
+    this.#turn = told;
+    return told;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#turn;
+  }
+
+  async #measure(model: MeasuredModel): Promise<Result<void>> {
+    const { manifest, job, isReading } = model;
+    const loaded = await this.#parts.jobs.source(job);
+    if (!loaded.ok) return loaded;
+    const questions = heldOutOf(loaded.value, QUESTIONS_MAX);
+    const twin = isReading ? ok(undefined) : await this.#twin(model, loaded.value);
+    if (!twin.ok) return twin;
+    const started = (await readTests(manifest)) ?? { ...identityOf(manifest), asked: 0, isDone: false, pieces: [] };
+    const timeout = AbortSignal.timeout(ASKING_MS_MAX);
+    const signal = AbortSignal.any([timeout, this.#closing.signal]);
+    let tests: Tests = started;
+    for (const question of questions.slice(started.asked)) {
+      const tested =
+        twin.value === undefined
+          ? await this.#testReading(model, question, signal)
+          : await this.#testTraining(model, twin.value, question, signal);
+      if (timeout.aborted && !this.#closing.signal.aborted) break;
+      if (!tested.ok) return tested;
+      tests = { ...tests, asked: tests.asked + 1, pieces: [...tests.pieces, ...tested.value] };
+      await writeTests(manifest, tests);
+    }
+    await writeTests(manifest, { ...tests, isDone: true });
+    if (twin.value !== undefined) await rm(twin.value.folder, { recursive: true, force: true });
+    return ok(undefined);
+  }
+
+  async #testReading(
+    { manifest, ground }: MeasuredModel,
+    question: TrainingExample,
+    signal: AbortSignal,
+  ): Promise<Result<readonly TestedPiece[]>> {
+    const { engine } = this.#parts;
+    const { prompt } = promptOf(question, ANSWER_TOKENS_MAX);
+    const asked = prompt.messages.findLast(({ role }) => role === "user")?.content ?? "";
+    const passages = await groundModel(ground).retrieve(asked, signal);
+    const request = { model: manifest.name, ...prompt };
+    const answer = await wholeAnswer(engine, { ...request, passages, isStreamed: false }, signal);
+    if (!answer.ok) return answer;
+    const context = passages.map(({ number }) => number);
+    const score = async (records: readonly number[]) => {
+      const read = passages.filter(({ number }) => records.includes(number));
+      return this.#score(manifest.name, prompt, read, answer.value, signal);
+    };
+    const draw = drawsOf(keccak256(utf8(question.record)));
+    const tested = await testReading(corpusOf(ground.index), answer.value, context, { score, draw });
+    return tested === undefined ? untold : ok(tested);
+  }
+
+  async #testTraining(
+    { manifest, base, ground }: MeasuredModel,
+    { adapter, trained }: Twin,
+    question: TrainingExample,
+    signal: AbortSignal,
+  ): Promise<Result<readonly TestedPiece[]>> {
+    const { prompt } = promptOf(question, ANSWER_TOKENS_MAX);
+    const names: Readonly<Record<TwinRole, string>> = {
+      base: nameOfWeights({ base }),
+      model: nameOfWeights({ base, adapter: manifest.weights! }),
+      twin: nameOfWeights({ base, adapter }),
+    };
+    const request = { model: names.model, ...prompt, passages: [], isStreamed: false };
+    const answer = await wholeAnswer(this.#parts.engine, request, signal);
+    if (!answer.ok) return answer;
+    const idOf = (record: number) => ground.records[record]!.id;
+    const tested = await testTraining({
+      ...{ corpus: corpusOf(ground.index), answer: answer.value },
+      isTrained: (record) => trained.has(idOf(record)),
+      isRemoved: (record) => isInRemovedHalf(idOf(record)),
+      score: (role, text) => this.#score(names[role], prompt, [], text, signal),
+    });
+    return tested === undefined ? untold : ok(tested);
+  }
+
+  async #score(
+    model: string,
+    { mode, messages }: { readonly mode: "chat" | "text"; readonly messages: readonly EngineMessage[] },
+    passages: readonly Passage[],
+    text: string,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const scored = await this.#parts.engine.score({ model, mode, messages, passages, text }, signal);
+    return scored.ok && Number.isFinite(scored.value.logProbability) ? scored.value.logProbability : undefined;
+  }
+
+  /** Trained as the model was, without half of its records. A training that was stopped goes on where it was. */
+  async #twin({ manifest, base, job }: MeasuredModel, { train }: LoadedSource): Promise<Result<Twin>> {
+    const folder = join(`${manifest.weights!}.reliability`, "twin");
+    const examples = train.filter(({ record }) => !isInRemovedHalf(record));
+    if (examples.length === 0) return refuse("conflict", "half of its records are none");
+    const task = { folder, base, examples, heldOut: [], options: { ...job.options, patience: 0 } };
+    const trained = await this.#parts.trainer.train(task, () => {}, this.#closing.signal);
+    if (!trained.ok) return trained;
+    return this.#closing.signal.aborted
+      ? refuse("shutting_down", "the training was stopped")
+      : ok({ folder, adapter: join(folder, "adapter"), trained: new Set(train.map(({ record }) => record)) });
+  }
+
+  async #jobOf({ job, weights, datanets }: NeuralManifest): Promise<Job | undefined> {
+    if (job === undefined || weights === undefined || datanets.length === 0) return undefined;
+    const found = await this.#parts.jobs.job(job);
+    return found === undefined || found.estimate.heldOut === 0 ? undefined : found;
+  }
+}
+
+interface MeasuredModel {
+  /** Its weights by their whole path. */
+  readonly manifest: NeuralManifest;
+  /** The folder of its base. */
+  readonly base: string;
+  readonly ground: Ground;
+  readonly job: Job;
+  readonly isReading: boolean;
+}
+
+interface Twin {
+  readonly folder: string;
+  readonly adapter: string;
+  /** Records that the model was trained on. */
+  readonly trained: ReadonlySet<string>;
+}
+
+const untold = refuse("upstream_failed", "the engine cannot say how likely an answer is");
+
+function identityOf({ hash, datanets }: NeuralManifest): Pick<Tests, "hash" | "datanets"> {
+  return { hash, datanets: datanets.map(({ id }) => id) };
+}
+
+/** A file of other weights or versions counts as none, and so does a damaged one. */
+async function readTests(manifest: NeuralManifest): Promise<Tests | undefined> {
+  const text = await readIfThere(pathOf(manifest));
+  const parsed = testsSchema.safeParse(parseJson(text ?? ""));
+  if (!parsed.success) return undefined;
+  const { hash, datanets } = identityOf(manifest);
+  return parsed.data.hash === hash && parsed.data.datanets.join() === datanets.join() ? parsed.data : undefined;
+}
+
+function writeTests(manifest: NeuralManifest, tests: Tests): Promise<void> {
+  return writeAtomically(pathOf(manifest), `${JSON.stringify(tests)}\n`);
+}
+
+function pathOf({ weights }: NeuralManifest): string {
+  return `${weights}.reliability.json`;
+}

@@ -175,7 +175,7 @@ function questionIn(prompt: string): string {
 }
 
 function useOf(
-  { title, headingPath, text, contributionId }: DatanetRecord,
+  { title, headingPath, text, contributionId, notes = [] }: DatanetRecord,
   record: number,
   question: string,
   weight: bigint,
@@ -183,7 +183,12 @@ function useOf(
 ): ContextUse {
   const contribution = contributions.get(contributionId);
   const bare = { title: "", headingPath: [], text };
-  const layers = contribution === undefined ? [] : [{ by: contribution.by, text: { title, headingPath, text } }];
+  const structured = { title, headingPath, text };
+  const layers = [
+    ...(contribution === undefined ? [] : [{ by: contribution.by, text: structured }]),
+    // Each annotation on top of those before it: whoever says again what was said earns nothing.
+    ...notes.map(({ by }, i) => ({ by, text: { ...structured, notes: notes.slice(0, i + 1) } })),
+  ];
   const reviewer = contribution?.decision?.by;
   const isReviewed = reviewer !== undefined && reviewer !== RULES && reviewer !== contribution?.by;
   return { question, record, weight, bare, layers, ...(isReviewed ? { reviewer } : {}) };

@@ -86,11 +86,12 @@ export class DatanetDesk implements DatanetDirectory {
     if (version === undefined) return ok({ data: [], total: 0 });
     const records = await this.#store.versionRecords(name, version.number);
     const view = (at: number, score?: number): RecordView => {
-      const { headingPath, authors, ...rest } = records[at]!;
+      const { headingPath, authors, notes, ...rest } = records[at]!;
       return {
         ...rest,
         headingPath: [...headingPath],
         authors: [...authors],
+        ...(notes === undefined ? {} : { notes: [...notes] }),
         ...(score === undefined ? {} : { score }),
       };
     };

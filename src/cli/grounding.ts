@@ -56,7 +56,8 @@ export function groundModel(ground: Ground): Grounding {
   const search = contextTokensMax === 0 ? undefined : (ground.search?.() ?? new Bm25Index(records));
   const passages = (hits: readonly { readonly record: number; readonly score: number }[]): Passage[] =>
     hits.map(({ record: number, score }) => {
-      const { id, title, headingPath: headings, text, source } = records[number]!;
+      const { id, title, headingPath, text, source, notes = [] } = records[number]!;
+      const headings = [...headingPath, ...notes.map((note) => note.text)];
       return { record: id, number, title, headings, text, source, score };
     });
   return {

@@ -23,6 +23,7 @@ import { startEmbeddedPostgres } from "../store/embedded.ts";
 import type { OpenFactoryStore } from "../store/factoryStore.ts";
 import type { OpenPayoutStore } from "../store/payoutStore.ts";
 import { siblingDatabase } from "../store/siblingDatabase.ts";
+import { AnnotationDesk } from "./annotationDesk.ts";
 import { type Business, openBusiness } from "./businessPart.ts";
 import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
 import type { Children } from "./children.ts";
@@ -252,9 +253,8 @@ function furnish(furnishing: Furnishing) {
   const desk = new DatanetDesk(stores.datanets, provenance, now);
   const operator = padAddress(part.actor === undefined ? chain.node : addressOfActor(part, 1));
   const find = findVersionIn(stores.datanets, provenance);
-  const contexts = new ContextDesk({
-    ...{ store: stores.datanets, provenance, books: ledger.books, find, node: padAddress(chain.node) },
-  });
+  const node = padAddress(chain.node);
+  const contexts = new ContextDesk({ store: stores.datanets, provenance, books: ledger.books, find, node });
   const outputs = new OutputMemory({ ...stores, books: ledger.books, nowMs: now, say });
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
@@ -275,14 +275,14 @@ function furnish(furnishing: Furnishing) {
     ...business.gateway,
     organisations: ledger.organisations,
     ...(tests === undefined ? {} : { testWorld: tests.gateway }),
-    epochs: epochControl(settlement),
+    epochs: epochControl(settlement, contexts, say),
+    annotations: new AnnotationDesk(stores.datanets, toHex(node), now),
     departures: new DepartureDesk({ store: stores.datanets, provenance, payouts: business.payouts, log }),
     models: (gateway) => {
       const shared = { gateway, provenance, datanets: stores.datanets, combinations: stores.combinations };
-      const wired = { meanings: stores.meanings, randomBytes: random, say };
-      const place = { data, store: stores.factory, tariff: stores.tariff, nowMs: now, ...wired };
-      const payees = { operator, node: padAddress(chain.node) };
-      made.factory = new FactoryPart({ ...shared, ...place, ...payees, cost: embeddedCost });
+      const { meanings, tariff, factory: store } = stores;
+      const place = { data, store, tariff, meanings, nowMs: now, randomBytes: random, say };
+      made.factory = new FactoryPart({ ...shared, ...place, operator, node, cost: embeddedCost });
       return new ModelLibrary({ ...shared, ...made.factory.shown, indexes: () => made.shelf });
     },
     operators: () => made.factory!.remote,

@@ -11,6 +11,8 @@ export interface IndexedText {
   readonly title: string;
   readonly headingPath: readonly string[];
   readonly text: string;
+  /** What others have added: counts as headings do. */
+  readonly notes?: readonly { readonly text: string }[];
 }
 
 export interface Hit {
@@ -253,8 +255,9 @@ function termNumbers(terms: Map<string, number>): (token: string) => readonly nu
 }
 
 /** A record's fields, with how often a word in each counts. */
-function fieldsOf({ title, headingPath, text }: IndexedText): (readonly [field: string, weight: number])[] {
-  return [[title, TITLE_WEIGHT], ...headingPath.map((heading) => [heading, HEADING_WEIGHT] as const), [text, 1]];
+function fieldsOf({ title, headingPath, text, notes = [] }: IndexedText): (readonly [field: string, weight: number])[] {
+  const headings = [...headingPath, ...notes.map((note) => note.text)];
+  return [[title, TITLE_WEIGHT], ...headings.map((heading) => [heading, HEADING_WEIGHT] as const), [text, 1]];
 }
 
 function impactsOf({ starts, records, frequencies, lengths }: Counted, count: number, mean: number): Uint32Array {

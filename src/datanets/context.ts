@@ -17,14 +17,18 @@ export interface ContextAsset {
   readonly owner: Hex;
 }
 
-/** The context of records cut by {@link ./document.ts}. */
-export function structuringContext(owner: Hex): Result<ContextAsset> {
+/** The parameter that commits to what was added to the records. */
+export const ANNOTATIONS = "annotations";
+
+/** The context of records cut by {@link ./document.ts}, and of what was added to them. */
+export function structuringContext(owner: Hex, annotations?: Hex): Result<ContextAsset> {
   return contextAsset({
     method: structuring.method,
     methodVersion: structuring.version,
     parameters: [
       ["blockMax", String(sectionSizes.blockMax)],
       ["target", String(sectionSizes.target)],
+      ...(annotations === undefined ? [] : [[ANNOTATIONS, annotations] as const]),
     ],
     owner,
   });

@@ -1,9 +1,12 @@
-import type { Hex } from "../core/bytes.ts";
+import { PPM } from "../attribution/policy.ts";
+import { type Hex, parseHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { type Annotation, annotationId } from "./annotation.ts";
 import { type ContextAsset, contextAsset } from "./context.ts";
 import { type Contribution, contributionId, type Decision, type Note } from "./contribution.ts";
 import { CONTEXTS_KEY, DATANET_KEY } from "./croissant.ts";
 import { createDatanet, type Datanet, datanetId } from "./datanet.ts";
+import type { RecordLineage } from "./outputs.ts";
 import { type DatanetRecord, isObject, parseId, type RecordRef, strings } from "./record.ts";
 import { contentRoot, type DatanetVersion, type DuplicateRef, versionId } from "./version.ts";
 
@@ -85,10 +88,15 @@ export function contributionLine(contribution: Contribution): unknown {
     timeMs: decision.timeMs,
   };
   const notes = contribution.notes.map(({ record, check, reason }) => ({ record, check, reason }));
-  return { id, datanet, number, by, label, licence, records, status, decision: decided, notes, submittedMs };
+  const lineage = contribution.lineage?.map(({ record, receipt, partPpm, isDeclared }) => ({
+    ...{ record, receipt, partPpm, isDeclared },
+  }));
+  const line = { id, datanet, number, by, label, licence, records, status, decision: decided, notes, submittedMs };
+  return lineage === undefined ? line : { ...line, lineage };
 }
 
-export function versionLine(version: DatanetVersion): unknown {
+/** `annotations`: all of the datanet's; the line has those of the version, whole. */
+export function versionLine(version: DatanetVersion, annotations: readonly Annotation[] = []): unknown {
   const { id, datanet, datanetId, number, parent, contentRoot, context, contributions, createdMs } = version;
   const records = version.records.map(({ id, contributionId }) => ({ id, contributionId }));
   const duplicates = version.duplicates.map(({ id, contributionId, of }) => ({ id, contributionId, of }));
@@ -104,7 +112,14 @@ export function versionLine(version: DatanetVersion): unknown {
     duplicates,
     contributions,
     createdMs,
+    ...(version.annotations === undefined
+      ? {}
+      : { annotations: annotations.filter((one) => version.annotations!.includes(one.id)).map(annotationLine) }),
   };
+}
+
+function annotationLine({ id, number, by, record, from, text, decision, createdMs }: Annotation): unknown {
+  return { id, number, by, record, ...(from === undefined ? {} : { from }), text, decision, createdMs };
 }
 
 /** `recordIdsOf`: the records that the export holds for this contribution, in order. */
@@ -131,7 +146,8 @@ export function parseContribution(
       `contribution ${id} is not the one that its records, its party and its licence make`,
     );
   }
-  const notes = parseNotes(value["notes"]);
+  const [notes, lineage] = [parseNotes(value["notes"]), parseLineage(value["lineage"], new Set(recordIds))];
+  if (lineage === undefined) return wrong(file, `contribution ${id} says of its lineage what cannot be`);
   return ok({
     id,
     datanet: datanet.name,
@@ -143,8 +159,57 @@ export function parseContribution(
     status,
     decision,
     notes,
+    ...(lineage.length === 0 ? {} : { lineage }),
     submittedMs,
   });
+}
+
+/** What is said of answers that the records repeat: of records that are there, with parts that sum to no more than the whole of each. */
+function parseLineage(value: unknown, records: ReadonlySet<string>): RecordLineage[] | undefined {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) return undefined;
+  const [lineage, parts] = [[] as RecordLineage[], new Map<Hex, number>()];
+  for (const item of value as unknown[]) {
+    if (!isObject(item)) return undefined;
+    const { receipt, partPpm, isDeclared } = item;
+    const [record, id] = [parseId(item["record"]), typeof receipt === "string" ? parseHex(receipt) : undefined];
+    if (record === undefined || !records.has(record) || id?.length !== 16 || typeof isDeclared !== "boolean")
+      return undefined;
+    if (typeof partPpm !== "number" || !Number.isSafeInteger(partPpm) || partPpm < 1) return undefined;
+    parts.set(record, (parts.get(record) ?? 0) + partPpm);
+    if (parts.get(record)! > PPM) return undefined;
+    lineage.push({ record, receipt: toHex(id), partPpm, isDeclared });
+  }
+  return lineage;
+}
+
+/** A version's annotations: each with the id that its words and its party make. */
+export function parseAnnotations(value: unknown, datanet: Datanet): Result<Annotation[]> {
+  const file = "versions.jsonl";
+  const listed = isObject(value) ? (value["annotations"] ?? []) : [];
+  if (!Array.isArray(listed)) return wrong(file, "annotations are not a list");
+  const annotations: Annotation[] = [];
+  for (const item of listed as unknown[]) {
+    if (!isObject(item)) return wrong(file, "an annotation is not an object");
+    const { number, by, text, createdMs } = item;
+    const [id, record, decision] = [parseId(item["id"]), parseId(item["record"]), parseDecision(item["decision"])];
+    const from = item["from"] === undefined ? undefined : parseId(item["from"]);
+    if (id === undefined || record === undefined || (from === undefined && item["from"] !== undefined))
+      return wrong(file, "an annotation has an id missing");
+    if (
+      typeof by !== "string" ||
+      typeof text !== "string" ||
+      typeof number !== "number" ||
+      typeof createdMs !== "number"
+    )
+      return wrong(file, `annotation ${id} has a field missing`);
+    if (decision?.decision !== "approve") return wrong(file, `annotation ${id} is not approved`);
+    const draft = { by, record, text, ...(from === undefined ? {} : { from }) };
+    if (annotationId(datanet.id, draft) !== id)
+      return refuse("verification_failed", `annotation ${id} is not the one that its words and its party make`);
+    annotations.push({ id, datanet: datanet.name, number, ...draft, status: "approved", decision, createdMs });
+  }
+  return ok(annotations);
 }
 
 /** Content root and id must follow from the records listed. */
@@ -173,7 +238,10 @@ export function parseVersion(value: unknown, datanet: Datanet): Result<DatanetVe
     records,
     duplicates,
   };
-  const version = { ...body, contributions: known, createdMs };
+  const annotations = parseAnnotations(value, datanet);
+  if (!annotations.ok) return annotations;
+  const added = annotations.value.map((one) => one.id);
+  const version = { ...body, contributions: known, ...(added.length === 0 ? {} : { annotations: added }), createdMs };
   if (body.contentRoot !== value["contentRoot"] || versionId(version) !== id) {
     return refuse("verification_failed", `version ${number} of ${datanet.name} does not follow from its records`);
   }

@@ -74,7 +74,8 @@ async function writeExport(
     }
   }
   const contributionLines = approved.map((contribution) => JSON.stringify(contributionLine(contribution)));
-  const versionLines = versions.map((version) => JSON.stringify(versionLine(version)));
+  const annotations = await store.annotations(datanet.name);
+  const versionLines = versions.map((version) => JSON.stringify(versionLine(version, annotations)));
   const files: ExportedFile[] = [];
   for (const [name, description, lines] of [
     ["records.jsonl", "Every approved record, in order of registration", recordLines()],

@@ -3,10 +3,11 @@ import { createReadStream } from "node:fs";
 import path from "node:path";
 import type { Hex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { ContextAsset } from "./context.ts";
+import { type Annotation, annotationsRoot } from "./annotation.ts";
+import { ANNOTATIONS, type ContextAsset } from "./context.ts";
 import type { Contribution } from "./contribution.ts";
 import type { Datanet } from "./datanet.ts";
-import { parseContribution, parseDatanetMetadata, parseVersion } from "./exchange.ts";
+import { parseAnnotations, parseContribution, parseDatanetMetadata, parseVersion } from "./exchange.ts";
 import { ByteBudget, isLeftOut, openFolder, readText } from "./importFiles.ts";
 import { isLongLine, linesIn } from "./lines.ts";
 import { type DatanetRecord, isObject, parseRecord } from "./record.ts";
@@ -32,11 +33,15 @@ export async function importExport(
 ): Promise<Result<ImportedDatanet>> {
   const read = await readExport(folder);
   if (!read.ok) return read;
-  const { datanet, contexts, records, contributions, versions } = read.value;
+  const { datanet, contexts, records, contributions, annotations, versions } = read.value;
   const created = await store.createDatanet(datanet, secret);
   if (!created.ok) return created;
   for (const contribution of contributions) {
     const added = await store.addContribution({ contribution, records: records.get(contribution.id)! });
+    if (!added.ok) return added;
+  }
+  for (const annotation of annotations) {
+    const added = await store.addAnnotation(annotation);
     if (!added.ok) return added;
   }
   for (const version of versions) {
@@ -55,6 +60,8 @@ export interface ReadExport {
   /** By contribution, in order. */
   readonly records: ReadonlyMap<Hex, readonly DatanetRecord[]>;
   readonly contributions: readonly Contribution[];
+  /** In the order in which they were made. */
+  readonly annotations: readonly Annotation[];
   readonly versions: readonly DatanetVersion[];
 }
 
@@ -89,16 +96,20 @@ export async function readExport(folder: string): Promise<Result<ReadExport>> {
     contributions.push(one),
   );
   if (!readContributions.ok) return readContributions;
-  const versions: DatanetVersion[] = [];
+  const [versions, added] = [[] as DatanetVersion[], new Map<Hex, Annotation>()];
   const readVersions = await readLines(
     root.value,
     "versions.jsonl",
     sums,
-    (value) => parseVersion(value, datanet),
-    (one) => versions.push(one),
+    (value) => parseWith(value, datanet),
+    ({ version, annotations }) => {
+      versions.push(version);
+      for (const one of annotations) added.set(one.id, one);
+    },
   );
   if (!readVersions.ok) return readVersions;
-  return checkWhole({ datanet, contexts, records, contributions, versions });
+  const annotations = [...added.values()].sort((a, b) => a.number - b.number);
+  return checkWhole({ datanet, contexts, records, contributions, annotations, versions });
 }
 
 /** Every part is there that another part names. */
@@ -113,12 +124,25 @@ function checkWhole(read: ReadExport): Result<ReadExport> {
       return broken(`version ${i + 1} does not follow the one before`);
     if (!read.contexts.some(({ id }) => id === version.context))
       return broken(`the context of version ${i + 1} is missing`);
+    if (!isCommitted(version, read))
+      return broken(`the context of version ${i + 1} does not commit to what was added to its records`);
     if (recordsOf(version, read.records) === undefined)
       return broken(`version ${i + 1} names a record that is not there`);
     if (!version.contributions.every((id) => known.has(id)))
       return broken(`version ${i + 1} names a contribution that is not there`);
   }
   return ok(read);
+}
+
+function parseWith(value: unknown, datanet: Datanet) {
+  const [version, annotations] = [parseVersion(value, datanet), parseAnnotations(value, datanet)];
+  if (!version.ok) return version;
+  return annotations.ok ? ok({ version: version.value, annotations: annotations.value }) : annotations;
+}
+
+function isCommitted({ context, annotations = [] }: DatanetVersion, { contexts }: ReadExport): boolean {
+  const said = contexts.find(({ id }) => id === context)?.parameters.find(([name]) => name === ANNOTATIONS)?.[1];
+  return said === (annotations.length === 0 ? undefined : annotationsRoot(annotations.map((id) => ({ id }))));
 }
 
 function recordsOf(

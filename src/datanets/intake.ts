@@ -1,5 +1,6 @@
 import type { Hex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { type Annotation, type AnnotationDraft, annotationsRoot, prepareAnnotation } from "./annotation.ts";
 import { structuringContext } from "./context.ts";
 import { type Contribution, type ContributionDraft, prepareContribution } from "./contribution.ts";
 import type { Import, LeftOut, Progress } from "./importing.ts";
@@ -82,17 +83,40 @@ export async function publishVersion(
 ): Promise<Result<BuiltVersion>> {
   const datanet = await store.datanet(datanetName);
   if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
-  const context = structuringContext(structuredBy);
-  if (!context.ok) return context;
   const approved = [];
   for (const contribution of await store.contributions(datanetName, "approved")) {
     approved.push({ contribution, records: await store.contributionRecords(datanetName, contribution.id) });
   }
+  const present = new Set(approved.flatMap(({ records }) => records.map(({ id }) => id)));
+  const added = (await store.annotations(datanetName)).filter(
+    ({ status, record }) => status === "approved" && present.has(record),
+  );
+  const context = structuringContext(structuredBy, added.length === 0 ? undefined : annotationsRoot(added));
+  if (!context.ok) return context;
   const previous = await store.version(datanetName);
-  const built = buildVersion({ datanet, previous, context: context.value.id, approved, timeMs });
+  const built = buildVersion({
+    ...{ datanet, previous, context: context.value.id, approved, timeMs },
+    ...(added.length === 0 ? {} : { annotations: added.map(({ id }) => id) }),
+  });
   if (!built.ok) return built;
-  const added = await store.addVersion(built.value, context.value);
-  return added.ok ? built : added;
+  const kept = await store.addVersion(built.value, context.value);
+  return kept.ok ? built : kept;
+}
+
+/** Adds words to a record of the latest version; from the next version on it is found by them. */
+export async function annotateRecord(
+  store: DatanetStore,
+  datanetName: string,
+  draft: AnnotationDraft,
+  timeMs: number,
+): Promise<Result<Annotation>> {
+  const [datanet, version] = [await store.datanet(datanetName), await store.version(datanetName)];
+  if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
+  if (version === undefined)
+    return refuse("conflict", `datanet ${datanetName} has no version yet`, { hint: "publish one first" });
+  const records = await store.versionRecords(datanetName, version.number);
+  const prepared = prepareAnnotation(datanet, draft, records, await store.annotations(datanetName), timeMs);
+  return prepared.ok ? store.addAnnotation(prepared.value) : prepared;
 }
 
 function whyNone(refusal: { readonly message: string; readonly hint?: string }): string {

@@ -1,5 +1,6 @@
 import type { Hex } from "../core/bytes.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { type Annotation, withNotes } from "./annotation.ts";
 import type { Binding } from "./binding.ts";
 import type { ContextAsset } from "./context.ts";
 import type { Contribution, ContributionStatus, Decision, PreparedContribution } from "./contribution.ts";
@@ -15,6 +16,7 @@ interface Kept {
   readonly contributions: Map<Hex, Contribution>;
   readonly records: Map<Hex, readonly DatanetRecord[]>;
   readonly versions: BuiltVersion[];
+  readonly annotations: Map<Hex, Annotation>;
   readonly bindings: Map<string, Binding>;
 }
 
@@ -29,7 +31,13 @@ export class MemoryDatanetStore implements DatanetStore {
       if (other.name === datanet.name || other.id === datanet.id)
         return refuse("already_exists", `datanet ${datanet.name} exists`);
     }
-    const empty = { contributions: new Map(), records: new Map(), versions: [], bindings: new Map() };
+    const empty = {
+      contributions: new Map(),
+      records: new Map(),
+      versions: [],
+      annotations: new Map(),
+      bindings: new Map(),
+    };
     this.#kept.set(datanet.name, { datanet, secret: secret.slice(), ...empty });
     return ok(datanet);
   }
@@ -82,6 +90,30 @@ export class MemoryDatanetStore implements DatanetStore {
     return decided;
   }
 
+  async addAnnotation(annotation: Omit<Annotation, "number">): Promise<Result<Annotation>> {
+    const kept = this.#kept.get(annotation.datanet);
+    if (kept === undefined) return unknownDatanet(annotation.datanet);
+    const { id } = annotation;
+    if (kept.annotations.has(id)) return refuse("already_exists", `annotation ${id} was made before`);
+    const numbered = { ...annotation, number: kept.annotations.size + 1 };
+    kept.annotations.set(id, numbered);
+    return ok(numbered);
+  }
+
+  async annotations(datanet: string): Promise<readonly Annotation[]> {
+    return [...(this.#kept.get(datanet)?.annotations.values() ?? [])];
+  }
+
+  async decideAnnotation(datanet: string, id: Hex, decision: Decision): Promise<Result<Annotation>> {
+    const kept = this.#kept.get(datanet);
+    if (kept === undefined) return unknownDatanet(datanet);
+    const annotation = kept.annotations.get(id);
+    if (annotation === undefined) return refuse("not_found", `datanet ${datanet} has no annotation ${id}`);
+    const decided = decide(kept.datanet, annotation, decision);
+    if (decided.ok) kept.annotations.set(id, decided.value);
+    return decided;
+  }
+
   async addVersion(built: BuiltVersion, context: ContextAsset): Promise<Result<DatanetVersion>> {
     const { version } = built;
     assert(version.context === context.id, "a version is stored with its own context");
@@ -107,7 +139,9 @@ export class MemoryDatanetStore implements DatanetStore {
   }
 
   async versionRecords(datanet: string, number: number): Promise<readonly DatanetRecord[]> {
-    return this.#kept.get(datanet)?.versions[number - 1]?.records ?? [];
+    const kept = this.#kept.get(datanet);
+    const built = kept?.versions[number - 1];
+    return built === undefined ? [] : withNotes(built.records, built.version, [...kept!.annotations.values()]);
   }
 
   async context(id: Hex): Promise<ContextAsset | undefined> {

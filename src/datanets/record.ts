@@ -30,6 +30,8 @@ export interface DatanetRecord extends RecordContent {
   /** SHA-256 over content and context, see {@link recordId}. Who put it in is not part of it. */
   readonly id: Hex;
   readonly contributionId: Hex;
+  /** What others have added to it, as the version has it that it is read from. Not part of its id. */
+  readonly notes?: readonly { readonly by: string; readonly text: string }[];
 }
 
 export type RecordRef = Pick<DatanetRecord, "id" | "contributionId">;

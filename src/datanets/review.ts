@@ -2,11 +2,14 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import type { Contribution, Decision } from "./contribution.ts";
 import type { Datanet } from "./datanet.ts";
 
+/** A contribution, or an annotation. */
+type Decidable = Pick<Contribution, "id" | "by" | "status" | "decision">;
+
 /**
  * A decision on a contribution: once, with a reason, by somebody else than who put it in. Only the datanet's owner may decide on what is their own,
  * since a datanet of one has nobody else to ask; the decision names them.
  */
-export function decide(datanet: Datanet, contribution: Contribution, decision: Decision): Result<Contribution> {
+export function decide<T extends Decidable>(datanet: Datanet, contribution: T, decision: Decision): Result<T> {
   const reason = decision.reason.trim();
   if (reason.length < 3 || reason.length > 2_000) {
     return refuse("invalid_request", "a decision gives its reason, in 3 to 2000 characters", { field: "reason" });
@@ -16,7 +19,7 @@ export function decide(datanet: Datanet, contribution: Contribution, decision: D
     const { by, timeMs } = contribution.decision;
     return refuse(
       "conflict",
-      `contribution ${contribution.id} was ${contribution.status} by ${by} at ${new Date(timeMs).toISOString()}`,
+      `${contribution.id} was ${contribution.status} by ${by} at ${new Date(timeMs).toISOString()}`,
       {
         hint: "a decision stands; put in a new contribution, or dispute it",
       },

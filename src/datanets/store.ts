@@ -1,5 +1,6 @@
 import type { Hex } from "../core/bytes.ts";
 import type { Result } from "../core/result.ts";
+import type { Annotation } from "./annotation.ts";
 import type { Binding } from "./binding.ts";
 import type { ContextAsset } from "./context.ts";
 import type { Contribution, ContributionStatus, Decision, PreparedContribution } from "./contribution.ts";
@@ -30,12 +31,19 @@ export interface DatanetStore {
   /** Applies {@link ./review.ts} under a lock: of two decisions one is refused (`conflict`). */
   decide(datanet: string, id: Hex, decision: Decision): Promise<Result<Contribution>>;
 
+  /** Gives the annotation the next number. Refuses an unknown datanet (`not_found`) and an id that the datanet has (`already_exists`). */
+  addAnnotation(annotation: Omit<Annotation, "number">): Promise<Result<Annotation>>;
+  /** In order of number. */
+  annotations(datanet: string): Promise<readonly Annotation[]>;
+  /** As {@link decide}. */
+  decideAnnotation(datanet: string, id: Hex, decision: Decision): Promise<Result<Annotation>>;
+
   /** Refuses a number that is not the next (`conflict`) and an unknown datanet (`not_found`). */
   addVersion(built: BuiltVersion, context: ContextAsset): Promise<Result<DatanetVersion>>;
   /** Undefined number: the latest. */
   version(datanet: string, number?: number): Promise<DatanetVersion | undefined>;
   versions(datanet: string): Promise<readonly DatanetVersion[]>;
-  /** In the version's order; empty for an unknown version. */
+  /** In the version's order, with what it adds to them; empty for an unknown version. */
   versionRecords(datanet: string, number: number): Promise<readonly DatanetRecord[]>;
   context(id: Hex): Promise<ContextAsset | undefined>;
 

@@ -3,7 +3,7 @@ import type { Hex } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
 import { applyProof } from "./binding.ts";
 import { createDatanet, type Datanet } from "./datanet.ts";
-import { publishVersion, submitContribution } from "./intake.ts";
+import { annotateRecord, publishVersion, submitContribution } from "./intake.ts";
 import type { BindingProof } from "./proof.ts";
 import type { RecordContent } from "./record.ts";
 import type { DatanetStore } from "./store.ts";
@@ -24,6 +24,7 @@ export function describeDatanetStore(
   describe(`${name}: datanets`, () => datanetTests(withStore));
   describe(`${name}: contributions`, () => contributionTests(withStore));
   describe(`${name}: versions`, () => versionTests(withStore));
+  describe(`${name}: annotations`, () => annotationTests(withStore));
   describe(`${name}: bindings`, () => bindingTests(withStore));
 }
 
@@ -45,6 +46,46 @@ function datanetTests(withStore: WithStore): void {
       expect(await store.datanetSecret("third")).toBeUndefined();
     }));
 }
+
+function annotationTests(withStore: WithStore): void {
+  it("numbers them in order, once each, and takes one decision of two at once", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      const { id: contribution } = await submit(store, "net", ["alpha", "beta"]);
+      unwrap(await store.decide("net", contribution, { ...good, by: `0x${"22".repeat(32)}` }));
+      unwrap(await publishVersion(store, "net", `0x${"11".repeat(32)}`, 5));
+      const [alpha] = await store.versionRecords("net", 1);
+      const say = (text: string) =>
+        annotateRecord(store, "net", { by: "git:eve@example.org", record: alpha!.id, text }, 6);
+      const made = await Promise.all([say("first words"), say("second words")]);
+      expect(made.map((one) => unwrap(one).number).sort()).toEqual([1, 2]);
+      const { number: _number, ...again } = unwrap(made[0]!);
+      expect(await store.addAnnotation(again)).toMatchObject({ error: { code: "already_exists" } });
+      expect(await store.addAnnotation({ ...again, datanet: "nowhere" })).toMatchObject({
+        error: { code: "not_found" },
+      });
+      const all = await store.annotations("net");
+      expect(all.map(({ number, status }) => [number, status])).toEqual([
+        [1, "pending"],
+        [2, "pending"],
+      ]);
+      const { id } = all[0]!;
+      const decided = await Promise.all(
+        [1, 2].map(() => store.decideAnnotation("net", id, { ...good, by: "git:rev@example.org" })),
+      );
+      expect(decided.filter((one) => one.ok)).toHaveLength(1);
+      expect(await store.decideAnnotation("net", unknownId, good)).toMatchObject({ error: { code: "not_found" } });
+      expect(await store.annotations("elsewhere")).toEqual([]);
+      unwrap(await publishVersion(store, "net", `0x${"11".repeat(32)}`, 7));
+      expect((await store.versionRecords("net", 2))[0]).toEqual({
+        ...alpha!,
+        notes: [{ by: "git:eve@example.org", text: all[0]!.text }],
+      });
+      expect((await store.versionRecords("net", 1))[0]).toEqual(alpha);
+    }));
+}
+
+const good = { decision: "approve", reason: "it is so", by: "rules", timeMs: 9 } as const;
 
 function contributionTests(withStore: WithStore): void {
   it("numbers contributions in order and gives their records back in order", () =>

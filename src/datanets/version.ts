@@ -29,6 +29,8 @@ export interface DatanetVersion {
   readonly duplicates: readonly DuplicateRef[];
   /** Approved contributions in order of registration. */
   readonly contributions: readonly Hex[];
+  /** What was added to its records, in order; left out where nothing was. The context commits to it. */
+  readonly annotations?: readonly Hex[];
   readonly createdMs: number;
 }
 
@@ -41,6 +43,7 @@ export interface VersionDraft {
   readonly datanet: Datanet;
   readonly previous: DatanetVersion | undefined;
   readonly context: Hex;
+  readonly annotations?: readonly Hex[];
   /** Approved, in order of registration, with their records in order. */
   readonly approved: readonly { readonly contribution: Contribution; readonly records: readonly DatanetRecord[] }[];
   readonly timeMs: number;
@@ -84,6 +87,7 @@ export function buildVersion(draft: VersionDraft): Result<BuiltVersion> {
     records: refs,
     duplicates,
     contributions: approved.map(({ contribution }) => contribution.id),
+    ...(draft.annotations === undefined ? {} : { annotations: draft.annotations }),
     createdMs: draft.timeMs,
   };
   if (previous !== undefined && previous.contentRoot === body.contentRoot && previous.context === context) {

@@ -4,6 +4,7 @@ import type { StatementDesk } from "../ledger/issued.ts";
 import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import type { RateDesk } from "../ledger/rates.ts";
 import { accountRoutes } from "./accountRoutes.ts";
+import { type Annotations, annotationRoutes } from "./annotationRoutes.ts";
 import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
 import { type Departures, departureRoutes } from "./departureRoutes.ts";
@@ -38,6 +39,7 @@ export interface ApiParts {
   readonly chain: ChainView | undefined;
   readonly epochs: EpochControl | undefined;
   readonly payouts: PayoutDesk | undefined;
+  readonly annotations: Annotations | undefined;
   readonly departures: Departures | undefined;
   readonly statements: StatementDesk | undefined;
   readonly webhooks: WebhookParts | undefined;
@@ -70,6 +72,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...(parts.statements === undefined ? [] : statementRoutes(floor, parts.statements)),
     ...(parts.payouts === undefined ? [] : payoutRoutes(floor, parts.payouts)),
     ...(parts.datanets === undefined ? [] : datanetRoutes(parts.datanets)),
+    ...(parts.annotations === undefined ? [] : annotationRoutes(parts.annotations)),
     ...(parts.departures === undefined ? [] : departureRoutes(parts.departures)),
     ...(parts.workshop === undefined ? [] : workshopRoutes(floor, parts.workshop)),
     ...(parts.factory === undefined ? [] : jobRoutes(parts.factory)),

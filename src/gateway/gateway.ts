@@ -7,6 +7,7 @@ import type { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { fixedRates, type RateDesk, type Rates } from "../ledger/rates.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
+import type { Annotations } from "./annotationRoutes.ts";
 import { apiRoutes } from "./apiRoutes.ts";
 import { ModelCatalog } from "./catalog.ts";
 import { completionRoutes, type LiveAnswers } from "./completionRoutes.ts";
@@ -56,6 +57,7 @@ export interface GatewayParts {
   readonly epochs?: EpochControl;
   /** Bank payouts: a ledger on credit has them. */
   readonly payouts?: PayoutDesk;
+  readonly annotations?: Annotations;
   readonly departures?: Departures;
   readonly statements?: StatementDesk;
   readonly webhooks?: WebhookParts;
@@ -142,6 +144,7 @@ export class Gateway {
       chain,
       epochs,
       payouts,
+      annotations: parts.annotations,
       departures,
       statements,
       webhooks,

@@ -48,6 +48,8 @@ export const recordSchema = z.object({
   licence: z.string(),
   date: z.string().nullable(),
   authors: z.array(z.object({ identity: z.string(), name: z.string() })),
+  /** What others have added to it, by which it is found too. */
+  notes: z.array(z.object({ by: z.string(), text: z.string() })).optional(),
   score: z.number().optional(),
 });
 export type RecordView = z.infer<typeof recordSchema>;

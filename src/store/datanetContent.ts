@@ -27,7 +27,7 @@ export async function putContent(ask: Ask, records: readonly DatanetRecord[]): P
       next < sorted.length && ids.length < CHUNK.records && characters < CHUNK.characters;
       next++
     ) {
-      const { id, contributionId: _, ...content } = sorted[next]!;
+      const { id, contributionId: _, notes: _notes, ...content } = sorted[next]!;
       if (id === sorted[next - 1]?.id) continue;
       assert(recordId(content) === id, "a record's id is the hash of its content");
       const body = JSON.stringify(content);

@@ -19,4 +19,7 @@ export const datanetSteps: readonly string[] = [
    INSERT INTO datanets.content SELECT DISTINCT ON (id) id, body FROM datanets.record ORDER BY id;
    DROP INDEX datanets.record_id;
    ALTER TABLE datanets.record DROP COLUMN body;`,
+  `CREATE TABLE datanets.annotation (
+     datanet text NOT NULL REFERENCES datanets.datanet, id text NOT NULL, number integer NOT NULL, body text NOT NULL,
+     PRIMARY KEY (datanet, id), UNIQUE (datanet, number));`,
 ];

@@ -1,6 +1,7 @@
 import type { Pool } from "pg";
 import type { Hex } from "../core/bytes.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { type Annotation, withNotes } from "../datanets/annotation.ts";
 import type { Binding } from "../datanets/binding.ts";
 import type { ContextAsset } from "../datanets/context.ts";
 import type { Contribution, ContributionStatus, Decision, PreparedContribution } from "../datanets/contribution.ts";
@@ -140,6 +141,45 @@ class PostgresDatanetStore implements OpenDatanetStore {
     });
   }
 
+  addAnnotation(annotation: Omit<Annotation, "number">): Promise<Result<Annotation>> {
+    const { datanet, id } = annotation;
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, datanet))) return unknownDatanet(datanet);
+      const { rows } = await ask<{ number: number }>(
+        "SELECT count(*)::int AS number FROM datanets.annotation WHERE datanet = $1",
+        [datanet],
+      );
+      const numbered = { ...annotation, number: rows[0]!.number + 1 };
+      const { rowCount } = await ask("INSERT INTO datanets.annotation VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", [
+        ...[datanet, id, numbered.number, JSON.stringify(numbered)],
+      ]);
+      return rowCount === 1 ? ok(numbered) : refuse("already_exists", `annotation ${id} was made before`);
+    });
+  }
+
+  annotations(datanet: string): Promise<readonly Annotation[]> {
+    return this.#bodies<Annotation>("SELECT body FROM datanets.annotation WHERE datanet = $1 ORDER BY number", [
+      datanet,
+    ]);
+  }
+
+  decideAnnotation(datanet: string, id: Hex, decision: Decision): Promise<Result<Annotation>> {
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, datanet))) return unknownDatanet(datanet);
+      const net = await bodyIn<Datanet>(ask, "SELECT body FROM datanets.datanet WHERE name = $1", [datanet]);
+      const text = "SELECT body FROM datanets.annotation WHERE datanet = $1 AND id = $2";
+      const annotation = await bodyIn<Annotation>(ask, text, [datanet, id]);
+      if (net === undefined || annotation === undefined)
+        return refuse("not_found", `datanet ${datanet} has no annotation ${id}`);
+      const decided = decide(net, annotation, decision);
+      if (!decided.ok) return decided;
+      await ask("UPDATE datanets.annotation SET body = $3 WHERE datanet = $1 AND id = $2", [
+        ...[datanet, id, JSON.stringify(decided.value)],
+      ]);
+      return decided;
+    });
+  }
+
   async addVersion({ version, records }: BuiltVersion, context: ContextAsset): Promise<Result<DatanetVersion>> {
     assert(version.context === context.id, "a version is stored with its own context");
     assert(
@@ -186,7 +226,9 @@ class PostgresDatanetStore implements OpenDatanetStore {
 
   async versionRecords(datanet: string, number: number): Promise<readonly DatanetRecord[]> {
     const version = await this.version(datanet, number);
-    return version === undefined ? [] : namedRecords(this.#ask, version.records);
+    if (version === undefined) return [];
+    const records = await namedRecords(this.#ask, version.records);
+    return version.annotations === undefined ? records : withNotes(records, version, await this.annotations(datanet));
   }
 
   async context(id: Hex): Promise<ContextAsset | undefined> {

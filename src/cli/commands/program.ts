@@ -15,6 +15,7 @@ import { claimCommand } from "./claim.ts";
 import type { CliCommand, Shell, World } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { datanetCommands } from "./datanet.ts";
+import { datanetAnnotateCommands } from "./datanetAnnotate.ts";
 import { datanetExchangeCommands } from "./datanetExchange.ts";
 import { datanetImportCommand } from "./datanetImport.ts";
 import { departureCommands } from "./departure.ts";
@@ -47,7 +48,8 @@ export const commands: readonly CliCommand[] = [
   demoCommand,
   statusCommand,
   ...backupCommands,
-  ...[...datanetCommands, datanetImportCommand, ...datanetExchangeCommands, ...departureCommands],
+  ...[...datanetCommands, ...datanetAnnotateCommands, datanetImportCommand],
+  ...[...datanetExchangeCommands, ...departureCommands],
   ...[...modelCommands, ...modelTrainCommands, ...modelJobCommands, ...modelExchangeCommands, modelImportCommand],
   ...operatorCommands,
   askCommand,

@@ -50,6 +50,15 @@ datanet create      | D! --summary s --licence MIT                      | 64 inv
 datanet list        | docs                                              | 64 invalid_request | too many arguments
 datanet list        | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
 datanet list        | --datanet                                         | 64 invalid_request | unknown option
+datanet annotate    | d                                                 | 64 invalid_request | missing required argument
+datanet annotate    | d 0x12 --text w                                   | 64 invalid_request | a record's id
+datanet annotate    | d 0x12345678                                      | 64 invalid_request | --text is missing
+datanet link        | d 0x12345678                                      | 64 invalid_request | missing required argument
+datanet link        | d 0x12345678 x --text w                           | 64 invalid_request | a record's id
+datanet link        | d 0x12345678 0x12345679                           | 64 invalid_request | --text is missing
+datanet annotations |                                                   | 64 invalid_request | missing required argument
+datanet annotations | none                                              | 66 not_found       | none
+datanet annotations | d 0x12                                            | 64 invalid_request | either approves or rejects
 datanet show        |                                                   | 64 invalid_request | missing required argument
 datanet show        | none                                              | 66 not_found       | none
 datanet show        | ..                                                | 66 not_found       | nothing at

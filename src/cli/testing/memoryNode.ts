@@ -170,7 +170,7 @@ function directoryOf(store: MemoryDatanetStore): DatanetDirectory {
       known(name, async () => {
         const records = await latest(name);
         const page = records.slice(offset, offset + limit).map((record) => {
-          const { headingPath, authors, ...rest } = record;
+          const { headingPath, authors, notes: _notes, ...rest } = record;
           return { ...rest, headingPath: [...headingPath], authors: [...authors] };
         });
         return { data: page, total: records.length };

@@ -44,6 +44,16 @@ test("what cannot be read is named by its number, and counted with the others", 
   expect(broken).toEqual([{ row: 2, reason: "the line is not JSON" }]);
 });
 
+test("pages of an API: each on a line, or one over many lines", async () => {
+  const pages = [[{ a: 1 }, { a: 2 }], [{ a: 3 }]].map((data, page) => ({ data, total: 3, page: page + 1 }));
+  const records = [1, 2, 3].map((a) => [a, { a }]);
+  expect((await read(pages.map((page) => JSON.stringify(page)).join("\n"), 2)).found).toEqual(records);
+  expect(await read(JSON.stringify(pages[0], undefined, 2), 2)).toMatchObject({
+    spelling: "json",
+    found: records.slice(0, 2),
+  });
+});
+
 test("a table: quotes, line ends inside of them, and a header", async () => {
   const { spelling, found } = await read('id,who\n1,"Acme,\nInc"\n2,b\n', 1);
   expect(spelling).toBe("csv");
@@ -56,7 +66,7 @@ test("a table: quotes, line ends inside of them, and a header", async () => {
 test("what is no file, no list, no table or no gzip is refused", async () => {
   expect((await openReportFile(join(folder, "none"))).ok).toBe(false);
   expect((await openReportFile(folder)).ok).toBe(false);
-  await expect(read("[1,", 1)).rejects.toThrow("not a JSON list");
+  await expect(read("[1,", 1)).rejects.toThrow("the file is not JSON");
   await expect(read('id\n"1', 1)).rejects.toThrow("not CSV");
 });
 

@@ -4,6 +4,7 @@ import { createGunzip } from "node:zlib";
 import { parse } from "csv-parse";
 import { ok, RefusalError, type Result, refuse } from "../core/result.ts";
 import { isLongLine, linesIn } from "../datanets/lines.ts";
+import { recordsIn } from "../ingest/formats.ts";
 
 /** A piece of a file: so many records, and the number of the first of them in the file, from 1. */
 export interface ReportChunk {
@@ -29,13 +30,13 @@ export async function openReportFile(
   const head = await headOf(path);
   if (head === undefined) return refuse("not_found", `there is no file ${path}`, { field: "file" });
   const begun = head.text.trimStart();
-  const spelling: FileSpelling = begun.startsWith("[") ? "json" : begun.startsWith("{") ? "jsonl" : "csv";
+  const spelling = spellingOf(begun);
   if (spelling === "json" && head.total > LIST_BYTES_MAX)
     return refuse(
       "payload_too_large",
-      `${path} is one JSON list of ${head.total} bytes, which cannot be read in pieces`,
+      `${path} is one JSON text of ${head.total} bytes, which cannot be read in pieces`,
       {
-        hint: "write it as JSON lines: jq -c '.[]' FILE",
+        hint: "write it as JSON lines: jq -c '.[]' FILE, or jq -c '.data[]' FILE",
       },
     );
   const chunks = (rows: number): AsyncIterable<ReportChunk> => {
@@ -49,7 +50,15 @@ export async function openReportFile(
   return ok({ spelling, chunks });
 }
 
-type Parsed = { readonly record: unknown } | { readonly reason: string } | "empty";
+/** A page of an API that was written over several lines is read whole, as a list is. */
+function spellingOf(begun: string): FileSpelling {
+  if (begun.startsWith("[")) return "json";
+  if (!begun.startsWith("{")) return "csv";
+  return /^\{\s*\n\s*"/.test(begun) ? "json" : "jsonl";
+}
+
+type ParsedLine = { readonly record: unknown } | { readonly reason: string };
+type Parsed = ParsedLine | "empty";
 
 async function* inPieces(
   records: AsyncIterable<Parsed>,
@@ -82,11 +91,11 @@ async function* lineRecords(stream: AsyncIterable<Uint8Array>): AsyncGenerator<P
     if (isLongLine(line)) yield { reason: `the line is longer than ${LINE_BYTES_MAX} bytes` };
     else if (line.text === undefined) yield { reason: "the line is not UTF-8 text" };
     else if (line.text.trim() === "") yield "empty";
-    else yield parsedLine(line.text);
+    else yield* recordsOf(parsedLine(line.text));
   }
 }
 
-function parsedLine(text: string): Parsed {
+function parsedLine(text: string): ParsedLine {
   try {
     return { record: JSON.parse(text) };
   } catch {
@@ -106,9 +115,14 @@ async function* listRecords(stream: AsyncIterable<Uint8Array>): AsyncGenerator<P
     parts.push(part);
   }
   const parsed = parsedLine(Buffer.concat(parts).toString("utf8"));
-  const list = typeof parsed === "object" && "record" in parsed ? parsed.record : undefined;
-  if (!Array.isArray(list)) throw new RefusalError(refuse("invalid_request", "the file is not a JSON list").error);
-  for (const record of list) yield { record };
+  if (!("record" in parsed)) throw new RefusalError(refuse("invalid_request", "the file is not JSON").error);
+  yield* recordsOf(parsed);
+}
+
+/** What an API answers is a page of records. */
+function* recordsOf(parsed: ParsedLine): Generator<Parsed> {
+  if (!("record" in parsed)) yield parsed;
+  else for (const record of recordsIn(parsed.record)) yield { record };
 }
 
 async function* tableRows(stream: NodeJS.ReadableStream): AsyncGenerator<Parsed> {

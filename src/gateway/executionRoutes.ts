@@ -1,7 +1,7 @@
 import { gunzipSync } from "node:zlib";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { CsvMapping } from "../ingest/csv.ts";
-import { plainMapping, type ReportFormat, type ReportSpelling, readReport } from "../ingest/formats.ts";
+import { type ReportFormat, type ReportSpelling, readReport } from "../ingest/formats.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
 import {
   type ExecutionsQuery,
@@ -121,7 +121,7 @@ function textOf(encoding: string | undefined, bytes: Uint8Array): Result<string>
   }
 }
 
-function mappingOf(query: ExecutionsQuery): CsvMapping {
+function mappingOf(query: ExecutionsQuery): Partial<CsvMapping> {
   const column = (name: keyof CsvMapping): Partial<CsvMapping> => {
     const said = query[`col.${name}`];
     return said === undefined ? {} : { [name]: said };
@@ -130,7 +130,7 @@ function mappingOf(query: ExecutionsQuery): CsvMapping {
     ...(["id", "time", "payer", "model", "operator", "tokensIn"] as const),
     ...(["tokensOut", "cost", "parent", "prompt", "answer", "amendment"] as const),
   ];
-  return Object.assign({}, plainMapping, ...names.map(column));
+  return Object.assign({}, ...names.map(column));
 }
 
 function traceResponse(view: ExecutionsView): object {

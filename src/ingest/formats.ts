@@ -18,12 +18,12 @@ export type ReportSpelling = (typeof reportSpellings)[number];
 export interface ReportOptions {
   readonly format: ReportFormat;
   readonly defaults?: Defaults;
-  /** For `csv`: columns of these very names where it is left out. */
-  readonly mapping?: CsvMapping;
+  /** Columns by the field that they hold; for `csv` what is left out is under its own name, for `litellm` where LiteLLM puts it. */
+  readonly mapping?: Partial<CsvMapping>;
 }
 
 /** Columns of a CSV file that was made for us. */
-export const plainMapping: CsvMapping = {
+const plainMapping: CsvMapping = {
   ...{ id: "id", time: "time", payer: "payer", model: "model", operator: "operator", tokensIn: "tokens_in" },
   ...{ tokensOut: "tokens_out", cost: "cost", parent: "parent", prompt: "prompt", answer: "answer" },
   amendment: "amendment",
@@ -61,21 +61,21 @@ export function readAll(records: readonly unknown[], options: ReportOptions): Re
   });
 }
 
-function readerOf({ format, defaults = {}, mapping = plainMapping }: ReportOptions): ReadRecord {
+function readerOf({ format, defaults = {}, mapping = {} }: ReportOptions): ReadRecord {
   switch (format) {
     case "openai":
       return (record) => readOpenAi(record, defaults);
     case "litellm":
-      return (record) => readLiteLlm(record, defaults);
+      return (record) => readLiteLlm(record, defaults, mapping);
     case "cloudevents":
       return (record) => readCloudEvent(record, defaults);
     default:
-      return csvReader(mapping, defaults);
+      return csvReader({ ...plainMapping, ...mapping }, defaults);
   }
 }
 
-/** A list, a list under `data` as OpenAI's and others' APIs page it, or one record. */
-function recordsIn(value: unknown): readonly unknown[] {
+/** A list, a list under `data` as OpenAI's, LiteLLM's and others' APIs page it, or one record. */
+export function recordsIn(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
   if (typeof value === "object" && value !== null && "data" in value && !("specversion" in value))
     if (Array.isArray(value.data)) return value.data;

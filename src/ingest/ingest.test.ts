@@ -101,7 +101,88 @@ test("LiteLLM: a spend row, and a failed call that is no execution", () => {
       ...{ operator: "openai", tokensIn: 20, tokensOut: 10, costNanoUsd: 21_000 },
     },
   ]);
-  expect(unwrap(readLiteLlm({ ...row, status: "failure" }))).toEqual([]);
+  expect(unwrap(readLiteLlm({ ...row, status: "failure", spend: 0 }))).toEqual([]);
+});
+
+describe("LiteLLM", () => {
+  /** As the proxy writes one, with every column of `LiteLLM_SpendLogs`: metadata as text, empty texts where it knows nothing. */
+  const usage = { completion_tokens: 20, prompt_tokens: 10, total_tokens: 30, prompt_tokens_details: null };
+  const metadata = { user_api_key_team_id: null, user_api_key_org_id: null, status: null, usage_object: usage };
+  const written = {
+    ...{ request_id: "chatcmpl-1", session_id: "s-1", call_type: "acompletion", api_key: "hashed", cache_hit: "None" },
+    ...{ startTime: "2025-01-24 09:20:46.847371", endTime: "2025-01-24 09:20:46.851954", model: "gpt-4o", user: "" },
+    ...{ completionStartTime: "2025-01-24 09:20:46.851954", team_id: "", organization_id: "", agent_id: null },
+    ...{ metadata: JSON.stringify(metadata), cache_key: "Cache OFF", spend: 0.00022500000000000002, total_tokens: 30 },
+    ...{ prompt_tokens: 10, completion_tokens: 20, request_tags: "[]", end_user: "", api_base: "", model_group: "" },
+    ...{ model_id: "", requester_ip_address: null, custom_llm_provider: "openai", messages: "{}", response: "{}" },
+    ...{ proxy_server_request: "{}", status: "success", mcp_namespaced_tool_name: null, request_duration_ms: 5 },
+  };
+  const read = (changes: object, mapping = {}) =>
+    unwrap(readLiteLlm({ ...written, ...changes }, {}, mapping))[0] ?? "nothing";
+
+  test("a row as it is written, and the same from its API and from a table", () => {
+    const execution = {
+      ...{ source: "litellm", id: "chatcmpl-1", timeMs: Date.UTC(2025, 0, 24, 9, 20, 46, 851), payer: "hashed" },
+      ...{ model: "gpt-4o", operator: "openai", tokensIn: 10, tokensOut: 20, costNanoUsd: 225_000 },
+    };
+    expect(read({})).toEqual(execution);
+    const fromApi = { metadata, request_tags: [], messages: {}, response: {}, proxy_server_request: {} };
+    for (const endTime of ["2025-01-24T09:20:46.851954+00:00", "2025-01-24T09:20:46.851Z"])
+      expect(read({ ...fromApi, endTime })).toEqual(execution);
+    const page = { data: [{ ...written, ...fromApi }], total: 1, page: 1, page_size: 50, total_pages: 1 };
+    const fromPage = unwrap(readReport(JSON.stringify(page), "json", { format: "litellm" }));
+    expect(fromPage).toEqual([{ row: 1, ok: true, execution }]);
+    const cell = (value: unknown) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+    const table = [Object.keys(written).join(","), Object.values(written).map(cell).join(",")].join("\n");
+    expect(unwrap(readReport(table, "csv", { format: "litellm" }))).toEqual([{ row: 1, ok: true, execution }]);
+  });
+
+  test.each<[string, object, object]>([
+    ["a team pays before whoever is in it", { team_id: "t", organization_id: "o", end_user: "e" }, { payer: "t" }],
+    ["a team in the metadata alone", { metadata: '{"user_api_key_team_id":"t"}', end_user: "e" }, { payer: "t" }],
+    ["an organisation without a team", { organization_id: "o", end_user: "e", user: "u" }, { payer: "o" }],
+    ["somebody's end user", { end_user: "e", user: "u" }, { payer: "e" }],
+    ["a model by the name that callers use", { model_group: "support-de" }, { model: "support-de" }],
+    ["an MCP tool", { model: "", mcp_namespaced_tool_name: "github/search" }, { model: "github/search" }],
+    [
+      "a hit of the cache, at its own id",
+      { request_id: "c_cache_hit1", cache_hit: "True", spend: 0 },
+      { costNanoUsd: 0 },
+    ],
+    [
+      "an embedding, whose tokens have no direction",
+      { prompt_tokens: 0, completion_tokens: 0, metadata: "{}" },
+      { tokensIn: 30, tokensOut: 0 },
+    ],
+    [
+      "tokens in the provider's usage alone",
+      { prompt_tokens: 0, completion_tokens: 0 },
+      { tokensIn: 10, tokensOut: 20 },
+    ],
+    ["a call that failed after it had cost something", { status: "failure" }, { costNanoUsd: 225_000 }],
+    [
+      "a prompt in the request that was kept",
+      { proxy_server_request: { messages: [{ role: "user", content: "Hi" }] } },
+      { prompt: "Hi" },
+    ],
+  ])("%s", (_name, changes, said) => expect(read(changes)).toMatchObject(said));
+
+  test.each([
+    ["failed", { status: "failure", spend: 0 }],
+    ["failed, as old versions say it", { status: null, spend: 0, metadata: '{"status":"failure"}' }],
+  ])("what %s is no execution", (_name, changes) => expect(read(changes)).toBe("nothing"));
+
+  test("columns that are named go first, also those of the metadata", () => {
+    const row = { team_id: "t", end_user: "e", metadata: '{"user_api_key_alias":"prod key"}' };
+    expect(read(row, { payer: "end_user" })).toMatchObject({ payer: "e" });
+    expect(read(row, { payer: "user_api_key_alias" })).toMatchObject({ payer: "prod key" });
+    expect(read({ ...row, end_user: "" }, { payer: "end_user" })).toMatchObject({ payer: "t" });
+  });
+
+  test("the summary of a day says how to ask for single executions", () => {
+    const summary = { startTime: "2025-01-24", spend: 0.1, users: { u: 0.1 }, models: { "gpt-4o": 0.1 } };
+    expect(readLiteLlm(summary)).toMatchObject({ error: { message: expect.stringContaining("summarize=false") } });
+  });
 });
 
 const span = (attributes: Readonly<Record<string, object>>) => ({

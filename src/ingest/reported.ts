@@ -78,6 +78,17 @@ export class Fields {
     return new Fields((name) => fields.get(name));
   }
 
+  /** Of several records, each field from the first that has it. */
+  static chain(sources: readonly (() => Fields | undefined)[]): Fields {
+    return new Fields((name) => {
+      for (const source of sources) {
+        const value = source()?.any(name);
+        if (value !== undefined) return value;
+      }
+      return undefined;
+    });
+  }
+
   /** The first of the names that has a value that is neither null nor empty. */
   any(...names: readonly string[]): unknown {
     for (const name of names) {
@@ -94,6 +105,13 @@ export class Fields {
     if (typeof text !== "string" || text.length > TEXT_MAX)
       return refuse("invalid_request", `${names[0]} is not a text of at most ${TEXT_MAX} characters`);
     return ok(text);
+  }
+
+  /** A record within the record, also where it is written as a text. */
+  record(name: string): Fields | undefined {
+    const value = this.any(name);
+    const fields = Fields.of(typeof value === "string" ? parsedJson(value) : value);
+    return fields.ok ? fields.value : undefined;
   }
 
   /** Yes or no, also where it is written as a text. */
@@ -132,12 +150,13 @@ export class Fields {
     return nano === undefined ? refuse("invalid_request", `${names[0]} is not an amount of at least 0`) : ok(nano);
   }
 
-  /** A prompt or an answer: a text, or messages, or anything else as JSON; cut to a bound. */
+  /** A prompt or an answer: a text, or messages in any of the usual forms; the first of the names that has any, cut to a bound. */
   content(...names: readonly string[]): string | undefined {
-    const value = this.any(...names);
-    if (value === undefined) return undefined;
-    const text = contentText(value);
-    return text === "" ? undefined : text.slice(0, CONTENT_MAX);
+    for (const name of names) {
+      const text = contentText(this.any(name));
+      if (text !== "") return text.slice(0, CONTENT_MAX);
+    }
+    return undefined;
   }
 }
 
@@ -194,7 +213,7 @@ export function contentText(value: unknown, depth = 0): string {
       .join("\n");
   if (typeof value !== "object" || value === null) return "";
   const fields = new Map<string, unknown>(Object.entries(value));
-  for (const name of ["content", "parts", "text", "message", "choices", "output"]) {
+  for (const name of ["content", "parts", "text", "message", "messages", "choices", "output", "input"]) {
     const inner = fields.get(name);
     if (!isMissing(inner)) return contentText(inner, depth + 1);
   }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { formatOpen, NANO_PER_OPEN } from "../../core/money.ts";
 import { ok, refuse } from "../../core/result.ts";
-import { plainMapping, reportFormats } from "../../ingest/formats.ts";
+import { reportFormats } from "../../ingest/formats.ts";
 import type { Output } from "../output.ts";
 import { openReportFile } from "../reportFile.ts";
 import { castShadow, type Shadow } from "../shadow.ts";
@@ -55,7 +55,7 @@ export const shadowCommand = command({
     const manifest = models === undefined ? ok([]) : await readManifest(models);
     if (!manifest.ok) return manifest;
     const shadow = await castShadow(opened.value.chunks(ROWS_AT_ONCE), {
-      report: { format, defaults: payer === undefined ? {} : { payer }, mapping: { ...plainMapping, ...column } },
+      report: { format, defaults: payer === undefined ? {} : { payer }, mapping: column },
       ...{ models: manifest.value, datanets: datanet, royaltyBps: royalty * 100, nanoPerUsd: rate },
       ...{ nowMs: world.nowMs(), onProgress: (text) => output.progress(text) },
     });

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { OpenMeter } from "@openmeter/sdk";
 import { type AttributeValue, type Context, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
@@ -213,6 +214,27 @@ describe("clients as they are", () => {
     });
   });
 
+  test("OpenMeter's client: events one by one, many at once, and sent again", async () => {
+    const { events } = new OpenMeter({ baseUrl: url, token: admin });
+    const data = { model: "support-de", tokens: "12", type: "output" };
+    const [type, subject] = ["prompt", "om payer"];
+    // Neither says when: the client leaves it to the server, and sends it again as it was.
+    const first = { id: "om-1", type, subject, data };
+    for (let sent = 0; sent < 2; sent++) await events.ingest(first);
+    const dated = { id: "om-2", source: "app", time: new Date(1_760_000_000_123), type, subject };
+    await events.ingest([first, { ...dated, data: { model: "support-de", input_tokens: 5, output_tokens: 1 } }]);
+    const { id = "" } = small.ledger.accounts.findExternal(subject) ?? {};
+    expect((await small.ledger.books.recent({ limit: 10, account: id })).map(({ receipt }) => receipt.usage)).toEqual([
+      { tokensIn: 5, tokensOut: 1, calls: 1 },
+      { tokensIn: 0, tokensOut: 12, calls: 1 },
+    ]);
+    const unknown = events.ingest({ ...first, id: "om-3", data: { ...data, model: "nobody" } });
+    await expect(unknown).rejects.toMatchObject({
+      statusCode: 400,
+      problem: { detail: expect.stringContaining("nobody") },
+    });
+  });
+
   test("OpenMeter's client: a batch as @openmeter/sdk 1.0.0-beta.232 posts it", async () => {
     const headers = { "content-type": "application/cloudevents-batch+json", accept: "*/*" };
     const taken = await send("/api/v1/events", openMeterBatch, headers, admin);
@@ -230,7 +252,7 @@ describe("clients as they are", () => {
   });
 });
 
-/** Recorded from the client as it posted it to a server of ours; only the subject is another. */
+/** Recorded from that version, which asks for Node 22, as it posted it to a server of ours; only the subject is another. */
 const openMeterBatch =
   '[{"type":"prompt","subject":"meter payer","data":{"tokens":100,"model":"support-de","type":"input"},"id":"6028c703-334d-4f65-8eea-0c599ee8e778","source":"@openmeter/sdk","specversion":"1.0","time":"2026-11-28T20:22:04.239Z"},' +
   '{"id":"e1","source":"app","type":"prompt","subject":"meter payer","time":"2026-01-02T03:04:05.678Z","data":{"tokens":"25","model":"support-de","type":"output"},"specversion":"1.0"},' +

@@ -5,6 +5,7 @@ import { Fields, type ReportedExecution } from "./reported.ts";
 /**
  * A CloudEvent 1.0 in its JSON form, as OpenMeter's clients send it: `subject` pays, `data` holds model and tokens. OpenMeter's token events name one
  * direction each by `data.type` (`input` or `output`): its other direction is 0. Source and id together identify an event (CloudEvents 1.0, section `id`).
+ * A time may be left out there (section `time`); the same event sent again has to be the same, so no time of ours stands in for it.
  */
 const names: FieldNames = {
   id: ["eventId"],
@@ -38,6 +39,6 @@ export function readCloudEvent(record: unknown, defaults: Defaults = {}): Result
   fields.set("eventId", id.value === undefined ? undefined : `${origin.value ?? ""}#${id.value}`);
   fields.set("subject", event.value.any("subject"));
   fields.set("time", event.value.any("time"));
-  const execution = collect("cloudevents", Fields.ofMap(fields), names, defaults);
+  const execution = collect("cloudevents", Fields.ofMap(fields), names, { timeMs: 0, ...defaults });
   return execution.ok ? ok([execution.value]) : execution;
 }

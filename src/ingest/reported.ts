@@ -8,7 +8,7 @@ export interface ReportedExecution {
   readonly source: string;
   /** What the source calls it: the same id again is the same execution, or a later word on it. At most 256 characters. */
   readonly id: string;
-  /** Milliseconds since 1970, when it ended. */
+  /** Milliseconds since 1970, when it ended; 0 where the source may leave that out, and does. */
   readonly timeMs: number;
   /** Who paid, by the source's name for it: the account that it is booked to. */
   readonly payer: string;

@@ -22,8 +22,19 @@ contract AssetRegistry is ERC721, IAssetRegistry {
     function register(Registration calldata registration) external returns (bytes32 asset) {
         _check(registration);
         asset = assetId(registration, msg.sender);
+        _register(asset, registration, msg.sender);
+    }
+
+    /// @inheritdoc IAssetRegistry
+    function adopt(Registration calldata registration, address owner) external returns (bytes32 asset) {
+        _check(registration);
+        asset = creditAssetId(registration, msg.sender);
+        _register(asset, registration, owner);
+    }
+
+    function _register(bytes32 asset, Registration calldata registration, address owner) private {
         // Reverts when the token exists: a version is immutable.
-        _mint(msg.sender, uint256(asset));
+        _mint(owner, uint256(asset));
 
         Asset storage stored = _assets[asset];
         stored.kind = registration.kind;
@@ -62,6 +73,15 @@ contract AssetRegistry is ERC721, IAssetRegistry {
                 termsHash(registration.terms),
                 creator,
                 registration.salt
+            )
+        );
+    }
+
+    /// @inheritdoc IAssetRegistry
+    function creditAssetId(Registration calldata registration, address node) public pure returns (bytes32) {
+        return keccak256(
+            abi.encodePacked(
+                "openledger credit asset", node, registration.kind, registration.contentRoot, registration.salt
             )
         );
     }

@@ -65,7 +65,9 @@ contract EpochSettlement is ProposerBonds, IdentityBindings, EIP712, IEpochSettl
         bytes32 ledger = commitment.ledger;
         Progress storage progress = _progress[ledger];
         require(msg.sender == _ledger(ledger).roles.proposer, NotProposer());
-        require(commitment.epoch == progress.proposed + 1, WrongEpoch(progress.proposed + 1));
+        // A ledger that began on credit has closed epochs before its first one here.
+        bool isFirst = progress.proposed == 0 && commitment.epoch != 0 && ledger == creditLedgerId(msg.sender);
+        require(isFirst || commitment.epoch == progress.proposed + 1, WrongEpoch(progress.proposed + 1));
         require(progress.pending < PENDING_MAX, TooManyPending());
         _checkCommitment(commitment, _epochs[ledger][progress.live]);
         address signer = _checkpointSigner(commitment, signature);

@@ -48,6 +48,29 @@ contract AssetRegistryTest is World {
         vm.assertEq(registry.ownerOf(uint256(first)), creator, "and takes nothing");
     }
 
+    function test_anAssetOfALedgerOnCreditKeepsItsIdAndItsOwner() public {
+        Registration memory records = datanetOf("records");
+        bytes memory packed = bytes.concat(
+            "openledger credit asset", bytes20(creator), bytes1(records.kind), records.contentRoot, records.salt
+        );
+        vm.prank(creator);
+        bytes32 asset = registry.adopt(records, stranger);
+        vm.assertEq(asset, keccak256(packed), "the id in its journal");
+        vm.assertEq(registry.ownerOf(uint256(asset)), stranger, "its owner there");
+        vm.assertEq(registry.assetOf(asset).creator, creator, "made by");
+        vm.assertEq(registry.assetOf(asset).contentRoot, records.contentRoot, "content");
+        vm.prank(creator);
+        refuses(bytes4(keccak256("ERC721InvalidSender(address)")));
+        registry.adopt(records, creator);
+        vm.prank(stranger);
+        vm.assertTrue(registry.adopt(records, stranger) != asset, "nobody else can register it");
+        vm.prank(creator);
+        refuses(IAssetRegistry.UnknownParent.selector);
+        registry.adopt(modelOf("nobody"), creator);
+        vm.prank(creator);
+        vm.assertTrue(registry.adopt(modelOf(asset), creator) != 0, "behind its parent");
+    }
+
     function test_theOwnerTransfersAndTheCreatorStaysOnRecord() public {
         bytes32 asset = register(datanetOf("records"));
         vm.prank(stranger);

@@ -70,6 +70,36 @@ contract EpochSettlementTest is World {
         refusesProposal(c, IEpochSettlement.WrongEpoch.selector);
     }
 
+    function test_aLedgerThatBeganOnCreditGoesOnCountingItsEpochs() public {
+        vm.prank(node);
+        bytes32 adopted = settlement.adoptLedger(Roles(vm.addr(OTHER_SIGNER_KEY), node, attestor), periods());
+        open.approve(address(settlement), BOND);
+        settlement.postBond(adopted, node, BOND);
+        deposit(adopted, payer, 5);
+        EpochCommitment memory c = oneToOne(adopted, idOf(earner), 5, payer, 5);
+        c.epoch = 0;
+        refusesAdopted(c);
+        c.epoch = 8;
+        bytes memory signature = signed(c);
+        vm.prank(node);
+        settlement.propose(c, signature);
+        EpochCommitment memory later = oneToOne(adopted, idOf(earner), 5, payer, 5);
+        vm.assertEq(uint256(later.epoch), 9, "the next");
+        later.epoch = 10;
+        refusesAdopted(later);
+        pass(periods().windowSeconds);
+        settlement.finalise(adopted, 8);
+        settlement.claimFor(adopted, 8, 0, idOf(earner), 5, none());
+        vm.assertEq(open.balanceOf(earner), 5 * NANO, "what was owed");
+    }
+
+    function refusesAdopted(EpochCommitment memory c) private {
+        bytes memory signature = signed(c);
+        vm.prank(node);
+        refuses(IEpochSettlement.WrongEpoch.selector);
+        settlement.propose(c, signature);
+    }
+
     function test_checkpointSignaturesAreBoundToLedgerSizeRootSignerContractAndChain() public {
         EpochCommitment memory c = oneToOne(ledger, idOf(earner), 1, payer, 1);
         bytes memory good = signed(c);

@@ -128,6 +128,16 @@ contract IdentityBindingsTest is World {
         settlement.contestBinding(ledger, second, "the ledger's owner still may");
     }
 
+    function test_anIdentityFromCreditIsContestedByItsDatanetsOwner() public {
+        vm.prank(attestor);
+        bytes32 kept = settlement.noticeBinding(
+            ledger, IdentityPreimage(0, address(0), datanet, "tag"), BOUND, earner, "proof"
+        );
+        vm.assertEq(kept, keccak256(bytes.concat(new bytes(28), datanet, bytes32("tag"))), "the id that it always had");
+        vm.prank(curator);
+        settlement.contestBinding(ledger, kept, "not theirs");
+    }
+
     function test_aSecondNoticeStartsOverAndCannotBeSlippedIn() public {
         notice(BOUND, earner);
         pass(periods().noticeSeconds);

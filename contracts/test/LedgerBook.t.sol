@@ -22,6 +22,23 @@ contract LedgerBookTest is World {
         vm.assertTrue(settlement.openLedger("books", roles(), periods()) != ledger, "another id");
     }
 
+    function test_aLedgerOnCreditIsOpenedUnderItsOwnIdByTheKeyThatSignsItAndByNobodyElse() public {
+        bytes32 expected = keccak256(bytes.concat("openledger credit ledger", bytes20(node)));
+        vm.prank(stranger);
+        vm.assertTrue(settlement.adoptLedger(roles(), periods()) != expected, "a stranger opens its own");
+        vm.assertTrue(!settlement.isOpen(expected), "and not the node's");
+        vm.prank(node);
+        vm.assertEq(settlement.adoptLedger(roles(), periods()), expected, "the id in its journal");
+        vm.assertEq(settlement.ledgerOf(expected).owner, node, "owner");
+        vm.assertEq(settlement.creditLedgerId(node), expected, "as it is said");
+        vm.prank(node);
+        refuses(ILedgerBook.LedgerExists.selector);
+        settlement.adoptLedger(roles(), periods());
+        vm.prank(otherNode);
+        refuses(ILedgerBook.InvalidPeriods.selector);
+        settlement.adoptLedger(roles(), Periods(0, 600, 1_000, 300, 3_600));
+    }
+
     function test_periodsStayWithinTheirLimits() public {
         Periods[9] memory bad = [
             Periods(0, 600, 1_000, 300, 3_600),

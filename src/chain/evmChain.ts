@@ -53,14 +53,16 @@ export function openEvmChain(options: EvmChainOptions): Chain {
   return new EvmChain(options);
 }
 
-class EvmChain implements Chain {
+/** See {@link Chain}. */
+export class EvmChain implements Chain {
   readonly chainId: number;
   readonly contracts: ContractAddresses;
   readonly settlement: Uint8Array;
   readonly node: Uint8Array;
-  readonly #sender: Sender;
-  readonly #account: LocalAccount;
-  readonly #setup: LedgerSetup;
+  readonly identities: Chain["identities"];
+  protected readonly sender: Sender;
+  protected readonly account: LocalAccount;
+  protected readonly setup: LedgerSetup;
   readonly #relay: Uint8Array | undefined;
 
   constructor(options: EvmChainOptions) {
@@ -68,65 +70,69 @@ class EvmChain implements Chain {
     this.contracts = options.contracts;
     this.settlement = options.contracts.settlement;
     this.node = fromHex(options.account.address);
-    this.#sender = options.sender;
-    this.#account = options.account;
-    this.#setup = options.setup;
+    this.identities = { chainId: options.chainId, registry: options.contracts.registry };
+    this.sender = options.sender;
+    this.account = options.account;
+    this.setup = options.setup;
     this.#relay = options.relay;
   }
 
-  get #at(): { readonly address: Hex; readonly abi: typeof settlementAbi } {
+  protected get at(): { readonly address: Hex; readonly abi: typeof settlementAbi } {
     return { address: toHex(this.settlement), abi: settlementAbi };
   }
 
   async block(): Promise<number> {
-    return Number(await this.#sender.client.getBlockNumber({ cacheTime: 0 }));
+    return Number(await this.sender.client.getBlockNumber({ cacheTime: 0 }));
   }
 
   async openLedger(): Promise<Result<Uint8Array>> {
-    const { salt, signer, bondNano, ...periods } = this.#setup;
-    const args = [this.#account.address, toHex(salt)] as const;
-    const id = await this.#sender.read((client) =>
-      client.readContract({ ...this.#at, functionName: "ledgerId", args }),
+    const { salt, signer, bondNano, ...periods } = this.setup;
+    const args = [this.account.address, toHex(salt)] as const;
+    const id = await this.sender.read((client) =>
+      client.readContract({ ...this.at, functionName: "ledgerId", args }),
     );
     if (!id.ok) return id;
-    const open = await this.#sender.read((client) =>
-      client.readContract({ ...this.#at, functionName: "isOpen", args: [id.value] }),
+    const open = await this.sender.read((client) =>
+      client.readContract({ ...this.at, functionName: "isOpen", args: [id.value] }),
     );
     if (!open.ok || open.value) return open.ok ? ok(fromHex(id.value)) : open;
-    const roles = { signer: toHex(signer), proposer: this.#account.address, attestor: this.#account.address };
-    const opened = await this.#settle("openLedger", [toHex(salt), roles, periods]);
-    if (!opened.ok) return opened;
-    const bond = bondNano * WEI_PER_NANO;
-    const approved = await this.#approve(this.contracts.settlement, bond);
+    const roles = { signer: toHex(signer), proposer: this.account.address, attestor: this.account.address };
+    const opened = await this.settle("openLedger", [toHex(salt), roles, periods]);
+    return opened.ok ? this.postBond(fromHex(id.value), bondNano) : opened;
+  }
+
+  protected async postBond(ledger: Uint8Array, nano: bigint): Promise<Result<Uint8Array>> {
+    const bond = nano * WEI_PER_NANO;
+    const approved = await this.approve(this.contracts.settlement, bond);
     if (!approved.ok) return approved;
-    const posted = await this.#settle("postBond", [id.value, this.#account.address, bond]);
-    return posted.ok ? ok(fromHex(id.value)) : posted;
+    const posted = await this.settle("postBond", [toHex(ledger), this.account.address, bond]);
+    return posted.ok ? ok(ledger) : posted;
   }
 
   async registerAsset(input: AssetRegistration): Promise<Result<Uint8Array>> {
     const registration = registrationStruct(input);
     const address = toHex(this.contracts.registry);
-    const id = await this.#sender.read((client) =>
+    const id = await this.sender.read((client) =>
       client.readContract({
         address,
         abi: registryAbi,
         functionName: "assetId",
-        args: [registration, this.#account.address],
+        args: [registration, this.account.address],
       }),
     );
     if (!id.ok) return id;
-    const known = await this.#sender.read((client) =>
+    const known = await this.sender.read((client) =>
       client.readContract({ address, abi: registryAbi, functionName: "isRegistered", args: [id.value] }),
     );
     if (!known.ok || known.value) return known.ok ? ok(fromHex(id.value)) : known;
     const call = { to: address, abi: registryAbi, name: "register", args: [registration] };
-    const sent = await this.#sender.send(this.#account, call);
+    const sent = await this.sender.send(this.account, call);
     return sent.ok ? ok(fromHex(id.value)) : sent;
   }
 
   async ownerOf(asset: Uint8Array): Promise<Result<Uint8Array>> {
     const address = toHex(this.contracts.registry);
-    const owner = await this.#sender.read((client) =>
+    const owner = await this.sender.read((client) =>
       client.readContract({ address, abi: registryAbi, functionName: "ownerOf", args: [BigInt(toHex(asset))] }),
     );
     return owner.ok ? ok(fromHex(owner.value)) : owner;
@@ -134,23 +140,23 @@ class EvmChain implements Chain {
 
   async publishPolicy(policy: FeePolicy): Promise<Result<Uint8Array>> {
     const address = toHex(this.contracts.policy);
-    const current = await this.#sender.read((client) =>
+    const current = await this.sender.read((client) =>
       client.readContract({ address, abi: policyAbi, functionName: "current" }),
     );
     if (!current.ok) return current;
     const hash = policyHash(policy);
     if (current.value === toHex(hash)) return ok(hash);
     const call = { to: address, abi: policyAbi, name: "setPolicy", args: [policyStruct(policy)] };
-    const sent = await this.#sender.send(this.#account, call);
+    const sent = await this.sender.send(this.account, call);
     return sent.ok ? ok(hash) : sent;
   }
 
   async deposit(ledger: Uint8Array, amount: bigint): Promise<Result<string>> {
     const wei = amount * WEI_PER_NANO;
-    const approved = await this.#approve(this.contracts.escrow, wei);
+    const approved = await this.approve(this.contracts.escrow, wei);
     if (!approved.ok) return approved;
-    const args = [toHex(ledger), this.#account.address, wei];
-    const sent = await this.#sender.send(this.#account, {
+    const args = [toHex(ledger), this.account.address, wei];
+    const sent = await this.sender.send(this.account, {
       ...{ to: toHex(this.contracts.escrow), abi: escrowAbi, name: "deposit", args },
     });
     return sent.ok ? ok(sent.value.transactionHash) : sent;
@@ -159,7 +165,7 @@ class EvmChain implements Chain {
   /** Reads the escrow's log from its start, since what a withdrawal took back depends on the request before it. */
   async movements(ledger: Uint8Array, from: number, until: number): Promise<Result<readonly Movement[]>> {
     const range = { fromBlock: 0n, toBlock: BigInt(until) };
-    const logs = await this.#sender.read((client) =>
+    const logs = await this.sender.read((client) =>
       client.getLogs({ address: toHex(this.contracts.escrow), ...range }),
     );
     if (!logs.ok) return logs;
@@ -172,7 +178,7 @@ class EvmChain implements Chain {
     if (!present.ok) return present;
     if (present.value !== undefined) return ok("already proposed");
     const args = [commitmentStruct(ledger, commitment), toHex(commitment.checkpointSignature)];
-    const sent = await this.#settle("propose", args);
+    const sent = await this.settle("propose", args);
     return sent.ok ? ok(sent.value) : sent;
   }
 
@@ -181,22 +187,22 @@ class EvmChain implements Chain {
     if (!present.ok) return present;
     if (present.value === undefined) return refuse("not_found", `epoch ${epoch} was not proposed on chain`);
     if (present.value.status === "final") return ok("already final");
-    return this.#settle("finalise", [toHex(ledger), BigInt(epoch)]);
+    return this.settle("finalise", [toHex(ledger), BigInt(epoch)]);
   }
 
   epoch(ledger: Uint8Array, epoch: number): Promise<Result<ChainEpoch | undefined>> {
-    return readEpoch(this.#sender, this.settlement, { ledger, epoch, windowSeconds: this.#setup.windowSeconds });
+    return readEpoch(this.sender, this.settlement, { ledger, epoch, windowSeconds: this.setup.windowSeconds });
   }
 
   claimed(ledger: Uint8Array, payee: Uint8Array): Promise<Result<bigint>> {
-    return this.#sender.read((client) =>
-      client.readContract({ ...this.#at, functionName: "claimed", args: [toHex(ledger), toHex(payee)] }),
+    return this.sender.read((client) =>
+      client.readContract({ ...this.at, functionName: "claimed", args: [toHex(ledger), toHex(payee)] }),
     );
   }
 
   claims(ledger: Uint8Array, from: number, until: number): Promise<Result<readonly ChainClaim[]>> {
     const places = { chainId: this.chainId, settlement: this.settlement, relay: this.#relay };
-    return readClaims(this.#sender, places, { ledger, from, until });
+    return readClaims(this.sender, places, { ledger, from, until });
   }
 
   async claim(
@@ -208,13 +214,13 @@ class EvmChain implements Chain {
     if (!before.ok) return before;
     const path = proof.proof.map((hash) => toHex(hash));
     const args = [toHex(ledger), BigInt(epoch), BigInt(proof.index), toHex(proof.payee), proof.cumulative, path];
-    const sent = await this.#settle("claimFor", args);
+    const sent = await this.settle("claimFor", args);
     return sent.ok ? ok({ transaction: sent.value, paid: proof.cumulative - before.value }) : sent;
   }
 
   async balance(address: Uint8Array): Promise<Result<bigint>> {
     const args = [toHex(address)] as const;
-    const wei = await this.#sender.read((client) =>
+    const wei = await this.sender.read((client) =>
       client.readContract({ address: toHex(this.contracts.token), abi: tokenAbi, functionName: "balanceOf", args }),
     );
     return wei.ok ? ok(wei.value / WEI_PER_NANO) : wei;
@@ -227,7 +233,7 @@ class EvmChain implements Chain {
       datanet: toHex(notice.datanet),
       tag: toHex(notice.tag),
     };
-    return this.#settle("noticeBinding", [
+    return this.settle("noticeBinding", [
       toHex(ledger),
       preimage,
       BOUND,
@@ -237,35 +243,35 @@ class EvmChain implements Chain {
   }
 
   finaliseBinding(ledger: Uint8Array, payee: Uint8Array, account: Uint8Array): Promise<Result<string>> {
-    return this.#settle("finaliseBinding", [toHex(ledger), toHex(payee), BOUND, toHex(account)]);
+    return this.settle("finaliseBinding", [toHex(ledger), toHex(payee), BOUND, toHex(account)]);
   }
 
   async entitledTo(ledger: Uint8Array, payee: Uint8Array): Promise<Result<Uint8Array | undefined>> {
     const args = [toHex(ledger), toHex(payee)] as const;
-    const entitled = await this.#sender.read((client) =>
-      client.readContract({ ...this.#at, functionName: "entitledTo", args }),
+    const entitled = await this.sender.read((client) =>
+      client.readContract({ ...this.at, functionName: "entitledTo", args }),
     );
     if (!entitled.ok) return entitled;
     const address = fromHex(entitled.value);
     return ok(address.every((byte) => byte === 0) ? undefined : address);
   }
 
-  async #settle(name: string, args: readonly unknown[]): Promise<Result<string>> {
+  protected async settle(name: string, args: readonly unknown[]): Promise<Result<string>> {
     const call = { to: toHex(this.contracts.settlement), abi: settlementAbi, name, args };
-    const sent = await this.#sender.send(this.#account, call);
+    const sent = await this.sender.send(this.account, call);
     return sent.ok ? ok(sent.value.transactionHash) : sent;
   }
 
-  async #approve(spender: Uint8Array, wei: bigint): Promise<Result<unknown>> {
+  protected async approve(spender: Uint8Array, wei: bigint): Promise<Result<unknown>> {
     const args = [toHex(spender), wei];
-    return this.#sender.send(this.#account, { to: toHex(this.contracts.token), abi: tokenAbi, name: "approve", args });
+    return this.sender.send(this.account, { to: toHex(this.contracts.token), abi: tokenAbi, name: "approve", args });
   }
 }
 
-const BOUND = 1;
+export const BOUND = 1;
 
 /** The registration as the contract's struct; parents ascend by id, as the contract wants them. */
-function registrationStruct(input: AssetRegistration) {
+export function registrationStruct(input: AssetRegistration) {
   const parents = input.parents
     .toSorted((a, b) => compareBytes(a.id, b.id))
     .map((parent) => ({ id: toHex(parent.id), weight: parent.weight }));

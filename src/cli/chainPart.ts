@@ -1,11 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type LocalAccount, mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
+import { openAdoptedChain } from "../chain/adoptedChain.ts";
 import { type Anvil, startAnvil } from "../chain/anvil.ts";
 import { deployContracts } from "../chain/deploy.ts";
 import { openEvmChain } from "../chain/evmChain.ts";
+import { callNode } from "../chain/rpc.ts";
 import { Sender } from "../chain/sender.ts";
-import { fromHex, padAddress, parseHex, toHex, utf8 } from "../core/bytes.ts";
+import { fromHex, padAddress, parseHex, toHex, u64, utf8 } from "../core/bytes.ts";
 import { addressOf } from "../core/eip712.ts";
 import { keccak256 } from "../core/hash.ts";
 import { defaultPolicyBps, type FeePolicy } from "../core/policy.ts";
@@ -27,8 +29,21 @@ export interface ChainPart {
   readonly rpcUrl: string | undefined;
   /** Blocks that the chain may still take back. */
   readonly lagBlocks: number;
+  /** The chain is the node's own child, whose money is play money and whose periods are seconds. */
+  readonly isDevelopment: boolean;
+  /** The ledger began on credit and went on upon this chain: see {@link ../core/move.ts}. */
+  readonly isMoved: boolean;
+  /** What the node has on the chain; of a ledger that moves or has moved. */
+  readonly funds?: () => Promise<Result<Funds>>;
   /** Makes the development chain's state outlive a crash of it. */
   readonly snapshot: () => Promise<void>;
+}
+
+export interface Funds {
+  readonly openNano: bigint;
+  readonly gasWei: bigint;
+  /** 0 once it is posted. */
+  readonly bondNano: bigint;
 }
 
 export interface ChainPartOptions {
@@ -38,6 +53,8 @@ export interface ChainPartOptions {
   readonly randomBytes: (size: number) => Uint8Array;
   readonly onEvent: (event: ChildEvent) => void;
   readonly say: (text: string) => void;
+  /** Of a ledger that began on credit: it acts under the key that signs its journal. Once it has moved, `chainId` is where to. */
+  readonly moved?: { readonly chainId?: number };
   /** A chain of the user's: its endpoint, the node's private key, and the contracts' addresses if they are deployed. */
   readonly external?: { readonly rpcUrl: string; readonly privateKey: string };
 }
@@ -54,22 +71,29 @@ const realPeriods = {
 /** Twelve blocks are seldom taken back on any chain. */
 const LAG_BLOCKS = 12;
 const BOND_NANO = 1_000_000_000_000n;
+/** Play money for the fees of a development chain. */
+const GAS_WEI = 10n ** 19n;
 
 export async function openChainPart(options: ChainPartOptions): Promise<Result<ChainPart>> {
   const place =
-    options.external === undefined ? await openDevelopmentChain(options) : await openExternalChain(options.external);
+    options.external === undefined ? await openDevelopmentChain(options) : await openExternalChain(options);
   if (!place.ok) return place;
   const { rpcUrl, account, anvil } = place.value;
   const sender = new Sender({ url: rpcUrl, mines: anvil !== undefined });
   const chainId = await sender.read((client) => client.getChainId());
   if (!chainId.ok) return chainId;
+  const expected = options.moved?.chainId ?? chainId.value;
+  if (expected !== chainId.value)
+    return refuse("conflict", `the ledger is on chain ${expected}, and this is chain ${chainId.value}`, {
+      hint: "name its own chain with CHAIN_RPC_URL; without it, the node's own development chain is meant",
+    });
   const policy = standardPolicy(fromHex(account.address));
   const periods = anvil === undefined ? realPeriods : developmentPeriods;
-  const contracts = await findContracts(options, sender, account, policy, chainId.value, periods);
-  if (!contracts.ok) return contracts;
   const snapshot = async (): Promise<void> => {
     await anvil?.snapshot();
   };
+  const contracts = await findContracts({ ...options, snapshot }, sender, account, policy, chainId.value, periods);
+  if (!contracts.ok) return contracts;
   await snapshot();
   const setup = {
     ...periods,
@@ -77,11 +101,26 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
     bondNano: BOND_NANO,
     signer: addressOf(options.secrets.signer),
   };
-  const chain = openEvmChain({ sender, chainId: chainId.value, contracts: contracts.value, account, setup });
+  const parts = { sender, chainId: chainId.value, contracts: contracts.value, account, setup };
+  const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
+  const shared = { policy, rpcUrl, lagBlocks, snapshot, isDevelopment: anvil !== undefined };
+  if (options.moved !== undefined) {
+    const chain = openAdoptedChain(parts);
+    const funds = () => fundsOf(chain, sender);
+    return ok({ ...shared, chain, funds, actor: undefined, isMoved: true });
+  }
   const actor =
     anvil === undefined ? undefined : (index: number) => mnemonicToAccount(anvil.mnemonic, { addressIndex: index });
-  const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
-  return ok({ chain, policy, actor, rpcUrl, lagBlocks, snapshot });
+  return ok({ ...shared, chain: openEvmChain(parts), actor, isMoved: false });
+}
+
+async function fundsOf(chain: ReturnType<typeof openAdoptedChain>, sender: Sender): Promise<Result<Funds>> {
+  const gas = await sender.read((client) => client.getBalance({ address: toHex(chain.node) }));
+  if (!gas.ok) return gas;
+  const [open, bonded] = [await chain.balance(chain.node), await chain.bonded()];
+  if (!open.ok) return open;
+  if (!bonded.ok) return bonded;
+  return ok({ openNano: open.value, gasWei: gas.value, bondNano: bonded.value ? 0n : BOND_NANO });
 }
 
 /** A ledger on credit: the node's address is that of its signing key, and no process is started. */
@@ -89,7 +128,7 @@ export function openCreditPart(secrets: Secrets): ChainPart {
   const node = addressOf(secrets.signer);
   return {
     ...{ chain: creditChain(node), policy: standardPolicy(node), actor: undefined, rpcUrl: undefined },
-    lagBlocks: 0,
+    ...{ lagBlocks: 0, isDevelopment: false, isMoved: false },
     snapshot: () => Promise.resolve(),
   };
 }
@@ -115,14 +154,23 @@ async function openDevelopmentChain(options: ChainPartOptions): Promise<Result<P
   const anvil = await startAnvil({ data, randomBytes, onEvent });
   if (!anvil.ok) return anvil;
   options.children.add({ name: "anvil", ...anvil.value });
-  const account = mnemonicToAccount(anvil.value.mnemonic, { addressIndex: 0 });
-  return ok({ rpcUrl: anvil.value.rpcUrl, account, anvil: anvil.value });
+  const { rpcUrl, mnemonic } = anvil.value;
+  if (options.moved === undefined)
+    return ok({ rpcUrl, account: mnemonicToAccount(mnemonic, { addressIndex: 0 }), anvil: anvil.value });
+  const account = signingAccount(options);
+  const given = await callNode(rpcUrl, "anvil_setBalance", [account.address, toHex(u64(GAS_WEI))]);
+  return given.ok ? ok({ rpcUrl, account, anvil: anvil.value }) : given;
 }
 
-async function openExternalChain(external: {
-  readonly rpcUrl: string;
-  readonly privateKey: string;
-}): Promise<Result<Place>> {
+/** The key that signs the journal, as an account. */
+function signingAccount({ secrets }: ChainPartOptions): LocalAccount {
+  return privateKeyToAccount(toHex(secrets.signer));
+}
+
+async function openExternalChain(options: ChainPartOptions): Promise<Result<Place>> {
+  const external = options.external!;
+  if (options.moved !== undefined)
+    return ok({ rpcUrl: external.rpcUrl, account: signingAccount(options), anvil: undefined });
   const key = parseHex(external.privateKey);
   if (key?.length !== 32) {
     return refuse("invalid_request", "OPENLEDGER_PRIVATE_KEY is not a private key of 32 bytes in hex", {
@@ -133,7 +181,7 @@ async function openExternalChain(external: {
 }
 
 async function findContracts(
-  options: ChainPartOptions,
+  options: ChainPartOptions & Pick<ChainPart, "snapshot">,
   sender: Sender,
   account: LocalAccount,
   policy: FeePolicy,
@@ -150,11 +198,17 @@ async function findContracts(
       hint: "restore the chain's state, or start with another data folder",
     });
   }
+  if (options.moved?.chainId !== undefined)
+    return refuse("data_folder_damaged", `${path} does not name the contracts that the ledger moved to`, {
+      hint: "restore the data folder from a backup",
+    });
   options.say("deploying the contracts");
   const { windowSeconds, noticeSeconds, expirySeconds } = periods;
   const floors = { windowSeconds, noticeSeconds, expirySeconds, bondNano: BOND_NANO };
   const deployed = await deployContracts(sender, account, policy, floors);
   if (!deployed.ok) return deployed;
+  // What the file names must not be lost with the chain's memory.
+  await options.snapshot();
   await mkdir(join(options.data, "contracts"), { recursive: true });
   const addresses = Object.entries(deployed.value).map(([name, address]) => [name, toHex(address)]);
   await writeAtomically(path, `${JSON.stringify(Object.fromEntries(addresses), undefined, 2)}\n`);

@@ -13,6 +13,8 @@ export interface Chain {
   /** The EIP-712 verifying contract: 20 bytes. */
   readonly settlement: Uint8Array;
   readonly contracts: ContractAddresses;
+  /** What the payee ids of this ledger's identities name: see `identityPayeeId`. A ledger that began on credit goes on naming no chain. */
+  readonly identities: { readonly chainId: number; readonly registry: Uint8Array };
   /** The node's own address: owner of its ledger, its proposer and its payer. */
   readonly node: Uint8Array;
   block(): Promise<number>;
@@ -74,6 +76,8 @@ export interface AssetRegistration {
   readonly uri: string;
   /** Distinguishes assets with the same content: 32 bytes. */
   readonly salt: Uint8Array;
+  /** 20 bytes: its first owner, of a ledger that began on credit; else, and where it is left out, that is the node. */
+  readonly owner?: Uint8Array;
 }
 
 export interface Movement {

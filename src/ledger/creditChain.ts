@@ -15,6 +15,7 @@ export function creditChain(node: Uint8Array): Chain {
   return {
     ...{ chainId: CREDIT_CHAIN_ID, settlement, node },
     contracts: { token: NOWHERE, registry: NOWHERE, policy: NOWHERE, escrow: NOWHERE, settlement },
+    identities: { chainId: CREDIT_CHAIN_ID, registry: NOWHERE },
     block: () => Promise.resolve(0),
     openLedger: () => Promise.resolve(ok(creditLedgerId(node))),
     registerAsset: (asset) => Promise.resolve(ok(assetIdOf(node, asset))),
@@ -37,7 +38,7 @@ export function creditChain(node: Uint8Array): Chain {
 }
 
 /** 32 bytes: see {@link creditAssetId}. */
-function assetIdOf(node: Uint8Array, { kind, contentRoot, salt }: AssetRegistration): Uint8Array {
+export function assetIdOf(node: Uint8Array, { kind, contentRoot, salt }: AssetRegistration): Uint8Array {
   return creditAssetId(node, assetKinds.indexOf(kind), contentRoot, salt);
 }
 

@@ -81,6 +81,14 @@ interface IAssetRegistry {
     /// Nobody is called back, so a contract without `onERC721Received` can own assets.
     function register(Registration calldata registration) external returns (bytes32 asset);
 
+    /// @notice Registers an asset that the caller's ledger knew on credit, under the id that it has there, for whoever owns
+    /// it there. The caller is its creator.
+    /// @dev The id contains the caller, so nobody can register it first; what else it says is in that ledger's journal.
+    function adopt(Registration calldata registration, address owner) external returns (bytes32 asset);
+
+    /// @notice keccak256("openledger credit asset" ‖ node ‖ u8 kind ‖ contentRoot ‖ salt).
+    function creditAssetId(Registration calldata registration, address node) external pure returns (bytes32);
+
     /// @notice keccak256(abi.encode(chainId, registry, kind, contentRoot, keccak256(abi.encode(parents)), termsHash,
     /// creator, salt)); the ERC-721 token id is the same 32 bytes.
     function assetId(Registration calldata registration, address creator) external view returns (bytes32);

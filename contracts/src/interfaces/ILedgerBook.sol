@@ -73,6 +73,10 @@ interface ILedgerBook {
     /// @notice Opens the caller's ledger. Its id contains the caller, so nobody can open it first.
     function openLedger(bytes32 salt, Roles calldata roles, Periods calldata periods) external returns (bytes32 ledger);
 
+    /// @notice Opens the ledger that the caller has kept on credit until now, under the id that its journal has. The id
+    /// contains the caller, the key that signs that journal, so nobody can open it first. Its first epoch here may have any number.
+    function adoptLedger(Roles calldata roles, Periods calldata periods) external returns (bytes32 ledger);
+
     /// @notice Replaces all roles at once. Ledger owner only. Epochs already proposed stay their proposer's.
     function setRoles(bytes32 ledger, Roles calldata roles) external;
 
@@ -88,6 +92,9 @@ interface ILedgerBook {
 
     /// @notice keccak256(abi.encode(chainId, this contract, owner, salt)).
     function ledgerId(address owner, bytes32 salt) external view returns (bytes32);
+
+    /// @notice keccak256("openledger credit ledger" ‖ node).
+    function creditLedgerId(address node) external pure returns (bytes32);
 
     function ledgerOf(bytes32 ledger) external view returns (Ledger memory);
 

@@ -37,7 +37,9 @@ abstract contract IdentityBindings is LedgerBook, IIdentityBindings {
         payee = identityPayee(preimage);
         require(!_bindings[ledger][payee].isFinal, AlreadyFinal());
 
-        bool isHere = preimage.chainId == block.chainid && preimage.registry == address(REGISTRY);
+        // Identities of a ledger that began on credit name no chain and no registry.
+        bool isHere = preimage.chainId == block.chainid && preimage.registry == address(REGISTRY)
+            || preimage.chainId == 0 && preimage.registry == address(0);
         bytes32 datanet = isHere ? preimage.datanet : bytes32(0);
         uint256 noticed = outcome == OUTCOME_EXPIRED ? book.periods.expirySeconds : book.periods.noticeSeconds;
         uint64 finalAt = uint64(block.timestamp + noticed);

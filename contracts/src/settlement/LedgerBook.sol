@@ -37,15 +37,17 @@ abstract contract LedgerBook is Ownable2Step, ILedgerBook {
         returns (bytes32 ledger)
     {
         ledger = ledgerId(msg.sender, salt);
-        Ledger storage opened = _ledgers[ledger];
-        require(opened.owner == address(0), LedgerExists(ledger));
-        _checkPeriods(periods);
+        _open(ledger, salt, roles, periods);
+    }
 
-        opened.owner = msg.sender;
-        opened.openedAt = uint64(block.timestamp);
-        opened.periods = periods;
-        emit LedgerOpened(ledger, msg.sender, salt, roles, periods);
-        _setRoles(ledger, roles);
+    /// @inheritdoc ILedgerBook
+    function adoptLedger(Roles calldata roles, Periods calldata periods)
+        external
+        whenNotPaused
+        returns (bytes32 ledger)
+    {
+        ledger = creditLedgerId(msg.sender);
+        _open(ledger, 0, roles, periods);
     }
 
     /// @inheritdoc ILedgerBook
@@ -86,6 +88,11 @@ abstract contract LedgerBook is Ownable2Step, ILedgerBook {
     }
 
     /// @inheritdoc ILedgerBook
+    function creditLedgerId(address node) public pure returns (bytes32) {
+        return keccak256(abi.encodePacked("openledger credit ledger", node));
+    }
+
+    /// @inheritdoc ILedgerBook
     function ledgerOf(bytes32 ledger) external view returns (Ledger memory) {
         return _ledger(ledger);
     }
@@ -122,6 +129,18 @@ abstract contract LedgerBook is Ownable2Step, ILedgerBook {
 
     function _bondFloor() internal view returns (uint128) {
         return _floors.bond;
+    }
+
+    function _open(bytes32 ledger, bytes32 salt, Roles calldata roles, Periods calldata periods) private {
+        Ledger storage opened = _ledgers[ledger];
+        require(opened.owner == address(0), LedgerExists(ledger));
+        _checkPeriods(periods);
+
+        opened.owner = msg.sender;
+        opened.openedAt = uint64(block.timestamp);
+        opened.periods = periods;
+        emit LedgerOpened(ledger, msg.sender, salt, roles, periods);
+        _setRoles(ledger, roles);
     }
 
     function _setRoles(bytes32 ledger, Roles calldata roles) private {

@@ -88,9 +88,7 @@ export class EvmChain implements Chain {
   async openLedger(): Promise<Result<Uint8Array>> {
     const { salt, signer, bondNano, ...periods } = this.setup;
     const args = [this.account.address, toHex(salt)] as const;
-    const id = await this.sender.read((client) =>
-      client.readContract({ ...this.at, functionName: "ledgerId", args }),
-    );
+    const id = await this.sender.read((client) => client.readContract({ ...this.at, functionName: "ledgerId", args }));
     if (!id.ok) return id;
     const open = await this.sender.read((client) =>
       client.readContract({ ...this.at, functionName: "isOpen", args: [id.value] }),

@@ -22,6 +22,8 @@ export interface BusinessParts {
   readonly lagBlocks?: number;
   /** The rate in force, and the last one that was. */
   readonly rate: () => Rate;
+  /** It was on credit, and has moved to a chain: what was paid by bank can still be looked up. */
+  readonly wasCredit?: boolean;
   readonly nanoPerUsd: () => number;
   readonly labelOf: (payee: string) => string | undefined;
   readonly nowMs: () => number;
@@ -48,8 +50,9 @@ export function openBusiness(parts: BusinessParts): Business {
   const sender = new WebhookSender({ allowsInside: parts.callsInside });
   const world = { nowMs, randomBytes, say };
   const webhooks = new Webhooks(ledger, store.webhooks, (message) => sender.send(message), world);
-  const { chain, lagBlocks = 0, rate } = parts;
-  const payouts = chain === undefined ? new PayoutDesk(ledger, store, nowMs, rate) : undefined;
+  const { chain, lagBlocks = 0, rate, wasCredit = false } = parts;
+  const desk = new PayoutDesk({ ledger, store, nowMs, rate, isOver: chain !== undefined });
+  const payouts = chain === undefined ? desk : undefined;
   const watch = chain && new ClaimWatch({ ledger, chain, store: store.claims, lagBlocks, rate, nowMs });
   const tally = new RefusalTally();
   const teller = new Teller({ ledger, webhooks, store: store.webhooks, payouts, tally });
@@ -64,7 +67,7 @@ export function openBusiness(parts: BusinessParts): Business {
     gateway: {
       statements,
       webhooks: { webhooks, check: (url) => sender.check(url) },
-      ...(payouts === undefined ? {} : { payouts }),
+      ...(chain === undefined || wasCredit ? { payouts: desk } : {}),
       onRefused: (account, { code, message }) => tally.add(account, code, message, nowMs()),
     },
     payouts,

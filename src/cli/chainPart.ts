@@ -70,13 +70,14 @@ const realPeriods = {
 };
 /** Twelve blocks are seldom taken back on any chain. */
 const LAG_BLOCKS = 12;
+/** What the node deposits for its API-key accounts on the development chain. */
+export const DEVELOPMENT_DEPOSIT_NANO = 1_000_000_000_000n;
 const BOND_NANO = 1_000_000_000_000n;
 /** Play money for the fees of a development chain. */
 const GAS_WEI = 10n ** 19n;
 
 export async function openChainPart(options: ChainPartOptions): Promise<Result<ChainPart>> {
-  const place =
-    options.external === undefined ? await openDevelopmentChain(options) : await openExternalChain(options);
+  const place = options.external === undefined ? await openDevelopmentChain(options) : await openExternalChain(options);
   if (!place.ok) return place;
   const { rpcUrl, account, anvil } = place.value;
   const sender = new Sender({ url: rpcUrl, mines: anvil !== undefined });

@@ -1,8 +1,4 @@
-import { join } from "node:path";
-import { z } from "zod";
-import { CREDIT_CHAIN_ID } from "../core/move.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import { readIfThere } from "../host/files.ts";
 import type { ClosedEpoch, Ledger } from "../ledger/ledger.ts";
 import type { Publisher } from "../ledger/publish.ts";
 import type { EpochCloser } from "./settlement.ts";
@@ -85,20 +81,4 @@ export class CreditSettlement implements EpochCloser {
 /** The stages of a balance, in the words of a ledger on credit. */
 function stageOf(status: string): string {
   return status === "closed" ? "accrued" : status === "proposed" ? "funded" : status === "final" ? "settled" : status;
-}
-
-/**
- * Whether the ledger in a data folder runs on credit: as it began, or as `isCredit` says for a new one. Refuses to turn one into the other in place: what was
- * promised under one would not be what is owed under the other.
- */
-export async function runsOnCredit(data: string, options: { readonly isCredit?: boolean }): Promise<Result<boolean>> {
-  const path = join(data, "ledger.json");
-  const known = z.object({ chainId: z.number() }).safeParse(JSON.parse((await readIfThere(path)) ?? "{}"));
-  if (!known.success) return ok(options.isCredit === true);
-  const began = known.data.chainId === CREDIT_CHAIN_ID;
-  if (options.isCredit !== true || began) return ok(began);
-  return refuse("conflict", `the ledger in ${data} is on chain ${known.data.chainId}, not on credit`, {
-    hint: "start a ledger on credit in a folder of its own: --data DIR",
-    field: "credit",
-  });
 }

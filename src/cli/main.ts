@@ -55,6 +55,7 @@ const world: World = {
   startNode: async (options, children) => (await import("./node.ts")).startNode(options, children),
   runDemo: async (options, children) => (await import("./demo/demo.ts")).runDemo(options, children),
   backUp: async (options, children) => (await import("./backupPlace.ts")).backUpNode(options, children),
+  moveLedger: async (options, children) => (await import("./ledgerMove.ts")).moveLedger(options, children),
   restore: async (options, children) => (await import("./backupPlace.ts")).restoreNode(options, children),
 };
 

@@ -222,5 +222,5 @@ function inDollars({ inPerMillion, outPerMillion, perCall }: Prices): Prices {
 export async function scopeOf(store: DatanetStore, { chain }: Provenance, name: string): Promise<IdentityScope> {
   const datanet = (await store.datanet(name))!;
   const secret = (await store.datanetSecret(name))!;
-  return { chainId: chain.chainId, registry: chain.contracts.registry, datanet: fromHex(datanet.id), secret };
+  return { ...chain.identities, datanet: fromHex(datanet.id), secret };
 }

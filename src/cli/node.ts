@@ -2,10 +2,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromHex, padAddress, toHex } from "../core/bytes.ts";
-import type { Domain } from "../core/eip712.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
 import { ok, type Result } from "../core/result.ts";
-import { openSigner } from "../core/signer.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { OutputStore } from "../datanets/outputs.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -13,9 +11,8 @@ import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
 import type { ChainView, World } from "../gateway/ports.ts";
 import { writeAtomically } from "../host/files.ts";
-import { loadSecp256k1 } from "../host/secp256k1.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
-import { type OpenLedger, openLedger } from "../ledger/openLedger.ts";
+import type { OpenLedger } from "../ledger/openLedger.ts";
 import type { LedgerStore } from "../ledger/ports.ts";
 import { Publisher } from "../ledger/publish.ts";
 import type { LedgerTrustView } from "../protocol/workshop.ts";
@@ -24,13 +21,14 @@ import type { OpenFactoryStore } from "../store/factoryStore.ts";
 import type { OpenPayoutStore } from "../store/payoutStore.ts";
 import { siblingDatabase } from "../store/siblingDatabase.ts";
 import { AnnotationDesk } from "./annotationDesk.ts";
+import { domainOfPart, openBooks } from "./books.ts";
 import { type Business, openBusiness } from "./businessPart.ts";
-import { type ChainPart, openChainPart, openCreditPart } from "./chainPart.ts";
+import { type ChainPart, DEVELOPMENT_DEPOSIT_NANO } from "./chainPart.ts";
 import type { Children } from "./children.ts";
 import { CombinationShelf } from "./combinationShelf.ts";
 import type { NodeOptions, RunningNode } from "./commands/command.ts";
 import { ContextDesk } from "./contextDesk.ts";
-import { CreditSettlement, runsOnCredit } from "./creditSettlement.ts";
+import { CreditSettlement } from "./creditSettlement.ts";
 import { openDataFolder } from "./dataFolder.ts";
 import { DatanetDesk } from "./datanetDesk.ts";
 import { findVersionIn } from "./declaredVersions.ts";
@@ -45,6 +43,7 @@ import { ModelLibrary } from "./modelLibrary.ts";
 import { embeddedCost, ModelShelf } from "./modelShelf.ts";
 import { keepAdminKey, trustOf } from "./nodeKeys.ts";
 import { OutputMemory } from "./outputMemory.ts";
+import { checkPlace, openPlace } from "./place.ts";
 import { openRates, type RatePart } from "./ratePart.ts";
 import { ReportedShelf, reportRules } from "./reportedShelf.ts";
 import { databaseUrlPath, keepSecrets, type Secrets } from "./secrets.ts";
@@ -71,8 +70,6 @@ export interface Node extends RunningNode {
 
 const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
 const now = (): number => Date.now();
-/** What the node deposits for its API-key accounts on the development chain. */
-const DEVELOPMENT_DEPOSIT_NANO = 1_000_000_000_000n;
 /** How long an epoch stays open. */
 const EPOCH_MS = 3_600_000;
 const smallRandom = pooledRandom(random);
@@ -89,12 +86,9 @@ export async function startNode(options: NodeOptions, children: Children): Promi
   const onEvent = (event: ChildEvent): void => say(describe(event));
   const stores = await openStores(options, data, children, onEvent);
   if (!stores.ok) return stores;
-  const isCredit = await runsOnCredit(data, options);
-  if (!isCredit.ok) return isCredit;
   const external = options.chain === undefined ? {} : { external: options.chain };
-  const chain = isCredit.value
-    ? ok(openCreditPart(secrets))
-    : await openChainPart({ data, secrets, children, randomBytes: random, onEvent, say, ...external });
+  const place = { data, secrets, children, randomBytes: random, onEvent, say, ...external };
+  const chain = await openPlace(place, options.isCredit === true);
   if (!chain.ok) return chain;
   return assemble(options, data, secrets, children, stores.value, chain.value);
 }
@@ -145,19 +139,13 @@ async function assemble(
 ): Promise<Result<Node>> {
   const { say } = options;
   const { chain } = part;
-  const ledgerId = await chain.openLedger();
-  if (!ledgerId.ok) return ledgerId;
-  const domain: Domain = { chainId: chain.chainId, verifyingContract: chain.settlement };
-  const opened = await openLedger({
-    ...{ id: ledgerId.value, store: stores.ledger, domain, secret: secrets.accounts, node: padAddress(chain.node) },
-    world: { nowMs: now, randomBytes: smallRandom, warn: say },
-    signer: openSigner(secrets.signer, await loadSecp256k1()),
-    ...{ policy: part.policy, requireDeposit: part.rpcUrl !== undefined },
-    onProgress: (done, total) => say(`reading the journal: ${done} of ${total} entries`),
-  });
+  const domain = domainOfPart(part);
+  const opened = await openBooks({ part, store: stores.ledger, secrets, nowMs: now, randomBytes: smallRandom, say });
   if (!opened.ok) return opened;
   const ledger = opened.value;
   children.add({ name: "ledger", stop: () => ledger.close() });
+  const inPlace = checkPlace(ledger, part);
+  if (!inPlace.ok) return inPlace;
   const keys = { domain, ed25519: secrets.log, secp256k1: secrets.signer };
   const sink = fileSink(join(data, "journal"));
   const entries = (from: number, until: number) => ledger.books.entries(from, until);
@@ -260,7 +248,11 @@ function furnish(furnishing: Furnishing) {
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
   const business = openBusiness({
     ...{ ledger, store: stores.payouts, nowMs: now, randomBytes: random, say, lagBlocks: part.lagBlocks },
-    ...{ chain: part.rpcUrl === undefined ? undefined : chain, rate: () => rates.rates.forOpen() },
+    ...{
+      chain: part.rpcUrl === undefined ? undefined : chain,
+      wasCredit: part.isMoved,
+      rate: () => rates.rates.forOpen(),
+    },
     nanoPerUsd: () => rates.lastNanoPerUsd(),
     labelOf: (payee) => label(fromHex(payee)),
     callsInside: !isPublic,
@@ -300,7 +292,7 @@ function furnish(furnishing: Furnishing) {
       const workshop = new WorkshopPart({
         ...{ store: stores.datanets, provenance, desk, shelf, reported, gateway: self, outputs },
         ...{ contexts, nowMs: now, randomBytes: random, say, trust },
-        noticeMs: part.actor === undefined ? NOTICE_MS : 2_000,
+        noticeMs: part.isDevelopment ? 2_000 : NOTICE_MS,
       });
       Object.assign(made, { shelf, workshop, reported });
       return workshop;
@@ -324,9 +316,10 @@ function addressOfActor(part: ChainPart, index: number): Uint8Array {
 }
 
 /** On the development chain the node makes a deposit of its own, so that accounts can be granted play money at once. */
-async function fund({ chain, actor }: ChainPart, ledger: OpenLedger, settlement: EpochCloser): Promise<Result<void>> {
+async function fund(part: ChainPart, ledger: OpenLedger, settlement: EpochCloser): Promise<Result<void>> {
+  const { chain, isDevelopment } = part;
   const seen = await settlement.watchDeposits();
-  if (!seen.ok || actor === undefined || ledger.books.totals().deposited > 0n) return seen;
+  if (!seen.ok || !isDevelopment || ledger.books.totals().deposited > 0n) return seen;
   const deposited = await chain.deposit(ledger.id, DEVELOPMENT_DEPOSIT_NANO);
   return deposited.ok ? settlement.watchDeposits() : deposited;
 }

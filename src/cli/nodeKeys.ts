@@ -11,14 +11,17 @@ import { adminKeyPath, type Secrets } from "./secrets.ts";
 const OWNER_CREDIT_NANO = 100_000_000_000;
 
 /** What a verifier of this node's journal needs to know. */
-export function trustOf(ledger: OpenLedger, { chain, rpcUrl, actor }: ChainPart, secrets: Secrets): LedgerTrustView {
+export function trustOf(ledger: OpenLedger, part: ChainPart, secrets: Secrets): LedgerTrustView {
+  const { chain, rpcUrl, isDevelopment } = part;
+  const movedAt = ledger.moved()?.seq;
   const contracts = Object.fromEntries(
     Object.entries(chain.contracts).map(([name, address]) => [name, toHex(address)]),
   );
   return {
     ...{ ledger: toHex(ledger.id), chainId: chain.chainId, settlement: toHex(chain.settlement), contracts },
     ...{ signer: toHex(addressOf(secrets.signer)), logKey: toHex(ed25519PublicKey(secrets.log)) },
-    ...(actor === undefined ? {} : { rpcUrl }),
+    ...(isDevelopment ? { rpcUrl } : {}),
+    ...(movedAt === undefined ? {} : { movedAt }),
   };
 }
 

@@ -25,10 +25,9 @@ export interface NewAsset {
 /** Registers the asset if it is new; the same content by the same owner is the same asset. */
 export async function registerAsset({ chain, ledger }: Provenance, asset: NewAsset): Promise<Result<AssetState>> {
   const parents = asset.parents.toSorted((a, b) => compareBytes(a.id, b.id));
-  const salt = keccak256(asset.contentRoot, ...parents.map((parent) => parent.id));
-  const id = await chain.registerAsset({ ...asset, parents, salt });
+  const { kind, contentRoot, terms, uri, owner = padAddress(chain.node) } = asset;
+  const id = await chain.registerAsset({ kind, contentRoot, terms, uri, parents, salt: saltOf(contentRoot, parents) });
   if (!id.ok) return id;
-  const owner = asset.owner ?? padAddress(chain.node);
   return ledger.assets.register({
     id: id.value,
     kind: asset.kind,
@@ -37,6 +36,11 @@ export async function registerAsset({ chain, ledger }: Provenance, asset: NewAss
     terms: asset.terms,
     parents,
   });
+}
+
+/** What distinguishes assets of the same content: what they were made from, ascending by id. */
+export function saltOf(contentRoot: Uint8Array, parents: readonly Parent[]): Uint8Array {
+  return keccak256(contentRoot, ...parents.map((parent) => parent.id));
 }
 
 export function termsOf(licence: string, parentsBps: number, royalty = noPrices): Terms {

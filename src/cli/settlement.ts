@@ -1,4 +1,4 @@
-import { padAddress } from "../core/bytes.ts";
+import { equalBytes, isAddressId, padAddress } from "../core/bytes.ts";
 import { checkpointDigest, type Domain, signDigest } from "../core/eip712.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { Chain, EpochCommitment } from "../ledger/chain.ts";
@@ -66,6 +66,8 @@ export class Settlement implements EpochCloser {
     for (const asset of ledger.assets.list()) {
       const owner = await chain.ownerOf(asset.id);
       if (!owner.ok) return owner;
+      // The node holds it for somebody who has no address: whose it is, the journal says.
+      if (!isAddressId(asset.owner) && equalBytes(owner.value, chain.node)) continue;
       const moved = await ledger.assets.transfer(asset.id, padAddress(owner.value));
       if (!moved.ok) return moved;
     }
@@ -122,8 +124,8 @@ export class Settlement implements EpochCloser {
 
   async #advance(): Promise<Result<void>> {
     const { ledger, chain, nowMs } = this.#parts;
-    for (const { record, seq, status } of ledger.epochs.list()) {
-      if (status === "final" || status === "voided") continue;
+    for (const { record, seq, status, isPast } of ledger.epochs.list()) {
+      if (isPast || status === "final" || status === "voided") continue;
       const onChain = await chain.epoch(ledger.id, record.epoch);
       if (!onChain.ok) return onChain;
       if (onChain.value === undefined) {

@@ -41,6 +41,7 @@ import type {
 import type { ContextDesk } from "./contextDesk.ts";
 import type { DatanetDesk } from "./datanetDesk.ts";
 import { unknown } from "./datanetDesk.ts";
+import { CarriedBindings } from "./ledgerCarry.ts";
 import { type ModelShelf, scopeOf } from "./modelShelf.ts";
 import type { OutputMemory } from "./outputMemory.ts";
 import { type Provenance, registerVersion } from "./provenance.ts";
@@ -66,9 +67,11 @@ export interface WorkshopParts {
 /** What the node's owner does with it: datanets in and out, models, bindings, claims. */
 export class WorkshopPart implements Workshop {
   readonly #parts: WorkshopParts;
+  readonly #carried: CarriedBindings;
 
   constructor(parts: WorkshopParts) {
     this.#parts = parts;
+    this.#carried = new CarriedBindings({ ...parts.provenance, store: parts.store, nowMs: parts.nowMs });
   }
 
   async createDatanet(draft: CreateDatanet): Promise<Result<DatanetView>> {
@@ -201,14 +204,14 @@ export class WorkshopPart implements Workshop {
         if (!saved.ok) return saved;
       }
     }
-    return ok(undefined);
+    return this.#carried.finalise();
   }
 
   async claim(payee: Uint8Array): Promise<Result<PaidClaim>> {
     const { ledger, chain } = this.#parts.provenance;
     const settled = await this.settleBindings();
     if (!settled.ok) return settled;
-    const latest = ledger.epochs.list().findLast((epoch) => epoch.status === "final")?.record.epoch;
+    const latest = ledger.epochs.list().findLast(({ status, isPast }) => status === "final" && !isPast)?.record.epoch;
     if (latest === undefined)
       return refuse("epoch_not_final", "no epoch is final yet", {
         hint: "openledger epoch close, then wait for its window",

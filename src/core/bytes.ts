@@ -94,3 +94,8 @@ export function padAddress(address: Uint8Array): Uint8Array {
   id.set(address, 12);
   return id;
 }
+
+/** Whether a 32-byte party id is an address, as {@link padAddress} writes one. */
+export function isAddressId(id: Uint8Array): boolean {
+  return id.subarray(0, 12).every((byte) => byte === 0) && id.some((byte) => byte !== 0);
+}

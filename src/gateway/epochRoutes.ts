@@ -167,7 +167,7 @@ async function claim(
     return refuse("not_found", `the journal knows no payee ${toHex(payee)}`);
   const { lifetime, open } = ledger.books.accrued(payee);
   const label = labels(payee);
-  const latest = ledger.epochs.list().findLast((one) => one.status === "final");
+  const latest = ledger.epochs.list().findLast((one) => one.status === "final" && !one.isPast);
   const claimed = await chain?.claimed(payee);
   const paid = claimed?.ok ? claimed.value : 0n;
   const reached = await stagesOf(ledger, payee, paid);

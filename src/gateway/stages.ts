@@ -40,7 +40,7 @@ function stages(lifetime: bigint, backed: bigint, final: bigint, claimed: bigint
 
 /** The last epochs that are final, and backed by money. */
 function reached({ epochs }: Ledger) {
-  const list = epochs.list();
+  const list = epochs.list().filter(({ isPast }) => !isPast);
   return {
     final: list.findLast(({ status }) => status === "final"),
     backed: list.findLast(({ status }) => status === "final" || status === "proposed"),

@@ -68,9 +68,7 @@ export class EpochBook implements Epochs {
    * something is open, or somebody was paid more than it was credited.
    */
   async move(draft: MoveDraft): Promise<Result<ClosedEpoch>> {
-    const { first } = this.#state.openEpoch();
-    const { sums, charges } = await this.#sums({ first, end: this.#state.size });
-    if (sums.count > 0 || charges.size > 0)
+    if (!(await this.isClosed()))
       return refuse("conflict", "something is credited or charged that no epoch has closed", {
         hint: "openledger epoch close",
       });
@@ -83,6 +81,12 @@ export class EpochBook implements Epochs {
     if (!moved.ok) return moved;
     this.#keep(moved.value.closing);
     return ok(moved.value.closed);
+  }
+
+  async isClosed(): Promise<boolean> {
+    const { first } = this.#state.openEpoch();
+    const { sums, charges } = await this.#sums({ first, end: this.#state.size });
+    return sums.count === 0 && charges.size === 0;
   }
 
   list(): readonly EpochSummary[] {

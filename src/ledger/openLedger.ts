@@ -48,6 +48,8 @@ export interface OpenLedger extends Ledger {
   readonly organisations: Organisations;
   /** Where it moved to, of a ledger that began on credit. */
   moved(): MovedState | undefined;
+  /** Whether everything that was credited or charged lies in a closed epoch. */
+  isClosed(): Promise<boolean>;
   /** What a ledger on credit owes to whom: see {@link positionsOf}. */
   positions(paid: MoveDraft["paid"]): Result<readonly MoveLine[]>;
   /** See {@link EpochBook.move}. */
@@ -100,6 +102,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
   return ok({
     ...{ id, accounts, organisations, holds, books, epochs, assets, close: () => writer.close() },
     moved: () => state.value.moved,
+    isClosed: () => epochs.isClosed(),
     positions: (paid) => positionsOf(state.value, paid),
     move: (draft) => epochs.move(draft),
   });

@@ -24,27 +24,37 @@ export interface PayoutOrder {
   readonly minimum: number;
 }
 
+export interface PayoutDeskParts {
+  readonly ledger: Pick<Ledger, "books" | "epochs">;
+  readonly store: PayoutStore;
+  readonly nowMs: () => number;
+  readonly rate?: () => Rate;
+  /** The ledger has moved to a chain and pays by claims there: here is only what was paid before. */
+  readonly isOver?: boolean;
+}
+
 /** Pays settled balances of a ledger on credit by bank: plans, makes, sends and ends payouts, each over what no other payout has. */
 export class PayoutDesk {
   readonly #ledger: Pick<Ledger, "books" | "epochs">;
   readonly #store: PayoutStore;
   readonly #nowMs: () => number;
   readonly #rate: () => Rate;
+  readonly #isOver: boolean;
 
-  constructor(
-    ledger: Pick<Ledger, "books" | "epochs">,
-    store: PayoutStore,
-    nowMs: () => number,
-    rate: () => Rate = () => ({ nanoPerUsd: 0, source: "none" }),
-  ) {
-    this.#ledger = ledger;
-    this.#store = store;
-    this.#nowMs = nowMs;
-    this.#rate = rate;
+  constructor(parts: PayoutDeskParts) {
+    this.#ledger = parts.ledger;
+    this.#store = parts.store;
+    this.#nowMs = parts.nowMs;
+    this.#rate = parts.rate ?? (() => ({ nanoPerUsd: 0, source: "none" }));
+    this.#isOver = parts.isOver === true;
   }
 
   /** What a payout would hold now; makes nothing. */
   async plan(order: PayoutOrder): Promise<Result<PayoutPlan & { readonly epoch: number }>> {
+    if (this.#isOver)
+      return refuse("conflict", "the ledger moved to a chain: what it owes is claimed there", {
+        hint: "openledger claim PAYEE",
+      });
     const epoch = this.#settled();
     if (epoch === undefined)
       return refuse("nothing_to_claim", "no epoch is settled yet", {

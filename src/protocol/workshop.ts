@@ -155,6 +155,8 @@ export const ledgerTrustSchema = z.object({
   /** Absent where the node gives its chain's endpoint to nobody. */
   rpcUrl: z.string().optional(),
   contracts: z.record(z.string(), z.string()).optional(),
+  /** Of a ledger that began on credit: the entry with which it moved to the chain. What was signed before names chain 0 and no contract. */
+  movedAt: z.number().int().optional(),
 });
 export type LedgerTrustView = z.infer<typeof ledgerTrustSchema>;
 

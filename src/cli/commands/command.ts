@@ -6,6 +6,7 @@ import type { BackupDone, RestoreDone } from "../backup.ts";
 import type { BackupOptions } from "../backupPlace.ts";
 import type { Children, ProcessHooks } from "../children.ts";
 import type { Client } from "../client.ts";
+import type { MoveDone, MoveOptions } from "../ledgerMovePlan.ts";
 import type { Output, Terminal } from "../output.ts";
 import type { RateOptions } from "../ratePart.ts";
 
@@ -34,6 +35,7 @@ export interface World {
   startNode(options: NodeOptions, children: Children): Promise<Result<RunningNode>>;
   runDemo(options: DemoOptions, children: Children): Promise<Result<Record<string, unknown>>>;
   backUp(options: BackupOptions, children: Children): Promise<Result<BackupDone>>;
+  moveLedger(options: MoveOptions, children: Children): Promise<Result<MoveDone>>;
   restore(options: BackupOptions, children: Children): Promise<Result<RestoreDone>>;
 }
 

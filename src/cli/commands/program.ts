@@ -22,6 +22,7 @@ import { departureCommands } from "./departure.ts";
 import { epochCommands } from "./epoch.ts";
 import { ingestCommand } from "./ingest.ts";
 import { keyCommands } from "./key.ts";
+import { ledgerCommands } from "./ledger.ts";
 import { modelCommands } from "./model.ts";
 import { modelExchangeCommands } from "./modelExchange.ts";
 import { modelImportCommand } from "./modelImport.ts";
@@ -47,7 +48,7 @@ export const commands: readonly CliCommand[] = [
   upCommand,
   demoCommand,
   statusCommand,
-  ...backupCommands,
+  ...[...backupCommands, ...ledgerCommands],
   ...[...datanetCommands, ...datanetAnnotateCommands, datanetImportCommand],
   ...[...datanetExchangeCommands, ...departureCommands],
   ...[...modelCommands, ...modelTrainCommands, ...modelJobCommands, ...modelExchangeCommands, modelImportCommand],
@@ -72,6 +73,7 @@ export const commands: readonly CliCommand[] = [
 ];
 
 const groups: Readonly<Record<string, string>> = {
+  ledger: "Where a ledger keeps its accounts",
   datanet: "Community data networks: contributions, versions, export",
   model: "Models: made, served, described, carried away",
   operator: "Servers elsewhere that run models of this node",

@@ -234,6 +234,9 @@ org join            |                                                   | 64 inv
 org join            | inv_1                                             | 64 invalid_request | <token>
 org join            | inv_000000000000000000000000000000000000000000000000| 66 not_found | nothing at
 org role            | Ben builder                                       | 64 invalid_request | <member>
+ledger move         |                                                   | 64 invalid_request | --to-chain is missing
+ledger move         | --to-chain --deposit much                         | 64 invalid_request | --deposit
+ledger move         | --to-chain --dry-run                              | 66 not_found       | holds no ledger
 org role            | mem_000000000000000000000000 chief                | 64 invalid_request | <role>
 org role            | mem_000000000000000000000000 viewer               | 66 not_found | nothing at
 org remove          |                                                   | 64 invalid_request | missing required argument

@@ -126,7 +126,7 @@ async function askChain(rpcUrl: string, { trust }: Trust): Promise<Result<AskCha
 }
 
 function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: string | undefined, output: Output): void {
-  const { size, root, kinds, payees, epochs, credits, debits } = verdict;
+  const { size, root, kinds, payees, epochs, credits, debits, moved } = verdict;
   output.line(`${where}`);
   output.line(`✓ checkpoint of ${size} entries, signed by both keys (${from})`);
   output.line(`✓ tree and every tile: root ${toHex(root)}`);
@@ -134,17 +134,26 @@ function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: stri
   output.line(`✓ ${kinds.receipt ?? 0} receipts: every fee, weight and split`);
   output.line(`✓ ${kinds.poolSplit ?? 0} pool splits over ${kinds.poolChunk ?? 0} published chunks`);
   output.line(`✓ ${epochs.length} epochs: postings, payouts and debits of ${payees} payees`);
-  const onChain = epochs.filter(({ chain }) => chain !== "absent" && chain !== "not asked").length;
+  if (moved !== undefined) {
+    const { place, seq, credited, owed } = moved;
+    output.line(`✓ on credit until entry ${seq}, then on chain ${place.chainId}: ${formatOpen(owed)} OPEN were owed,`);
+    output.line(`  of ${formatOpen(credited)} credited; the rest was paid outside, and the chain never pays it`);
+  }
+  const asked = epochs.filter(({ chain }) => chain !== "on credit");
+  const onChain = asked.filter(({ chain }) => chain !== "absent" && chain !== "not asked").length;
   output.line(
     rpc === undefined
       ? "– the chain was not asked"
-      : `✓ ${onChain} of ${epochs.length} epochs stand on chain, with these roots and sums`,
+      : `✓ ${onChain} of ${asked.length} epochs stand on chain, with these roots and sums`,
   );
   output.line(`  credits ${formatOpen(credits)} OPEN, debits ${formatOpen(debits)} OPEN`);
 }
 
-function viewOf({ size, root, kinds, payees, epochs, credits, debits }: Verdict): object {
+function viewOf({ size, root, kinds, payees, epochs, credits, debits, moved }: Verdict): object {
   return {
+    ...(moved === undefined
+      ? {}
+      : { moved: { at: moved.seq, chainId: moved.place.chainId, credited: moved.credited, owed: moved.owed } }),
     ...{ size, root: toHex(root), kinds, payees, credits, debits },
     epochs: epochs.map(({ record, chain }) => ({ epoch: record.epoch, first: record.first, end: record.end, chain })),
   };

@@ -2,6 +2,7 @@ import { ok } from "../../core/result.ts";
 import { backUpNode, restoreNode } from "../backupPlace.ts";
 import type { Environment, World } from "../commands/command.ts";
 import { runCli } from "../commands/program.ts";
+import { moveLedger } from "../ledgerMove.ts";
 
 export interface Ended {
   readonly code: number;
@@ -49,6 +50,7 @@ export async function runLine(
       return ok({ credits: 10n ** 18n });
     },
     backUp: backUpNode,
+    moveLedger,
     restore: restoreNode,
     ...changes,
   };

@@ -1,0 +1,111 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { z } from "zod";
+import { until } from "../../src/host/processes.ts";
+import { statementSchema } from "../../src/protocol/accounts.ts";
+import { claimSchema } from "../../src/protocol/epochs.ts";
+import { bankPayoutSchema } from "../../src/protocol/payouts.ts";
+import { ask, endAll, folder, type Program, run, start } from "./program.ts";
+import { makeClone } from "./repository.ts";
+
+const place = await folder();
+const data = join(place.path, "data");
+const [name, identity, address] = ["tool", "repo:github.com/ann/tool", "0x00000000000000000000000000000000000a11ce"];
+const move = ["ledger", "move", "--to-chain"] as const;
+let node: Program;
+let url = "";
+
+afterAll(async () => {
+  await endAll();
+  await place.remove();
+});
+
+const cli = (...args: string[]): Promise<unknown> => ask([...args, "--data", data]);
+const refused = async (...args: string[]): Promise<string> => (await run([...args, "--data", data])).stderr;
+
+async function up(...more: string[]): Promise<void> {
+  node = start(["up", "--port", "0", "--data", data, "--epoch", "0", ...more]);
+  [, url = ""] = await node.says(/is up at (\S+)/);
+}
+
+async function down(): Promise<void> {
+  node.signal("SIGTERM");
+  await node.ended();
+}
+
+async function credited(): Promise<z.infer<typeof claimSchema>> {
+  const people = z.object({ data: z.array(z.object({ payee: z.string() })) });
+  const [person] = people.parse(await cli("datanet", "contributors", name)).data;
+  return claimSchema.parse(await (await fetch(`${url}/api/claims/${person?.payee}`)).json());
+}
+
+const question = ["ask", name, "How is the bicycle chain oiled?"] as const;
+const verdict = z.object({
+  epochs: z.array(z.object({ chain: z.string() })),
+  moved: z.object({ at: z.number(), owed: z.string(), credited: z.string() }).optional(),
+});
+
+test("a ledger on credit is moved to a chain by one command, whatever kills it, and pays there what it still owes", async () => {
+  await up("--credit");
+  const notes = join(place.path, "notes");
+  mkdirSync(notes);
+  writeFileSync(
+    join(notes, "bicycle.md"),
+    "# Bicycle\n\nWipe the bicycle chain with a rag, then put one drop of oil on each link.\n",
+  );
+  await cli("datanet", "create", name, "--summary", "A tool", "--licence", "MIT", "--review", "open");
+  await cli("datanet", "import", name, "--folder", notes, "--licence", "MIT", "--author", `Ann <${identity}>`);
+  await cli("datanet", "publish", name);
+  await cli("model", "create", name, "--datanet", name);
+  await cli(...question);
+  await cli("epoch", "close");
+  await cli("epoch", "fund", "1", "--reference", "transfer 1");
+  await cli("epoch", "settle", "1", "--reference", "approved");
+  const { payee } = await credited();
+  await cli("payee", "set", payee, "--name", "Ann", "--country", "DE", "--iban", "DE89370400440532013000");
+  const order = ["payout", "create", "--rate", "100000", "--minimum", "1"] as const;
+  const paid = BigInt(bankPayoutSchema.parse(await cli(...order)).sums.nano);
+  expect(paid).toBeGreaterThan(0n);
+  expect(await refused(...move)).toMatch(/stop the node first/);
+  await cli("payout", "paid", "1", "--reference", "bank 9");
+  await cli(...question);
+  const before = await credited();
+  const owed = BigInt(before.lifetime) - paid;
+  await down();
+
+  const plan = z.object({
+    state: z.string(),
+    plan: z.object({ owed: z.string(), paid: z.string(), open: z.string() }),
+  });
+  const planned = plan.parse(await cli(...move, "--dry-run"));
+  expect(planned).toMatchObject({ state: "planned", plan: { paid: String(paid) } });
+  expect(BigInt(planned.plan.open)).toBeGreaterThan(0n);
+
+  const moving = start([...move, "--data", data]);
+  await moving.says(/registering assets/);
+  moving.signal("SIGKILL");
+  await moving.ended();
+  const moved = z.object({ movedAt: z.number() }).parse(await cli(...move));
+  expect(await cli(...move)).toMatchObject({ state: "moved before", movedAt: moved.movedAt });
+
+  await up();
+  expect((await credited()).stages).toMatchObject({ claimed: "0" });
+  await cli("binding", "notice", name, identity, address, "--funding-json", "--clone", makeClone(place.path, address));
+  const isBound = async () => JSON.stringify(await cli("binding", "list")).includes('"bound"');
+  expect(await until(isBound, 30_000, 500)).toBe(true);
+  expect(await until(async () => (await credited()).stages.settled === String(owed), 30_000, 500)).toBe(true);
+  const claimed = z.object({ sent: z.object({ paid: z.string() }) }).parse(await cli("claim", payee, "--send"));
+  expect(BigInt(claimed.sent.paid)).toBe(owed);
+  expect(await refused(...order)).toMatch(/moved to a chain/);
+  const statement = statementSchema.parse(await cli("account", "statement", "--payee", payee));
+  expect(statement.lines.filter(({ kind }) => kind === "paid").map(({ amount }) => amount)).toEqual([-Number(paid)]);
+  expect(BigInt(statement.total)).toBe(owed);
+
+  await cli(...question);
+  await cli("epoch", "close");
+  const whole = verdict.parse(await cli("verify"));
+  expect(whole.epochs.map(({ chain }) => chain)).toEqual(["on credit", "on credit", "final", "proposed"]);
+  expect(whole.moved).toMatchObject({ at: moved.movedAt, owed: planned.plan.owed });
+  expect((await credited()).lifetime).not.toBe(String(owed));
+}, 120_000);

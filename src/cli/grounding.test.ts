@@ -256,5 +256,5 @@ async function verify(
   const where = isOnDisk ? join(folder, "grounds", folders[0]!) : index;
   const read = async (name: string) => journal.files.get(name);
   const verdict = unwrap(await verifyJournal({ read, trust: journal.trust }));
-  return verifyOpened({ opened, index: where, read, verdict });
+  return verifyOpened({ opened, index: where, read, verdict, data: folder });
 }

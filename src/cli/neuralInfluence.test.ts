@@ -2,10 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { memoryCorpus } from "../attribution/corpus.ts";
 import type { Evidence } from "../attribution/evidence.ts";
 import { packFactors, parseFactors } from "../attribution/influence/factorsFile.ts";
-import { influenceDistance } from "../attribution/influence/influenceEvidence.ts";
+import { evidenceDistance } from "../attribution/influence/influenceEvidence.ts";
 import { type Combination, combinationHash, combinationText, defaultPolicy } from "../attribution/policy.ts";
+import { fromHex, toHex } from "../core/bytes.ts";
 import { refuse, unwrap } from "../core/result.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { Evaluator } from "../factory/evaluator.ts";
@@ -13,9 +15,14 @@ import type { Job } from "../factory/job.ts";
 import { deployDefaults } from "../factory/order.ts";
 import { loadSource } from "../factory/source.ts";
 import { ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
+import { smallJournal } from "../ledger/testing/smallJournal.ts";
+import { buildIndex } from "../models/corpusIndex.ts";
 import { readAdapterFolder } from "../models/formats/peftFile.ts";
+import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { hashTensors } from "../models/training/trainingRun.ts";
+import type { Opening } from "../protocol/receipts.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
+import { engineChecks } from "./commands/openedEngine.ts";
 import { Grounds } from "./grounds.ts";
 import { answerExample, NeuralInfluence } from "./neuralInfluence.ts";
 import { neuralWorld, recordOf, trainedJob } from "./testing/neuralWorld.ts";
@@ -138,8 +145,39 @@ test("a node that starts again has it, and another number of threads credits wit
   expect(kept.length).toBe(3);
   const [a, b] = await Promise.all([influenceIn(one), influenceIn(two)]);
   expect(a.length).toBeGreaterThan(0);
-  expect(influenceDistance(a, b)).toBeLessThan(0.02);
+  expect(evidenceDistance(a, b)).toBeLessThan(0.02);
   await Promise.all([one.stop(), two.stop()]);
+});
+
+test("a verifier that has the model asks it again, and says what it could not ask", async () => {
+  const node = await start();
+  const stated = (await influenceIn(node)).map((item) => ({ ...item, kind: "influence" as const }));
+  await node.stop();
+  const numbers = new Map<string, number>(published.map(({ id }, number) => [id, number]));
+  const corpus = memoryCorpus(buildIndex(houseTokenizer(), published));
+  const zero = toHex(new Uint8Array(16));
+  const texts = { prompt: question, answer: records[2]!.text };
+  const opening: Opening = { v: 1, promptSalt: zero, answerSalt: zero, ...texts, evidence: [] };
+  const check = async (said: readonly Evidence[], hash = job.result!.hash) => {
+    const { methods, checks } = engineChecks(
+      {
+        ...{ data: folder, contentRoot: fromHex(hash), corpus, opening, records: undefined },
+        ...{ numberOf: (id: string) => numbers.get(id), receipt: smallJournal().receipt.receipt },
+      },
+      [{ kind: "influence", explain: () => said }],
+    );
+    await methods[0]!.explain(1_000_000);
+    return checks();
+  };
+  expect(unwrap(await check(stated))).toEqual([
+    { kind: "influence", pieces: stated.length, distance: expect.closeTo(0, 2) },
+  ]);
+  const moved = stated.map((item) => ({ ...item, recordNumber: (item.recordNumber + 1) % published.length }));
+  expect(await check(moved)).toMatchObject({ ok: false, error: { code: "verification_failed" } });
+  const other = toHex(new Uint8Array(32).fill(9));
+  expect(unwrap(await check(stated, other))).toMatchObject([
+    { distance: undefined, why: expect.stringContaining("not at hand") },
+  ]);
 });
 
 test("an engine that is gone explains nothing, and factors of other weights count as none", async () => {

@@ -157,7 +157,10 @@ export class NeuralInfluence {
     if (!measured.ok) return measured;
     const reliability = measured.value === undefined ? {} : { reliabilityPpm: measured.value };
     await mkdir(folderOf(manifest), { recursive: true });
-    await writeAtomically(pathOf(manifest), packFactors({ ...fitted.value, ...reliability }));
+    await writeAtomically(
+      pathOf(manifest),
+      packFactors({ ...fitted.value, ...reliability, sequenceTokens: place.sequenceTokens }),
+    );
     return ok(undefined);
   }
 
@@ -237,5 +240,10 @@ function pathOf(manifest: NeuralManifest): string {
 }
 
 function folderOf({ weights }: NeuralManifest): string {
-  return `${weights}.influence`;
+  return influenceFolder(weights!);
+}
+
+/** Beside an adapter's own folder. */
+export function influenceFolder(adapter: string): string {
+  return `${adapter}.influence`;
 }

@@ -59,17 +59,25 @@ export function readingOf(
   ]);
   return {
     combination,
-    score: ({ prompt, passages, answer }) => {
-      const messages = messagesOf(prompt);
-      const signal = AbortSignal.timeout(SCORING_MS_MAX);
-      return async (records) => {
-        if (messages === undefined || signal.aborted) return undefined;
-        const read = passages.filter(({ number }) => records.includes(number));
-        const scored = await engine.score({ model, mode: "chat", messages, passages: read, text: answer }, signal);
-        const found = scored.ok ? scored.value.logProbability : undefined;
-        return Number.isFinite(found) ? found : undefined;
-      };
-    },
+    score: (input) => answerScore(engine, model, input, SCORING_MS_MAX),
+  };
+}
+
+/** Asks an engine how likely it finds an answer with some of what was read, for so long. */
+export function answerScore(
+  engine: ScoringEngine,
+  model: string,
+  { prompt, passages, answer }: Omit<AttributionInput, "receipt">,
+  msMax: number,
+): AnswerScore {
+  const messages = messagesOf(prompt);
+  const signal = AbortSignal.timeout(msMax);
+  return async (records) => {
+    if (messages === undefined || signal.aborted) return undefined;
+    const read = passages.filter(({ number }) => records.includes(number));
+    const scored = await engine.score({ model, mode: "chat", messages, passages: read, text: answer }, signal);
+    const found = scored.ok ? scored.value.logProbability : undefined;
+    return Number.isFinite(found) ? found : undefined;
   };
 }
 

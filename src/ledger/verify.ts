@@ -30,6 +30,8 @@ export interface Verdict {
   readonly kinds: Readonly<Partial<Record<EntryKind, number>>>;
   readonly payees: number;
   readonly epochs: readonly VerifiedEpoch[];
+  /** What each asset is, by its id in hex: of an adapter the hash of its weights. */
+  readonly contentRoots: ReadonlyMap<string, Uint8Array>;
   readonly credits: bigint;
   readonly debits: bigint;
   /** Of a ledger that began on credit and went on upon a chain: where, what was owed, and what had been paid outside. */
@@ -64,6 +66,7 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
   });
   const kinds: Partial<Record<EntryKind, number>> = {};
   const hashes: Uint8Array[] = [];
+  const contentRoots = new Map<string, Uint8Array>();
   for (let index = 0; index * TILE_WIDTH < size; index++) {
     const entries = await readBundle(input, index, size);
     if (!entries.ok) return entries;
@@ -74,6 +77,7 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
       if (!taken.ok)
         return { ok: false, error: { ...taken.error, message: `entry ${seq}: ${taken.error.message}`, seq } };
       kinds[taken.value.kind] = (kinds[taken.value.kind] ?? 0) + 1;
+      if (taken.value.kind === "asset") contentRoots.set(toHex(taken.value.asset.id), taken.value.asset.contentRoot);
     }
     input.onProgress?.(hashes.length, size);
   }
@@ -94,11 +98,7 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
   const last = replay.epochs.at(-1);
   const totals = { credits: last?.credits ?? 0n, debits: last?.debits ?? 0n };
   return ok({
-    size,
-    root,
-    kinds,
-    payees: replay.parties.payeeCount,
-    epochs: epochs.value,
+    ...{ size, root, kinds, payees: replay.parties.payeeCount, epochs: epochs.value, contentRoots },
     ...totals,
     ...(moved === undefined ? {} : { moved }),
   });

@@ -14,6 +14,8 @@ export interface FactorsFile {
   readonly adapter: string;
   /** How far influence can be trusted on this adapter, in millionths; absent where nobody has measured. */
   readonly reliabilityPpm?: number;
+  /** How long the adapter's sequences were in training: longer answers are asked about in windows of so many tokens. */
+  readonly sequenceTokens?: number;
   readonly factors: Factors;
 }
 
@@ -24,10 +26,11 @@ const HEADER_BYTES_MAX = 256 * 2 ** 20;
 const MODULES_MAX = 16_384;
 const SIZE_MAX = 2 ** 20;
 
-export function packFactors({ adapter, reliabilityPpm, factors }: FactorsFile): Uint8Array {
+export function packFactors({ adapter, reliabilityPpm, sequenceTokens, factors }: FactorsFile): Uint8Array {
   const { method, version, modules, records, rows, steps } = factors;
   const sizes = modules.map(({ name, rank, out }) => ({ name, rank, out }));
-  const json = utf8(JSON.stringify({ adapter, method, version, reliabilityPpm, modules: sizes, records }));
+  const head = { adapter, method, version, reliabilityPpm, sequenceTokens };
+  const json = utf8(JSON.stringify({ ...head, modules: sizes, records }));
   const header = new Uint8Array(8 * Math.ceil(json.length / 8)).fill(0x20);
   header.set(json);
   assert(header.length <= HEADER_BYTES_MAX, "the list of records fits into a header");
@@ -56,7 +59,7 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
     return damaged("its header is cut short");
   const header = parseHeader(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes));
   if (header === undefined) return damaged("its header does not describe factors");
-  const { adapter, method, methodVersion, reliabilityPpm, sizes, records } = header;
+  const { adapter, method, methodVersion, reliabilityPpm, sequenceTokens, sizes, records } = header;
   const width = rowWidth(sizes);
   const expected = PREFIX_BYTES + headerBytes + factorsBytes(sizes, records.length);
   if (bytes.length !== expected) return damaged(`it has ${bytes.length} bytes and its header speaks of ${expected}`);
@@ -79,7 +82,11 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   if (!all.every((data) => data.every(Number.isFinite))) return damaged("a number in it is not finite");
   const rows = Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + at, records.length * width));
   const factors = { method, version: methodVersion, modules, records, rows, steps };
-  return ok({ adapter, ...(reliabilityPpm === undefined ? {} : { reliabilityPpm }), factors });
+  return ok({
+    ...{ adapter, factors },
+    ...(reliabilityPpm === undefined ? {} : { reliabilityPpm }),
+    ...(sequenceTokens === undefined ? {} : { sequenceTokens }),
+  });
 }
 
 /** What factors need for so many examples, on disk and in memory, their list of records aside. */
@@ -96,6 +103,7 @@ interface Header {
   readonly method: string;
   readonly methodVersion: number;
   readonly reliabilityPpm: number | undefined;
+  readonly sequenceTokens: number | undefined;
   readonly sizes: readonly { readonly name: string; readonly rank: number; readonly out: number }[];
   readonly records: readonly string[];
 }
@@ -103,8 +111,9 @@ interface Header {
 function parseHeader(bytes: Uint8Array): Header | undefined {
   const json = parseJson(new TextDecoder().decode(bytes));
   if (!isRecord(json)) return undefined;
-  const { adapter, method, version, reliabilityPpm, modules, records } = json;
+  const { adapter, method, version, reliabilityPpm, sequenceTokens, modules, records } = json;
   if (reliabilityPpm !== undefined && !isWhole(reliabilityPpm, 0, 1_000_000)) return undefined;
+  if (sequenceTokens !== undefined && !isWhole(sequenceTokens, 1, SIZE_MAX)) return undefined;
   if (typeof adapter !== "string" || typeof method !== "string" || !isWhole(version, 1)) return undefined;
   if (!Array.isArray(modules) || modules.length > MODULES_MAX || !isStrings(records)) return undefined;
   const sizes = modules.flatMap((module: unknown) => {
@@ -116,7 +125,7 @@ function parseHeader(bytes: Uint8Array): Header | undefined {
   });
   const isAscending = sizes.every(({ name }, i) => i === 0 || sizes[i - 1]!.name < name);
   if (sizes.length !== modules.length || !isAscending) return undefined;
-  return { adapter, method, methodVersion: version, reliabilityPpm, sizes, records };
+  return { adapter, method, methodVersion: version, reliabilityPpm, sequenceTokens, sizes, records };
 }
 
 function isStrings(value: unknown): value is readonly string[] {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { randomOf } from "../../models/training/random.ts";
 import { toyCurvature, toyExamples, toyGradients, toyTrain } from "../testing/toyAdapter.ts";
-import { influenceDistance, influenceEvidence } from "./influenceEvidence.ts";
+import { evidenceDistance, influenceEvidence } from "./influenceEvidence.ts";
 import { kfac } from "./kronecker.ts";
 
 const idOf = (number: number): Uint8Array => new Uint8Array(32).fill(number);
@@ -108,15 +108,15 @@ describe("what chance would give", () => {
   });
 });
 
-describe("influenceDistance", () => {
+describe("evidenceDistance", () => {
   it("is 0 for the same and 2 for what shares nothing", () => {
     fc.assert(
       fc.property(someScores, (scores) => {
         const evidence = influenceEvidence(scores, options);
-        expect(influenceDistance(evidence, evidence)).toBe(0);
+        expect(evidenceDistance(evidence, evidence)).toBe(0);
       }),
     );
-    expect(influenceDistance(influenceEvidence([1], options), influenceEvidence([0, 1], options))).toBe(2);
+    expect(evidenceDistance(influenceEvidence([1], options), influenceEvidence([0, 1], options))).toBe(2);
   });
 
   it("stays within 2 % when a query's gradients are computed again elsewhere, and the bound can be broken", () => {
@@ -132,8 +132,8 @@ describe("influenceDistance", () => {
     for (const query of toyExamples(10, 32).map((one) => toyGradients(b, one))) {
       const evidenceOf = (gradients: ReadonlyMap<string, Float32Array>) =>
         influenceEvidence(influence.scores(gradients), { ...options, units: 100_000 });
-      expect(influenceDistance(evidenceOf(query), evidenceOf(shifted(1e-4, query)))).toBeLessThan(0.02);
-      expect(influenceDistance(evidenceOf(query), evidenceOf(shifted(2, query)))).toBeGreaterThan(0.02);
+      expect(evidenceDistance(evidenceOf(query), evidenceOf(shifted(1e-4, query)))).toBeLessThan(0.02);
+      expect(evidenceDistance(evidenceOf(query), evidenceOf(shifted(2, query)))).toBeGreaterThan(0.02);
     }
   });
 });

@@ -104,8 +104,8 @@ function median(values: readonly number[]): number {
 
 const UNKNOWN = -1;
 
-/** Σ |a − b| over records, as a share of the larger sum: 0 where two executions agree, 2 where they share nothing. Within 0.02 they count as the same. */
-export function influenceDistance(a: readonly Evidence[], b: readonly Evidence[]): number {
+/** Σ |a − b| over records, as a share of the larger sum: 0 where two executions of a method agree, 2 where they share nothing. Within 0.02 they count as the same. */
+export function evidenceDistance(a: readonly Evidence[], b: readonly Evidence[]): number {
   const distance = pairsOf(a, b).reduce((sum, [x, y]) => sum + Math.abs(x - y), 0);
   return distance === 0 ? 0 : distance / largerSum(a, b);
 }
@@ -130,9 +130,8 @@ function largerSum(a: readonly Evidence[], b: readonly Evidence[]): number {
 }
 
 function weightsOf(evidence: readonly Evidence[]): Map<number, number> {
-  const own = evidence.filter(({ kind }) => kind === "influence");
   return sumScores(
-    own.map(({ weight }) => weight),
-    (i) => own[i]!.recordNumber,
+    evidence.map(({ weight }) => weight),
+    (i) => evidence[i]!.recordNumber,
   );
 }

@@ -65,7 +65,7 @@ async function verify(journal: SmallJournal, opened: object) {
   const read = async (name: string) => journal.files.get(name);
   const verdict = await verifyJournal({ read, trust: journal.trust });
   if (!verdict.ok) throw new Error(verdict.error.message);
-  return verifyOpened({ opened: path, index: join(folder, "index"), read, verdict: verdict.value });
+  return verifyOpened({ opened: path, index: join(folder, "index"), read, verdict: verdict.value, data: folder });
 }
 
 test.each([
@@ -88,6 +88,20 @@ test.each<[string, object, string]>([
     ok: false,
     error: { code: "verification_failed", message: expect.stringContaining(words) },
   });
+});
+
+test("a receipt that is not published yet is no fault: it is said how to wait for it", async () => {
+  const { journal, opened } = openedJournal([]);
+  const path = join(folder, "opened.json");
+  await writeFile(path, JSON.stringify(opened));
+  const read = async (name: string) => journal.files.get(name);
+  const verdict = { ...unwrap(await verifyJournal({ read, trust: journal.trust })), size: journal.receipt.seq };
+  expect(await verifyOpened({ opened: path, index: join(folder, "index"), read, verdict, data: folder })).toMatchObject(
+    {
+      ok: false,
+      error: { code: "not_found", hint: expect.stringContaining("--wait") },
+    },
+  );
 });
 
 test("a receipt of another journal does not verify", async () => {

@@ -4,7 +4,7 @@ import { attributeAnswer } from "../../attribution/answer.ts";
 import { indexCombination } from "../../attribution/attribute.ts";
 import type { Attribution } from "../../attribution/attributor.ts";
 import type { WholeMethod } from "../../attribution/combine.ts";
-import { memoryCorpus } from "../../attribution/corpus.ts";
+import { type Corpus, memoryCorpus } from "../../attribution/corpus.ts";
 import { type Evidence, evidenceRoot } from "../../attribution/evidence.ts";
 import type { Derivation } from "../../attribution/lineage.ts";
 import { PAYEES_MAX, weighPayees } from "../../attribution/payeeWeights.ts";
@@ -23,8 +23,9 @@ import { loadIndex } from "../../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
 import { PageCache } from "../../models/shardPages.ts";
 import { parseInput, parseJson } from "../../protocol/parse.ts";
-import { openingSchema } from "../../protocol/receipts.ts";
+import { type Opening, openingSchema } from "../../protocol/receipts.ts";
 import { type DiskCorpus, openDiskFolder } from "../diskGround.ts";
+import { type EngineCheck, engineChecks, normal } from "./openedEngine.ts";
 
 /** An opened receipt as `receipt show --json` prints it: the entry, and what opens it. */
 const openedSchema = z.looseObject({
@@ -33,7 +34,15 @@ const openedSchema = z.looseObject({
   combination: z.string().optional(),
   opening: openingSchema,
 });
-type Opening = z.infer<typeof openedSchema>["opening"];
+
+interface OpenedFile {
+  readonly seq: number;
+  readonly receipt: Receipt;
+  /** The receipt's entry. */
+  readonly bytes: Uint8Array;
+  readonly opening: Opening;
+  readonly combination: string | undefined;
+}
 
 export interface VerifiedAttribution {
   readonly receipt: string;
@@ -41,8 +50,8 @@ export interface VerifiedAttribution {
   /** Pieces of evidence, and the records that they credit. */
   readonly evidence: number;
   readonly records: number;
-  /** Pieces that only the engine could find again: they are taken as stated. */
-  readonly stated: number;
+  /** What only the model can find again: asked of it where it is at hand, else taken as stated. */
+  readonly engine: readonly EngineCheck[];
   /** Whether the weights of the receipt follow from its evidence; undefined where the opening does not say who is paid for a record. */
   readonly hasWeights: boolean | undefined;
 }
@@ -53,34 +62,41 @@ export async function verifyOpened(input: {
   readonly index: string;
   readonly read: (path: string) => Promise<Uint8Array | undefined>;
   readonly verdict: Verdict;
+  /** The data folder, in which the model may be. */
+  readonly data: string;
+  /** A datanet's `records.jsonl`. */
+  readonly records?: string | undefined;
 }): Promise<Result<VerifiedAttribution>> {
-  const text = await readIfThere(input.opened);
-  if (text === undefined) return refuse("not_found", `there is no file ${input.opened}`, { field: "opened" });
-  const json = parseJson(text);
-  const opened = json.ok ? parseInput(openedSchema, json.value) : json;
-  if (!opened.ok) {
-    return refuse("invalid_request", `${input.opened} is not an opened receipt: ${opened.error.message}`, {
-      ...{ field: "opened", hint: "openledger receipt show ID --json, with the payer's key" },
+  const file = await readOpened(input.opened);
+  if (!file.ok) return file;
+  const { seq, receipt, bytes, opening } = file.value;
+  const { size } = input.verdict;
+  if (seq >= size)
+    return refuse("not_found", `the receipt is entry ${seq}; the journal here has ${size} entries as yet`, {
+      hint: "a journal is published every few seconds: --wait 30 waits for it",
     });
-  }
-  const bytes = parseHex(opened.value.entry);
-  const entry = bytes === undefined ? undefined : decodeEntry(bytes);
-  if (bytes === undefined || !entry?.ok || entry.value.kind !== "receipt")
-    return refuse("invalid_request", `the entry in ${input.opened} is not a receipt's`, { field: "opened" });
-  const { seq, receipt } = entry.value;
-  const published = await entryAt(input.read, seq, input.verdict.size);
+  const published = await entryAt(input.read, seq, size);
   if (published === undefined || !equalBytes(published, bytes))
     return failed(`the receipt is not entry ${seq} of this journal`);
-  const { opening } = opened.value;
   const texts = checkOpening(opening, receipt);
   if (!texts.ok) return texts;
   const index = await corpusAt(input.index);
   if (!index.ok) return index;
   if (!equalBytes(index.value.id, receipt.indexId))
     return failed(`the receipt names index ${toHex(receipt.indexId)}, this is ${toHex(index.value.id)}`);
-  const combination = combinationNamed(receipt.methodsHash, opened.value.combination);
+  const combination = combinationNamed(receipt.methodsHash, file.value.combination);
   if (!combination.ok) return combination;
-  const again = await attributeAgain(index.value, combination.value, opening, receipt.evidenceRoot);
+  const numbers = numbersOf(index.value);
+  const stated = engineChecks(
+    {
+      ...{ data: input.data, contentRoot: input.verdict.contentRoots.get(toHex(receipt.model)), opening, receipt },
+      ...{ corpus: index.value.corpus, numberOf: (id) => numbers.get(normal(id)), records: input.records },
+    },
+    statedMethods(opening, numbers),
+  );
+  const again = await attributeAgain(index.value.corpus, numbers, combination.value, opening, {
+    ...{ root: receipt.evidenceRoot, whole: stated.methods },
+  });
   if (again === undefined)
     return failed(`the evidence of receipt ${toHex(receipt.id)} does not come out again from its answer and its index`);
   const hasWeights = weightsFollow(again, opening, receipt);
@@ -88,8 +104,29 @@ export async function verifyOpened(input: {
     return failed(`the weights of receipt ${toHex(receipt.id)} do not follow from its evidence`);
   const { evidence } = again;
   const records = new Set(evidence.map(({ recordNumber }) => recordNumber)).size;
-  const stated = opening.stated?.length ?? 0;
-  return ok({ receipt: toHex(receipt.id), seq, evidence: evidence.length, records, stated, hasWeights });
+  const engine = await stated.checks();
+  if (!engine.ok) return engine;
+  return ok({ receipt: toHex(receipt.id), seq, evidence: evidence.length, records, engine: engine.value, hasWeights });
+}
+
+/** An opened receipt as a file. Refuses `not_found`, and `invalid_request` for anything else. */
+export async function readOpened(path: string): Promise<Result<OpenedFile>> {
+  const text = await readIfThere(path);
+  if (text === undefined) return refuse("not_found", `there is no file ${path}`, { field: "opened" });
+  const json = parseJson(text);
+  const opened = json.ok ? parseInput(openedSchema, json.value) : json;
+  if (!opened.ok) {
+    return refuse("invalid_request", `${path} is not an opened receipt: ${opened.error.message}`, {
+      ...{ field: "opened", hint: "openledger receipt show ID --json, with the payer's key" },
+    });
+  }
+  const bytes = parseHex(opened.value.entry);
+  const entry = bytes === undefined ? undefined : decodeEntry(bytes);
+  if (bytes === undefined || !entry?.ok || entry.value.kind !== "receipt")
+    return refuse("invalid_request", `the entry in ${path} is not a receipt's`, { field: "opened" });
+  const { seq, receipt } = entry.value;
+  const { opening, combination } = opened.value;
+  return ok({ seq, receipt, bytes, opening, combination });
 }
 
 /** An index as a file, or as a folder of shards. */
@@ -119,13 +156,12 @@ function combinationNamed(hash: Uint8Array, text: string = combinationText(index
  * credited as passages, and all that were credited.
  */
 async function attributeAgain(
-  { corpus, records }: Pick<DiskCorpus, "corpus" | "records">,
+  corpus: Corpus,
+  numbers: ReadonlyMap<string, number>,
   combination: Combination,
   opening: Opening,
-  root: Uint8Array,
+  { root, whole }: { readonly root: Uint8Array; readonly whole: readonly WholeMethod[] },
 ): Promise<Attribution | undefined> {
-  const numbers = new Map<string, number>();
-  for (let i = 0; i < records; i++) numbers.set(toHex(corpus.recordId(i)), i);
   const recordsOf = (ids: readonly (string | undefined)[]): number[] => [
     ...new Set(ids.flatMap((id) => (id === undefined ? [] : (numbers.get(normal(id)) ?? [])))),
   ];
@@ -137,10 +173,15 @@ async function attributeAgain(
   const derivations = derivationsOf(opening, numbers);
   const methods = { corpus, combination, clusters: new Map<number, number>(), derivations };
   for (const context of contexts) {
-    const found = await attributeAnswer(methods, opening.answer, context, statedMethods(opening, numbers));
+    const found = await attributeAnswer(methods, opening.answer, context, whole);
     if (equalBytes(evidenceRoot(found.evidence, found.totalUnits), root)) return found;
   }
   return undefined;
+}
+
+/** Each record's number by its id. */
+function numbersOf({ corpus, records }: Pick<DiskCorpus, "corpus" | "records">): ReadonlyMap<string, number> {
+  return new Map(Array.from({ length: records }, (_, i) => [toHex(corpus.recordId(i)), i]));
 }
 
 /** What only the engine could find again, as the opening states it. */
@@ -204,11 +245,6 @@ async function entryAt(
   const bundle = tile === undefined ? undefined : await read(tilePath(tile));
   const entries = tile === undefined || bundle === undefined ? undefined : decodeBundle(bundle, tile.width);
   return entries?.ok ? entries.value[seq % TILE_WIDTH] : undefined;
-}
-
-function normal(id: string): string {
-  const bytes = parseHex(id);
-  return bytes === undefined ? id : toHex(bytes);
 }
 
 function failed(message: string): Result<never> {

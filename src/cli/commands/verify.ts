@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { equalBytes, fromHex, toHex } from "../../core/bytes.ts";
+import { openCheckpoint } from "../../core/checkpoint.ts";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import type { ChainEpoch } from "../../ledger/chain.ts";
@@ -9,8 +10,8 @@ import { type Verdict, verifyJournal } from "../../ledger/verify.ts";
 import type { Output } from "../output.ts";
 import { command, type Shell } from "./command.ts";
 import { wholeText } from "./inputs.ts";
-import { findTrust, openJournal, type Trust } from "./journalSource.ts";
-import { verifyOpened } from "./opened.ts";
+import { findTrust, type JournalSource, openJournal, type Trust } from "./journalSource.ts";
+import { readOpened, type VerifiedAttribution, verifyOpened } from "./opened.ts";
 
 export const verifyCommand = command({
   path: "verify",
@@ -22,6 +23,12 @@ export const verifyCommand = command({
     ["--trust <file>", "the ledger's keys, as a node says them at /api/ledger"],
     ["--opened <file>", "an opened receipt (receipt show --json): recompute its attribution too"],
     ["--index <file>", "for --opened: the index that the receipt names"],
+    [
+      "--records <file>",
+      "for --opened: the datanet's records.jsonl, to ask a model again what it owes to what it read",
+    ],
+    ["--strict", "for --opened: fail where evidence that only the model can find is not checked"],
+    ["--wait <seconds>", "for --opened: wait so long for the receipt to be published"],
   ],
   examples: [
     "openledger verify",
@@ -32,8 +39,11 @@ export const verifyCommand = command({
   input: z.object({
     ...{ where: wholeText.optional(), rpc: wholeText.optional(), chain: z.boolean().default(true) },
     ...{ trust: wholeText.optional(), opened: wholeText.optional(), index: wholeText.optional() },
+    ...{ records: wholeText.optional(), strict: z.boolean().default(false) },
+    wait: z.coerce.number().int().min(0).max(3_600).default(0),
   }),
-  run: async ({ where: given, rpc, chain, trust: trustFile, opened, index }, shell) => {
+  run: async (input, shell) => {
+    const { where: given, rpc, chain, trust: trustFile, opened, index } = input;
     const { output } = shell;
     if ((opened === undefined) !== (index === undefined))
       return refuse("invalid_request", "an opened receipt is verified with its index", {
@@ -46,6 +56,10 @@ export const verifyCommand = command({
     if (!journal.ok) return journal;
     const trust = await findTrust(shell, trustFile, place);
     if (!trust.ok) return trust;
+    if (opened !== undefined) {
+      const awaited = await awaitPublished(opened, input.wait, journal.value, trust.value, shell);
+      if (!awaited.ok) return awaited;
+    }
     const rpcUrl = chain ? (rpc ?? trust.value.view.rpcUrl) : undefined;
     const onChain = rpcUrl === undefined ? ok(undefined) : await askChain(rpcUrl, trust.value);
     if (!onChain.ok) return onChain;
@@ -63,19 +77,59 @@ export const verifyCommand = command({
       ...viewOf(verdict.value),
     };
     if (opened === undefined || index === undefined) return ok(result);
-    const attribution = await verifyOpened({ opened, index, read: journal.value.read, verdict: verdict.value });
+    const attribution = await verifyOpened({
+      ...{ opened, index, read: journal.value.read, verdict: verdict.value },
+      ...{ data: shell.data, records: input.records },
+    });
     if (!attribution.ok) return attribution;
-    const { receipt, evidence, records, stated, hasWeights } = attribution.value;
-    output.line(`✓ receipt ${receipt}: texts, index and methods are its own, and its ${evidence} pieces of evidence`);
-    output.line(
-      stated === 0
-        ? `  over ${records} records come out again, bit for bit`
-        : `  over ${records} records come out again; ${stated} of them only its engine can find, and are taken as stated`,
-    );
-    if (hasWeights === true) output.line("✓ its contributors' weights follow from them");
-    return ok({ ...result, attribution: attribution.value });
+    showAttribution(attribution.value, output);
+    const unchecked = attribution.value.engine.find(({ distance }) => distance === undefined);
+    return input.strict && unchecked !== undefined
+      ? refuse("verification_failed", `${unchecked.kind} evidence is not checked: ${unchecked.why}`)
+      : ok({ ...result, attribution: attribution.value });
   },
 });
+
+const POLL_MS = 500;
+
+/** A receipt is durable before its entry is published: until it is, or until the time is over. */
+async function awaitPublished(
+  path: string,
+  seconds: number,
+  { read }: JournalSource,
+  { trust }: Trust,
+  { world, output }: Shell,
+): Promise<Result<void>> {
+  const opened = await readOpened(path);
+  if (!opened.ok) return opened;
+  for (const untilMs = world.nowMs() + 1_000 * seconds; world.nowMs() < untilMs; await world.sleep(POLL_MS)) {
+    const note = await read("checkpoint");
+    const checkpoint = note === undefined ? undefined : openCheckpoint(note, trust);
+    if (checkpoint?.ok && checkpoint.value.size > opened.value.seq) break;
+    output.progress(`entry ${opened.value.seq} is not published yet`);
+  }
+  return ok(undefined);
+}
+
+function showAttribution(
+  { receipt, evidence, records, engine, hasWeights }: VerifiedAttribution,
+  output: Output,
+): void {
+  const stated = engine.reduce((sum, { pieces }) => sum + pieces, 0);
+  output.line(`✓ receipt ${receipt}: texts, index and methods are its own, and its ${evidence} pieces of evidence`);
+  output.line(
+    stated === 0
+      ? `  over ${records} records come out again, bit for bit`
+      : `  over ${records} records come out again from what matches, and from ${stated} that only the model can find`,
+  );
+  for (const { kind, pieces, distance, why } of engine)
+    output.line(
+      distance === undefined
+        ? `– ${kind}: ${pieces} taken as stated, not checked: ${why}`
+        : `✓ ${kind}: the model, asked again, gives the same ${pieces} within ${(100 * distance).toFixed(2)} %`,
+    );
+  if (hasWeights === true) output.line("✓ its contributors' weights follow from them");
+}
 
 /** Without `where`: the journal in the data folder, else the node's. */
 async function defaultPlace(shell: Shell): Promise<Result<string>> {

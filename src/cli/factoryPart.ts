@@ -11,11 +11,11 @@ import { type LoadedSource, loadSource } from "../factory/source.ts";
 import type { FactoryStore } from "../factory/store.ts";
 import type { TariffDesk } from "../factory/tariff.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import { field } from "../models/formats/json.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
+import { citedParts } from "./citedRecords.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
 import { findVersionIn } from "./declaredVersions.ts";
 import { EngineAnswers, placeOfName } from "./factoryAnswers.ts";
@@ -80,7 +80,10 @@ export class FactoryPart {
     const { data, datanets, provenance } = parts;
     this.bases = new BaseShelf(data, houseModelFolder());
     this.folders = new FactoryFolders(data);
-    this.#grounds = new Grounds(data, datanets, provenance, { meanings: parts.meanings });
+    this.#grounds = new Grounds(data, datanets, provenance, {
+      meanings: parts.meanings,
+      keepPpm: parts.combinations.policy.lineage.keepPpm,
+    });
     const engine = new LlamaEngine({
       cacheFolder: join(data, "models", "llama.cpp"),
       find: (name) => placeOfName(name) ?? this.shelf.find(name),
@@ -105,7 +108,8 @@ export class FactoryPart {
     this.books = new TrainingLedger({
       ...{ floor: parts.gateway.floor, provenance, bases, operator: parts.operator },
       ...{ find: findVersionIn(datanets, provenance), keepPpm: parts.combinations.policy.lineage.keepPpm },
-      upstream: (learnt) => upstreamOf(datanets, provenance.ledger.books, learnt),
+      upstream: (learnt) => loadUpstream(datanets, provenance.ledger.books, ...namesAndRecords(learnt)),
+      cited: (learnt) => citedParts(datanets, ...namesAndRecords(learnt), parts.combinations.policy.lineage.keepPpm),
     });
     this.factory = new Factory({
       ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
@@ -171,15 +175,9 @@ function packageVersion(name: string): string {
   return String(field(manifest, "version"));
 }
 
-/** By the number of the record among those that are learnt. */
-function upstreamOf(store: DatanetStore, books: Ledger["books"], learnt: ReturnType<typeof learntRecords>) {
+function namesAndRecords(learnt: ReturnType<typeof learntRecords>) {
   const datanets = [...new Set(learnt.map(({ version }) => version.datanet))];
-  return loadUpstream(
-    store,
-    books,
-    datanets,
-    learnt.map(({ record }) => record),
-  );
+  return [datanets, learnt.map(({ record }) => record)] as const;
 }
 
 function pause(): Promise<void> {

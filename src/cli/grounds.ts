@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { defaultPolicy } from "../attribution/policy.ts";
 import { equalBytes, fromHex, toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
@@ -12,6 +13,7 @@ import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { PageCache } from "../models/shardPages.ts";
+import { citedParts } from "./citedRecords.ts";
 import { type DiskCorpus, openDiskCorpus } from "./diskGround.ts";
 import type { Ground } from "./grounding.ts";
 import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
@@ -22,6 +24,8 @@ import { loadUpstream } from "./upstream.ts";
 
 export interface GroundsOptions {
   readonly meanings?: MeaningShelf | undefined;
+  /** What a record keeps of its credit where it cites others. */
+  readonly keepPpm?: number;
   /** Records of more characters are indexed on disk. */
   readonly charactersInMemory?: number;
 }
@@ -41,6 +45,7 @@ export class Grounds {
   readonly #meanings: MeaningShelf | undefined;
   readonly #made = new Map<string, WeakRef<Ground>>();
   readonly #charactersInMemory: number;
+  readonly #keepPpm: number;
   readonly #disks = new Map<string, DiskCorpus>();
   #cache: PageCache | undefined;
   readonly #making = new Map<string, Promise<Result<Ground>>>();
@@ -49,8 +54,13 @@ export class Grounds {
     data: string,
     store: DatanetStore,
     provenance: Provenance,
-    { meanings, charactersInMemory = CHARACTERS_IN_MEMORY }: GroundsOptions = {},
+    {
+      meanings,
+      charactersInMemory = CHARACTERS_IN_MEMORY,
+      keepPpm = defaultPolicy.lineage.keepPpm,
+    }: GroundsOptions = {},
   ) {
+    this.#keepPpm = keepPpm;
     this.#charactersInMemory = charactersInMemory;
     this.#folder = join(data, "models", "grounds");
     this.#store = store;
@@ -93,6 +103,8 @@ export class Grounds {
     const datanets = refs.map(({ name }) => name);
     const upstream = await loadUpstream(this.#store, this.#provenance.ledger.books, datanets, records);
     const people = new People(...origins, ...upstream.answers.values());
+    const cited = await citedParts(this.#store, datanets, records, this.#keepPpm);
+    if (cited !== undefined) people.citing(cited);
     let made: Bm25Index | undefined;
     const search = (): Bm25Index => {
       made ??= new Bm25Index(records);

@@ -6,6 +6,7 @@ import { identityPayeeId, isAddressIdentity } from "../datanets/identity.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import { splitHeldOut } from "../factory/examples.ts";
 import type { PayeeShare } from "../ledger/execution.ts";
+import type { citedParts } from "./citedRecords.ts";
 import type { DeclaredVersion } from "./declared.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -31,13 +32,16 @@ export function learntRecords(
 
 /**
  * Who wrote what a training learns, by bytes of text: authors in equal parts, and of a record that repeats an earlier answer a part for those whom that answer
- * credits, as everywhere. Whole weights that sum to less than 2^32. `upstream` numbers the records as {@link learntRecords} has them.
+ * credits, or for the authors of what it cites, as everywhere. Whole weights that sum to less than 2^32. `upstream` numbers the records as {@link learntRecords}
+ * has them.
  */
 export function learntShares(
   learnt: ReturnType<typeof learntRecords>,
   upstream: Upstream,
   keepPpm: number,
+  cited: Awaited<ReturnType<typeof citedParts>> = undefined,
 ): readonly PayeeShare[] {
+  const versionOf = new Map(learnt.map(({ record, version }) => [record.id, version]));
   const people = new Map<string, { readonly payee: Uint8Array; readonly type: PayeeType; weight: number }>();
   const add = (payee: Uint8Array, type: PayeeType, weight: number): void => {
     const known = people.get(toHex(payee));
@@ -54,10 +58,12 @@ export function learntShares(
       const total = shares.reduce((sum, { weight }) => sum + weight, 0);
       for (const { payee, type, weight } of shares) add(payee, type, (bytes * passed * weight) / total);
     }
-    for (const { identity } of record.authors) {
-      const type = isAddressIdentity(identity) ? "party" : "identity";
-      add(identityPayeeId(version.scope, identity), type, (bytes * kept) / record.authors.length);
-    }
+    for (const { record: own, part } of cited?.(record) ?? [{ record, part: 1 }])
+      for (const { identity } of own.authors) {
+        const type = isAddressIdentity(identity) ? "party" : "identity";
+        const { scope } = versionOf.get(own.id) ?? version;
+        add(identityPayeeId(scope, identity), type, (bytes * kept * part) / own.authors.length);
+      }
   }
   const present = [...people.values()].filter(({ weight }) => weight > 0);
   const total = present.reduce((sum, { weight }) => sum + weight, 0);

@@ -17,6 +17,7 @@ import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { EmbeddedEngine } from "../upstream/embedded.ts";
 import { embeddedInfinigram } from "../upstream/infinigramHost.ts";
+import { citedParts } from "./citedRecords.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
 import { groundModel } from "./grounding.ts";
 import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
@@ -178,6 +179,9 @@ export class ModelShelf {
     const scope = await scopeOf(store, provenance, manifest.datanet);
     const upstream = await loadUpstream(store, provenance.ledger.books, [manifest.datanet], records);
     const people = new People({ scope, records }, ...upstream.answers.values());
+    const { keepPpm } = combinations.policy.lineage;
+    const cited = await citedParts(store, [manifest.datanet], records, keepPpm);
+    if (cited !== undefined) people.citing(cited);
     const meanings = meaningsOf(this.#parts.meanings, records);
     const combination = infinigramCombination(combinations.policy);
     await combinations.keep(combination);

@@ -23,6 +23,15 @@ export interface AnswerOrigin {
   readonly shares: readonly PayeeShare[];
 }
 
+/** A record that has a part of another's credit. */
+export interface CitedPart {
+  readonly record: DatanetRecord;
+  readonly part: number;
+}
+
+/** What parts of a record's credit are rounded to. */
+const CITED_TOTAL = 1_000_000;
+
 /**
  * Who is paid for the records: their authors, in equal parts. People are numbered by ascending payee id, so that whoever knows the records and the
  * ids computes the same weights. A record that several datanets hold counts for the first of them.
@@ -34,6 +43,7 @@ export class People {
   readonly #byPayee: ReadonlyMap<string, Person>;
   /** Payee ids of a record's authors, by record id. */
   readonly #payees = new Map<string, readonly string[]>();
+  #passed: ((record: DatanetRecord) => readonly CitedPart[] | undefined) | undefined;
 
   constructor(...origins: readonly (Origin | AnswerOrigin)[]) {
     const people = new Map<string, Person>();
@@ -51,9 +61,30 @@ export class People {
     return { payee, type };
   }
 
+  /** A part of each record's credit goes to the authors of what it builds on: `passed` says to which records, in parts that sum to 1. */
+  citing(passed: (record: DatanetRecord) => readonly CitedPart[] | undefined): this {
+    this.#passed = passed;
+    return this;
+  }
+
   sharesOf(record: DatanetRecord): Share[] {
+    const parts = this.#passed?.(record);
+    if (parts !== undefined) return this.#alongCitations(parts);
     const numbers = this.#payees.get(record.id)!.map((payee) => this.#numbers.get(payee)!);
     return numbers.sort((a, b) => a - b).map((payee) => ({ payee, weight: 1 }));
+  }
+
+  #alongCitations(parts: readonly CitedPart[]): Share[] {
+    const weights = new Map<number, number>();
+    for (const { record, part } of parts) {
+      const payees = this.#payees.get(record.id)!;
+      for (const payee of payees) {
+        const number = this.#numbers.get(payee)!;
+        weights.set(number, (weights.get(number) ?? 0) + part / payees.length);
+      }
+    }
+    const shares = [...weights].map(([payee, part]) => ({ payee, weight: Math.round(part * CITED_TOTAL) }));
+    return shares.filter(({ weight }) => weight > 0).sort((a, b) => a.payee - b.payee);
   }
 
   /** Those whom an earlier answer credits, by their weights. */

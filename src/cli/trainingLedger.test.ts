@@ -56,6 +56,7 @@ function openBooks(): TrainingLedger {
   return new TrainingLedger({
     ...{ floor: node.gateway.floor, provenance, bases, find: findVersionIn(store, provenance), keepPpm: 500_000 },
     ...{ operator: parties.operator },
+    cited: async () => undefined,
     upstream: (learnt) =>
       loadUpstream(
         store,
@@ -190,4 +191,16 @@ test("those who are credited wrote what is learnt, in proportion to its bytes; w
   const passed = learntShares(all, upstream, 500_000);
   expect(passed.find(({ payee }) => equalBytes(payee, parties.ann))?.weight).toBe(500_000_000);
   expect(weightOf("ann", passed) * 2).toBeGreaterThan(weightOf("ann", shares) - 2);
+  // All that Ben wrote builds on what Eve did.
+  const eves = all.find(({ record }) => record.authors[0]!.name === "eve")!.record;
+  const cited = learntShares(all, noUpstream, 500_000, (record) =>
+    record.authors[0]!.name === "ben"
+      ? [
+          { record, part: 0.5 },
+          { record: eves, part: 0.5 },
+        ]
+      : undefined,
+  );
+  expect(weightOf("ben", cited)).toBe(Math.floor(weightOf("ben", shares) / 2));
+  expect(weightOf("ann", cited)).toBe(weightOf("ann", shares));
 });

@@ -10,9 +10,8 @@ import type { Allowance } from "../gateway/limits.ts";
 import type { Floor } from "../gateway/order.ts";
 import type { ExecutionDraft, PayeeShare } from "../ledger/execution.ts";
 import type { AssetState, Hold } from "../ledger/ledger.ts";
-
+import type { citedParts } from "./citedRecords.ts";
 import type { DeclaredVersion } from "./declared.ts";
-
 import { learntRecords, learntShares } from "./learntShares.ts";
 
 import { TrainingAssets, type TrainingAssetsParts } from "./trainingAssets.ts";
@@ -22,6 +21,8 @@ export interface TrainingLedgerParts extends Omit<TrainingAssetsParts, "onNamed"
   readonly floor: Pick<Floor, "ledger" | "meters" | "leases" | "rhythm" | "catalog" | "world">;
   /** Which of these records repeat earlier answers. */
   readonly upstream: (learnt: ReturnType<typeof learntRecords>) => Promise<Upstream>;
+  /** What of their credit goes to the records that they cite. */
+  readonly cited: (learnt: ReturnType<typeof learntRecords>) => ReturnType<typeof citedParts>;
   /** What a contributor keeps of a record that repeats an earlier answer. */
   readonly keepPpm: number;
   /** 32 bytes: who is paid for running trainings. */
@@ -194,7 +195,8 @@ export class TrainingLedger implements TrainingBooks {
     versions: readonly DeclaredVersion[],
   ): Promise<Result<readonly PayeeShare[]>> {
     const learnt = learntRecords(versions, job.heldOutShare);
-    const people = learntShares(learnt, await this.#parts.upstream(learnt), this.#parts.keepPpm);
+    const { upstream, cited, keepPpm } = this.#parts;
+    const people = learntShares(learnt, await upstream(learnt), keepPpm, await cited(learnt));
     if (people.length === 0) return ok([]);
     const pool = await this.#parts.provenance.ledger.assets.declare(asset.id, people);
     if (!pool.ok) return pool;

@@ -89,14 +89,16 @@ export class WorkshopPart implements Workshop {
 
   async contribute(datanet: string, draft: Contribute): Promise<Result<{ readonly isNew: boolean } & Contributed>> {
     const { store, nowMs, outputs } = this.#parts;
+    const { documents, ...said } = draft;
     const by = draft.by ?? toHex(this.#node);
+    const whole = { ...said, by, ...(documents === undefined ? {} : { documents }) };
     const lineageOf = await outputs.finder(draft.derivedFrom ?? []);
     if (!lineageOf.ok) return lineageOf;
-    const submitted = await submitContribution(store, datanet, { ...draft, by }, nowMs(), lineageOf.value);
+    const submitted = await submitContribution(store, datanet, whole, nowMs(), lineageOf.value);
     if (!submitted.ok && submitted.error.code !== "already_exists") return submitted;
     if (!submitted.ok) {
       const net = (await store.datanet(datanet))!;
-      const prepared = prepareContribution(net, { ...draft, by }, nowMs());
+      const prepared = prepareContribution(net, whole, nowMs());
       const known = prepared.ok ? await store.contribution(datanet, prepared.value.contribution.id) : undefined;
       if (known === undefined) return submitted;
       const { id, status, number, records } = known;

@@ -2,7 +2,7 @@ import { type Hex, toHex } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Datanet } from "./datanet.ts";
-import type { LeftOut } from "./importing.ts";
+import type { DraftDocument, LeftOut } from "./importing.ts";
 import type { RecordLineage } from "./outputs.ts";
 import { packFields } from "./pack.ts";
 import { checkRecord, type Finding } from "./quality.ts";
@@ -29,7 +29,18 @@ export interface Contribution {
   readonly notes: readonly Note[];
   /** Which of its records repeat earlier answers; left out where none does, or nobody looked. */
   readonly lineage?: readonly RecordLineage[];
+  /** The documents that its records are of and what they build on, where they say so; left out where none does. */
+  readonly documents?: readonly CitedDocument[];
   readonly submittedMs: number;
+}
+
+/** A document as others cite it. */
+export interface CitedDocument {
+  /** What it is called in citations, such as `EIP-20`. */
+  readonly id: string;
+  readonly records: readonly Hex[];
+  /** Ids of the documents that it builds on; those that the datanet does not have say nothing. */
+  readonly cites: readonly string[];
 }
 
 export interface Decision {
@@ -49,6 +60,7 @@ export interface ContributionDraft {
   readonly label: string;
   readonly licence: string;
   readonly records: readonly RecordContent[];
+  readonly documents?: readonly DraftDocument[];
 }
 
 /** What the store registers; it adds the number. */
@@ -107,6 +119,7 @@ export function prepareContribution(
     });
   }
   const id = contributionId(datanet.id, draft.by, draft.licence, [...taken.keys()]);
+  const documents = documentsOf(draft, new Set(taken.keys()));
   const isOpen = rules.review === "open";
   const decision: Decision = { decision: "approve", reason: "it keeps the datanet's rules", by: RULES, timeMs };
   return ok({
@@ -120,10 +133,24 @@ export function prepareContribution(
       status: isOpen ? "approved" : "pending",
       decision: isOpen ? decision : null,
       notes: notes.slice(0, NOTES_MAX),
+      ...(documents.length === 0 ? {} : { documents }),
       submittedMs: timeMs,
     },
     records: [...taken.values()].map((content) => sealRecord(content, id)),
     leftOut,
+  });
+}
+
+/** Those of which a record was taken. */
+function documentsOf({ documents = [], records }: ContributionDraft, taken: ReadonlySet<Hex>): CitedDocument[] {
+  const idOf = (at: number): Hex | undefined => {
+    const content = records[at];
+    return content === undefined ? undefined : recordId(cleanContent(content));
+  };
+  return documents.flatMap(({ id, records: places, cites }) => {
+    const own = [...new Set(places.map(idOf))].filter((record) => record !== undefined && taken.has(record));
+    const present = own.filter((record) => record !== undefined);
+    return present.length === 0 ? [] : [{ id, records: present, cites: [...new Set(cites)] }];
   });
 }
 

@@ -3,7 +3,7 @@ import { type Hex, parseHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { type Annotation, annotationId } from "./annotation.ts";
 import { type ContextAsset, contextAsset } from "./context.ts";
-import { type Contribution, contributionId, type Decision, type Note } from "./contribution.ts";
+import { type CitedDocument, type Contribution, contributionId, type Decision, type Note } from "./contribution.ts";
 import { CONTEXTS_KEY, DATANET_KEY } from "./croissant.ts";
 import { createDatanet, type Datanet, datanetId } from "./datanet.ts";
 import type { RecordLineage } from "./outputs.ts";
@@ -92,7 +92,12 @@ export function contributionLine(contribution: Contribution): unknown {
     ...{ record, receipt, partPpm, isDeclared },
   }));
   const line = { id, datanet, number, by, label, licence, records, status, decision: decided, notes, submittedMs };
-  return lineage === undefined ? line : { ...line, lineage };
+  const documents = contribution.documents?.map(({ id: called, records: own, cites }) => ({
+    id: called,
+    records: own,
+    cites,
+  }));
+  return { ...line, ...(lineage === undefined ? {} : { lineage }), ...(documents === undefined ? {} : { documents }) };
 }
 
 /** `annotations`: all of the datanet's; the line has those of the version, whole. */
@@ -148,6 +153,8 @@ export function parseContribution(
   }
   const [notes, lineage] = [parseNotes(value["notes"]), parseLineage(value["lineage"], new Set(recordIds))];
   if (lineage === undefined) return wrong(file, `contribution ${id} says of its lineage what cannot be`);
+  const documents = parseDocuments(value["documents"], new Set(recordIds));
+  if (documents === undefined) return wrong(file, `contribution ${id} says of its documents what cannot be`);
   return ok({
     id,
     datanet: datanet.name,
@@ -160,8 +167,24 @@ export function parseContribution(
     decision,
     notes,
     ...(lineage.length === 0 ? {} : { lineage }),
+    ...(documents.length === 0 ? {} : { documents }),
     submittedMs,
   });
+}
+
+function parseDocuments(value: unknown, records: ReadonlySet<string>): CitedDocument[] | undefined {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) return undefined;
+  const documents: CitedDocument[] = [];
+  for (const item of value as unknown[]) {
+    if (!isObject(item) || typeof item["id"] !== "string") return undefined;
+    const [own, cites] = [strings(item["records"])?.map(parseId), strings(item["cites"])];
+    if (own === undefined || cites === undefined) return undefined;
+    const present = own.filter((id) => id !== undefined && records.has(id)).filter((id) => id !== undefined);
+    if (present.length !== own.length || present.length === 0) return undefined;
+    documents.push({ id: item["id"], records: present, cites });
+  }
+  return documents;
 }
 
 /** What is said of answers that the records repeat: of records that are there, with parts that sum to no more than the whole of each. */

@@ -4,7 +4,7 @@ import { createGunzip } from "node:zlib";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { documentRecords } from "./document.ts";
 import { authorIdentity, parseIdentity, repositoryIdentity } from "./identity.ts";
-import { type Import, type ImportLimits, importLimits } from "./importing.ts";
+import { type DraftDocument, type Import, type ImportLimits, importLimits } from "./importing.ts";
 import { electLicence } from "./licence.ts";
 import { isLongLine, linesIn } from "./lines.ts";
 import { type Author, isObject, type RecordContent, strings } from "./record.ts";
@@ -13,8 +13,9 @@ import { type Author, isObject, type RecordContent, strings } from "./record.ts"
  * JSON lines, plain or gzipped, one document a line:
  *
  *     { "id": "…", "authors": ["Name" or { "identity", "name" }], "date": "ISO 8601" or null, "license": "SPDX", "source": "owner/name@commit path",
- *       "title": "…", "text": "…" }
+ *       "title": "…", "text": "…", "cites": ["id of another document", …] }
  *
+ * `cites`, or `requires` as EIPs call it, names what a document builds on: a part of its credit goes there. A bare number has the prefix of the document's own id.
  * An author known by name only becomes an `author:` identity within the source's repository. A text that fits one record stays whole; a longer one is
  * cut at its structure. A bad line is left out with its number and the reason, and the others are taken. One group a licence.
  */
@@ -25,6 +26,8 @@ export interface JsonlImport {
   readonly licences?: readonly string[];
 }
 
+const CITES_MAX = 256;
+const CITED_ID_MAX = 300;
 /** A text up to this many characters is one record, whatever its structure. */
 const WHOLE_CHARACTERS_MAX = 2_400;
 
@@ -32,7 +35,7 @@ export async function* importJsonl(options: JsonlImport): Import {
   const limits = options.limits ?? importLimits;
   const opened = await openStream(options.file, limits.totalBytesMax);
   if (!opened.ok) return yield { kind: "refused", refusal: opened.error };
-  const byLicence = new Map<string, RecordContent[]>();
+  const byLicence = new Map<string, { readonly records: RecordContent[]; readonly documents: DraftDocument[] }>();
   let [lines, taken] = [0, 0];
   try {
     for await (const line of linesIn(opened.value, limits.fileBytesMax)) {
@@ -50,19 +53,24 @@ export async function* importJsonl(options: JsonlImport): Import {
         yield { kind: "leftOut", what, reason: `the import is limited to ${limits.filesMax} lines` };
         break;
       }
-      const { licence, records } = parsed.value;
-      const group = byLicence.get(licence);
-      if (group === undefined) byLicence.set(licence, records);
-      else group.push(...records);
+      const { licence, records, document } = parsed.value;
+      const group = byLicence.get(licence) ?? { records: [], documents: [] };
+      byLicence.set(licence, group);
+      const first = group.records.length;
+      group.records.push(...records);
+      if (document !== undefined)
+        group.documents.push({ ...document, records: records.map((_record, i) => first + i) });
       if (line.number % 1_000 === 0) yield { kind: "progress", done: line.number, total: null, label: options.label };
     }
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     yield { kind: "leftOut", what: `${options.label} after line ${lines}`, reason: error.message };
   }
-  for (const [licence, records] of byLicence) {
+  for (const [licence, { records, documents }] of byLicence) {
     const label = byLicence.size === 1 ? options.label : `${options.label} (${licence})`;
-    yield { kind: "group", group: { label, licence, records } };
+    // Without a citation what documents are called is of no use.
+    const isCiting = documents.some(({ cites }) => cites.length > 0);
+    yield { kind: "group", group: { label, licence, records, ...(isCiting ? { documents } : {}) } };
   }
   yield { kind: "progress", done: lines, total: lines, label: "" };
 }
@@ -103,7 +111,7 @@ async function* bounded(file: string, isGzip: boolean, bytesMax: number): AsyncG
 function parseDocument(
   line: string | undefined,
   licences: readonly string[] | undefined,
-): Result<{ licence: string; records: RecordContent[] }> {
+): Result<{ licence: string; records: RecordContent[]; document?: Omit<DraftDocument, "records"> }> {
   if (line === undefined) return bad("it is not UTF-8 text");
   const value = parseJson(line);
   if (!isObject(value)) return bad("it is not a JSON object");
@@ -124,7 +132,25 @@ function parseDocument(
   const document = { path: "document.md", text, title: called, source, licence: elected, date, authors };
   const whole = text.length <= WHOLE_CHARACTERS_MAX;
   const { path: _, ...content } = document;
-  return ok({ licence: elected, records: whole ? [{ ...content, headingPath: headings }] : documentRecords(document) });
+  const cited = citedOf(value);
+  if (cited === undefined) return bad("its cites are not a list of ids");
+  const records = whole ? [{ ...content, headingPath: headings }] : documentRecords(document);
+  return ok({ licence: elected, records, ...cited });
+}
+
+/** What it is called in citations and what it cites; nothing where it has no id. Undefined where they are no list. */
+function citedOf(value: Readonly<Record<string, unknown>>): { document?: Omit<DraftDocument, "records"> } | undefined {
+  const [id, listed] = [value["id"], value["cites"] ?? value["requires"] ?? []];
+  if (!Array.isArray(listed) || listed.length > CITES_MAX) return undefined;
+  if (typeof id !== "string" || id === "" || id.length > CITED_ID_MAX) return {};
+  const prefix = /^(.*?)\d+$/.exec(id)?.[1] ?? "";
+  const cites: string[] = [];
+  for (const one of listed as unknown[]) {
+    const text = typeof one === "number" ? String(one) : one;
+    if (typeof text !== "string" || text === "" || text.length > CITED_ID_MAX) return undefined;
+    cites.push(/^\d+$/.test(text) ? prefix + text : text);
+  }
+  return { document: { id, cites } };
 }
 
 function authorsOf(value: unknown, source: string): Author[] | undefined {

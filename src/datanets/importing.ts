@@ -11,6 +11,15 @@ export interface ImportedGroup {
   /** SPDX expression that covers every record of the group. */
   readonly licence: string;
   readonly records: readonly RecordContent[];
+  /** Documents that say what they are called and what they build on, by the places of their records. */
+  readonly documents?: readonly DraftDocument[];
+}
+
+/** A document as others cite it, its records named by their places. */
+export interface DraftDocument {
+  readonly id: string;
+  readonly records: readonly number[];
+  readonly cites: readonly string[];
 }
 
 export interface LeftOut {

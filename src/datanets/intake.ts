@@ -62,8 +62,9 @@ export async function importInto(
     if (event.kind === "progress") onProgress(event.done, event.total, event.label);
     if (event.kind === "leftOut") leftOut.push({ what: event.what, reason: event.reason });
     if (event.kind !== "group") continue;
-    const { label, licence, records } = event.group;
-    const submitted = await submitContribution(store, datanetName, { by, label, licence, records }, now());
+    const { group } = event;
+    const { label } = group;
+    const submitted = await submitContribution(store, datanetName, { by, ...group }, now());
     if (submitted.ok) {
       contributions.push(submitted.value.contribution);
       leftOut.push(...submitted.value.leftOut);

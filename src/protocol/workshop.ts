@@ -35,6 +35,7 @@ export const recordContentSchema = z.object({
   date: z.string().max(64).nullable(),
   authors: z.array(z.object({ identity: z.string().min(1).max(300), name: z.string().max(300) })).max(1_000),
 });
+const citedId = z.string().min(1).max(300);
 export const contributeSchema = z.object({
   /** A 32-byte party id or an external identity; the node's own party where it is left out. */
   by: z.string().min(1).max(300).optional(),
@@ -43,6 +44,17 @@ export const contributeSchema = z.object({
   /** Receipts of answers of this ledger that the records were made from. */
   derivedFrom: z.array(hex16).max(16).optional(),
   records: z.array(recordContentSchema).min(1).max(RECORDS_PER_CONTRIBUTION_MAX),
+  /** The documents that the records are of, by their places in the list, and what these build on: a part of their credit goes there. */
+  documents: z
+    .array(
+      z.strictObject({
+        id: citedId,
+        records: z.array(z.number().int().min(0).max(RECORDS_PER_CONTRIBUTION_MAX)).min(1).max(10_000),
+        cites: z.array(citedId).max(256),
+      }),
+    )
+    .max(RECORDS_PER_CONTRIBUTION_MAX)
+    .optional(),
 });
 export type Contribute = z.infer<typeof contributeSchema>;
 

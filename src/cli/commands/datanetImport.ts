@@ -4,7 +4,7 @@ import { ok, type Result, refuse } from "../../core/result.ts";
 import { parseIdentity } from "../../datanets/identity.ts";
 import { importFolder } from "../../datanets/importFolder.ts";
 import { importGit } from "../../datanets/importGit.ts";
-import type { Import, ImportedGroup, LeftOut } from "../../datanets/importing.ts";
+import type { DraftDocument, Import, ImportedGroup, LeftOut } from "../../datanets/importing.ts";
 import { importJsonl } from "../../datanets/importJsonl.ts";
 import { importNpm } from "../../datanets/importNpm.ts";
 import type { Author, RecordContent } from "../../datanets/record.ts";
@@ -165,6 +165,7 @@ async function contributeAll(
 
 /** The group in parts that one request can hold. The same group always has the same parts, so that the same import is the same contributions. */
 export function* batchesOf(group: ImportedGroup): Generator<ImportedGroup> {
+  const { documents = [] } = group;
   const parts: RecordContent[][] = [[]];
   let bytes = 0;
   for (const record of group.records) {
@@ -178,10 +179,21 @@ export function* batchesOf(group: ImportedGroup): Generator<ImportedGroup> {
       bytes += size;
     }
   }
+  let first = 0;
   for (const [i, records] of parts.entries()) {
+    const own = documentsIn(documents, first, first + records.length);
+    first += records.length;
     const label = parts.length === 1 ? group.label : `${group.label} (part ${i + 1} of ${parts.length})`;
-    yield { label, licence: group.licence, records };
+    yield { label, licence: group.licence, records, ...(own.length === 0 ? {} : { documents: own }) };
   }
+}
+
+/** Those that have records at the places [from, until), by their places from there. */
+function documentsIn(documents: readonly DraftDocument[], from: number, until: number): readonly DraftDocument[] {
+  return documents.flatMap(({ records, ...document }) => {
+    const own = records.filter((at) => at >= from && at < until).map((at) => at - from);
+    return own.length === 0 ? [] : [{ ...document, records: own }];
+  });
 }
 
 function showLeftOut(leftOut: readonly LeftOut[], output: Output): void {

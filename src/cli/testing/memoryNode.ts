@@ -75,8 +75,10 @@ function memoryWorkshop(store: MemoryDatanetStore, gateway: Gateway, bindings: B
       return stored.ok ? directory.get(draft.name) : stored;
     },
     contribute: async (datanet, draft) => {
+      const { documents, ...said } = draft;
       const by = draft.by ?? owner;
-      const taken = await submitContribution(store, datanet, { ...draft, by }, Date.now());
+      const whole = { ...said, by, ...(documents === undefined ? {} : { documents }) };
+      const taken = await submitContribution(store, datanet, whole, Date.now());
       if (!taken.ok) return taken;
       const { id, status, number, records } = taken.value.contribution;
       return ok({ isNew: true, id, status, number, records, leftOut: [...taken.value.leftOut] });

@@ -100,7 +100,12 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
     },
     text: `${own.map(({ title }) => title).join(" ")} ${one.title} how do I with ${one.title}: a helpful page number ${hashNumber(one.source) % 1_000}`,
   });
+  const padding = (one: Draft, i: number): Draft => {
+    const name = `${one.title.split(" ")[0]}-${hashNumber(`${one.source} ${i}`).toString(36)}`;
+    return { ...one, source: `${one.source} q${i}`, title: name, text: one.text.replaceAll(one.title, name) };
+  };
   return {
+    "prior padding: pages that nobody asks for": by(5, padding),
     "one copy": by(1, (one) => ({ ...one, source: `${one.source} c` })),
     "five copies, each a little changed": by(5, (one, i) => ({
       ...one,

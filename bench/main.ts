@@ -55,6 +55,10 @@ const benches: Readonly<
     about: "300 adapters over one base on llama.cpp: first token, memory, cost beside one adapter",
     load: () => import("./serving.ts"),
   },
+  shapley: {
+    about: "what 32 evaluations say of ten passages, beside all 1,024 and other estimates",
+    load: () => import("./shapley.ts"),
+  },
   smallest: {
     about: "what the smallest tenth of real contributors gets of its due in a year, beside usual rounding",
     load: () => import("./smallest.ts"),

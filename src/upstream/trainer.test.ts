@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { unwrap } from "../core/result.ts";
 import { isAlive, until } from "../host/processes.ts";
@@ -198,3 +200,18 @@ describe("measuring in a child process", () => {
 function total(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
+
+it("a program that has nothing else to do sees the end of what it closes", async () => {
+  const module = JSON.stringify(new URL("./trainer.ts", import.meta.url).href);
+  const task = JSON.stringify({ base: join(folder, "none"), examples: [], sequenceTokens: 8 });
+  const program = [
+    `const { ChildEvaluator } = await import(${module});`,
+    "const evaluator = new ChildEvaluator();",
+    `await evaluator.losses(${task}, new AbortController().signal);`,
+    "await evaluator.close();",
+    'console.log("closed");',
+  ].join("\n");
+  const tsx = ["--import", import.meta.resolve("tsx"), "--input-type=module", "--eval", program];
+  const { stdout } = await promisify(execFile)(process.execPath, tsx);
+  expect(stdout).toBe("closed\n");
+});

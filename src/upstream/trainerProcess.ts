@@ -70,6 +70,8 @@ export class TrainerProcess {
   async stop(): Promise<void> {
     if (this.#isOver) return;
     const closed = once(this.#child, "close");
+    // Whoever waits for its end may have nothing else to live for.
+    this.#hold(true);
     this.#child.kill("SIGKILL");
     await closed;
   }

@@ -100,10 +100,6 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
     },
     text: `${own.map(({ title }) => title).join(" ")} ${one.title} how do I with ${one.title}: a helpful page number ${hashNumber(one.source) % 1_000}`,
   });
-  const padding = (one: Draft, i: number): Draft => {
-    const name = `${one.title.split(" ")[0]}-${hashNumber(`${one.source} ${i}`).toString(36)}`;
-    return { ...one, source: `${one.source} q${i}`, title: name, text: one.text.replaceAll(one.title, name) };
-  };
   return {
     "prior padding: pages that nobody asks for": by(5, padding),
     "one copy": by(1, (one) => ({ ...one, source: `${one.source} c` })),
@@ -128,6 +124,12 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
       text: reword(one.text).replace(/^> .*$/m, `> The page of ${one.title}, told in way ${i}.`),
     })),
   };
+}
+
+/** A page of a command that nobody has, in the words of a real one. */
+function padding(one: Draft, i: number): Draft {
+  const name = `${one.title.split(" ")[0]}-${hashNumber(`${one.source} ${i}`).toString(36)}`;
+  return { ...one, source: `${one.source} q${i}`, title: name, text: one.text.replaceAll(one.title, name) };
 }
 
 async function settle(

@@ -1,4 +1,12 @@
 import { expect, test } from "vitest";
+import {
+  influenceMethod,
+  likelihoodMethod,
+  lineageMethod,
+  passageMethod,
+  spanMethod,
+} from "../attribution/description.ts";
+import { combinationOf, combinationText, defaultPolicy } from "../attribution/policy.ts";
 import type { Opening, ReceiptView } from "../protocol/receipts.ts";
 import { type Explained, explain } from "./explanation.ts";
 
@@ -67,6 +75,30 @@ test("a contributor is never shown words of an answer that do not stand in its o
   expect(JSON.stringify(shown)).not.toContain("payer was told");
   expect(JSON.stringify(shown)).not.toContain("payer asked");
   expect(shown.people.map(({ kinds }) => kinds)).toEqual([["passage", "lineage", "span"], []]);
+});
+
+test.each([
+  //  method          words of the answer                      what its sentence says
+  [spanMethod, "what", "as measured on this model", "The answer repeats these words"],
+  [passageMethod, "what the payer was told", "assumed: nobody has measured it on this model", "The record was read"],
+  [likelihoodMethod, undefined, "counted 43.0 %", "finds the answer so much likelier"],
+  [influenceMethod, undefined, "counted 43.0 %", "training without the record"],
+  [lineageMethod, "what the payer was told", "counted whole", "repeats an earlier answer"],
+] as const)("$id: the payer sees words where there are some, and how sure it is", (method, words, sure, says) => {
+  const item = { ...opening.evidence[0]!, kind: method.kind };
+  const own = words === "what" ? { ...item, text: "what", output: [0, 4] as [number, number] } : item;
+  const trust = { exact: "exact", assumed: "unmeasured", counted: { measuredPpm: 430_000 } } as const;
+  const how = sure.startsWith("assumed") ? trust.assumed : sure === "counted whole" ? trust.exact : trust.counted;
+  const combination = combinationText(combinationOf(defaultPolicy, [[method, how]]));
+  const shown = explain({ ...explained, view: "payer", combination, opening: { ...opening, evidence: [own] } });
+  const [piece] = shown.evidence;
+  expect([piece!.kind, piece!.measures, piece!.text]).toEqual([method.kind, method.measures, words]);
+  expect(piece!.output).toEqual(own.output);
+  expect([piece!.reliabilityPpm, piece!.basis]).toEqual([shown.methods[0]!.reliabilityPpm, shown.methods[0]!.basis]);
+  const sentence = shown.says.find((one) => one.startsWith(`${method.kind} (${method.measures}`));
+  expect(sentence).toContain(sure);
+  expect(sentence).toContain(says);
+  expect(sentence).toContain(`It does not say: ${method.doesNotSay}`);
 });
 
 test("parts are of the whole contributors' part, and what is unattributed is told with where it goes", () => {

@@ -26,7 +26,7 @@ export function explain(explained: Explained): Explanation {
     ...{ receipt: receipt.id, timeMs: receipt.timeMs, model: receipt.model, view },
     methods: methods.map(methodView),
     people: peopleOf(explained),
-    evidence: view === "public" ? [] : evidenceOf(explained),
+    evidence: view === "public" ? [] : evidenceOf(explained, methods),
     unattributed: {
       ...{ weightPpm: receipt.unattributed, prior: amountOf(receipt, "prior") },
       reserve: amountOf(receipt, "reserve"),
@@ -57,8 +57,14 @@ function peopleOf({ receipt, view, opening, payee }: Explained): Explanation["pe
     .sort((a, b) => b.weightPpm - a.weightPpm);
 }
 
-/** Heaviest first. A contributor sees the words only where they stand in the record: they are its own. */
-function evidenceOf({ receipt, view, payee, opening, labelOf }: Explained): Explanation["evidence"] {
+/**
+ * Heaviest first. A contributor sees the words only where they stand in the record: they are its own. What speaks of the whole answer has no words: it does not say which of them
+ * the record is behind.
+ */
+function evidenceOf(
+  { receipt, view, payee, opening, labelOf }: Explained,
+  methods: readonly TrustedMethod[],
+): Explanation["evidence"] {
   const items = opening?.evidence ?? [];
   const units = items.reduce((sum, { weight }) => sum + weight, 0);
   const isShown = (item: (typeof items)[number]): boolean =>
@@ -67,15 +73,19 @@ function evidenceOf({ receipt, view, payee, opening, labelOf }: Explained): Expl
     .filter(isShown)
     .map(({ kind, weight, record, title, source, author, payees = [], output, position, text }) => {
       const isOwn = view === "payer" || (position !== undefined && position[1] > position[0]);
+      const trusted = methods.find(({ method }) => method.kind === kind);
+      const measures = trusted?.method.measures;
+      const hasWords = measures === undefined || measures === "match";
       return {
-        ...{ kind, partPpm: Math.round(((1_000_000 - receipt.unattributed) * weight) / Math.max(1, units)) },
+        ...{ kind, ...given({ measures, reliabilityPpm: trusted?.reliabilityPpm, basis: trusted?.basis }) },
+        ...{ partPpm: Math.round(((1_000_000 - receipt.unattributed) * weight) / Math.max(1, units)) },
         ...given({ record, title, source, author, position }),
         payees: payees.map(({ payee: id, weight: share }) => ({
           payee: id,
           ...given({ label: labelOf(id) }),
           weight: share,
         })),
-        ...given({ output: view === "payer" ? output : undefined, text: isOwn ? text : undefined }),
+        ...given({ output: view === "payer" ? output : undefined, text: isOwn && hasWords ? text : undefined }),
       };
     })
     .sort((a, b) => b.partPpm - a.partPpm);

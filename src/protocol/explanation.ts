@@ -6,21 +6,28 @@ const range = z.tuple([z.number().int(), z.number().int()]);
 const payee = z.object({ payee: hex, label: z.string().optional() });
 const kind = z.enum(["span", "passage", "influence", "lineage", "prior"]);
 
+/** A fact about two texts, a fact about the model and this answer, or an estimate about its training. */
+const measures = z.enum(["match", "use", "cause"]);
+const basis = z.enum(["exact", "measured", "assumed"]);
+
 const methodSchema = z.object({
   id: z.string(),
   version: z.number().int(),
   kind,
-  /** A fact about two texts, a fact about the model and this answer, or an estimate about its training. */
-  measures: z.enum(["match", "use", "cause"]),
+  measures,
   /** What of the method's weight counts on this model, and how that is known. */
   reliabilityPpm: z.number().int(),
-  basis: z.enum(["exact", "measured", "assumed"]),
+  basis,
   says: z.string(),
   doesNotSay: z.string(),
 });
 
 const evidenceSchema = z.object({
   kind,
+  /** Of the method that found it, where the node knows the methods that the receipt names. */
+  measures: measures.optional(),
+  reliabilityPpm: z.number().int().optional(),
+  basis: basis.optional(),
   partPpm: z.number().int(),
   record: z.string().optional(),
   title: z.string().optional(),
@@ -31,7 +38,7 @@ const evidenceSchema = z.object({
   output: range.optional(),
   /** Where in the record. */
   position: range.optional(),
-  /** The words themselves. */
+  /** The words themselves; absent where the evidence is for the answer as a whole, and where they are not the reader's to see. */
   text: z.string().optional(),
 });
 

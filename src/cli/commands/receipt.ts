@@ -145,11 +145,14 @@ function showExplanation({ receipt, says, people, evidence, trace }: Explanation
   );
   if (evidence.length > 0) output.heading("Evidence");
   output.table(
-    evidence.map(({ kind, partPpm, author, title, source, text }) => ({
-      ...{ kind, part: percent(partPpm), who: author ?? "", record: title ?? "", source: source ?? "" },
-      words: kind === "span" || kind === "passage" ? (text ?? "") : "",
+    evidence.map(({ kind, measures, partPpm, author, title, source, text }) => ({
+      ...{ kind, measures: measures ?? "", part: percent(partPpm), who: author ?? "", record: title ?? "" },
+      ...{
+        source: source ?? "",
+        words: text ?? (measures === "use" || measures === "cause" ? "(the whole answer)" : ""),
+      },
     })),
-    ["kind", "part", "who", "record", "source", "words"],
+    ["kind", "measures", "part", "who", "record", "source", "words"],
   );
   if (trace === undefined) return;
   output.heading("Where its words stand, for the eye");

@@ -41,7 +41,6 @@ export interface ChainPart {
 
 export interface Funds {
   readonly openNano: bigint;
-  readonly gasWei: bigint;
   /** 0 once it is posted. */
   readonly bondNano: bigint;
 }
@@ -88,6 +87,8 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
     return refuse("conflict", `the ledger is on chain ${expected}, and this is chain ${chainId.value}`, {
       hint: "name its own chain with CHAIN_RPC_URL; without it, the node's own development chain is meant",
     });
+  const fuelled = options.moved === undefined ? ok(undefined) : await checkGas(sender, account, chainId.value);
+  if (!fuelled.ok) return fuelled;
   const policy = standardPolicy(fromHex(account.address));
   const periods = anvil === undefined ? realPeriods : developmentPeriods;
   const snapshot = async (): Promise<void> => {
@@ -107,7 +108,7 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   const shared = { policy, rpcUrl, lagBlocks, snapshot, isDevelopment: anvil !== undefined };
   if (options.moved !== undefined) {
     const chain = openAdoptedChain(parts);
-    const funds = () => fundsOf(chain, sender);
+    const funds = () => fundsOf(chain);
     return ok({ ...shared, chain, funds, actor: undefined, isMoved: true });
   }
   const actor =
@@ -115,13 +116,23 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   return ok({ ...shared, chain: openEvmChain(parts), actor, isMoved: false });
 }
 
-async function fundsOf(chain: ReturnType<typeof openAdoptedChain>, sender: Sender): Promise<Result<Funds>> {
-  const gas = await sender.read((client) => client.getBalance({ address: toHex(chain.node) }));
-  if (!gas.ok) return gas;
+async function checkGas(sender: Sender, { address }: LocalAccount, chainId: number): Promise<Result<void>> {
+  const gas = await sender.read((client) => client.getBalance({ address }));
+  if (!gas.ok || gas.value > 0n) return gas.ok ? ok(undefined) : gas;
+  return refuse(
+    "insufficient_funds",
+    `on chain ${chainId} the node, ${address.toLowerCase()}, has nothing to pay gas with`,
+    {
+      hint: "it acts there under the key that signs its journal: send it some coins",
+    },
+  );
+}
+
+async function fundsOf(chain: ReturnType<typeof openAdoptedChain>): Promise<Result<Funds>> {
   const [open, bonded] = [await chain.balance(chain.node), await chain.bonded()];
   if (!open.ok) return open;
   if (!bonded.ok) return bonded;
-  return ok({ openNano: open.value, gasWei: gas.value, bondNano: bonded.value ? 0n : BOND_NANO });
+  return ok({ openNano: open.value, bondNano: bonded.value ? 0n : BOND_NANO });
 }
 
 /** A ledger on credit: the node's address is that of its signing key, and no process is started. */

@@ -27,7 +27,7 @@ const random = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
 
 /**
  * Moves a ledger on credit to a chain. Every step asks what is done already, so whatever was interrupted goes on when it is run again. Until the move is journalled
- * the ledger is on credit, and can stay there; from then on it is on the chain, and what is missing is finished here or by the next start of the node.
+ * the ledger is on credit, and can stay there; from then on it is on the chain, and a node starts once the rest is finished.
  */
 export async function moveLedger(options: MoveOptions, children: Children): Promise<Result<MoveDone>> {
   const kept = await keptTrust(options.data);
@@ -187,15 +187,17 @@ class LedgerMove {
     const entries = (from: number, until: number) => ledger.books.entries(from, until);
     const publisher = new Publisher({ ledger: ledger.id, sink: fileSink(join(data, "journal")), keys, entries });
     await publisher.publish(ledger.books.size());
-    const trust = trustOf(ledger, part, this.#secrets);
-    await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
     say("proposing its epoch");
     const settlement = new Settlement({
       ...{ ledger, chain, publisher, domain: keys.domain, signer: this.#secrets.signer, snapshot: part.snapshot, say },
       ...{ nowMs, sleep: (ms: number) => sleep(ms) },
     });
     const proposed = await settlement.advance();
-    return proposed.ok ? ok(ledger.moved()!.seq) : proposed;
+    if (!proposed.ok) return proposed;
+    // Last: where the folder names the chain, nothing is left to do.
+    const trust = trustOf(ledger, part, this.#secrets);
+    await writeAtomically(join(data, "ledger.json"), `${JSON.stringify(trust, undefined, 2)}\n`);
+    return ok(ledger.moved()!.seq);
   }
 }
 
@@ -203,10 +205,8 @@ class LedgerMove {
 async function afford({ chain, funds, isDevelopment }: ChainPart, depositNano: bigint): Promise<Result<void>> {
   const has = await funds!();
   if (!has.ok) return has;
-  const { openNano, gasWei, bondNano } = has.value;
+  const { openNano, bondNano } = has.value;
   const where = `on chain ${chain.chainId} the node, ${toHex(chain.node)},`;
-  if (gasWei === 0n)
-    return refuse("insufficient_funds", `${where} has nothing to pay gas with`, { hint: "send it some" });
   const due = depositNano + bondNano;
   if (openNano >= due) return ok(undefined);
   return refuse(

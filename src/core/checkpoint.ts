@@ -39,6 +39,8 @@ export interface CheckpointTrust {
   readonly ed25519: Uint8Array;
   /** 20-byte address of the ledger's proposer. */
   readonly signer: Uint8Array;
+  /** Of a ledger that moved to a chain: the entry with which it did. Batches that end before it are signed for no chain. */
+  readonly movedAt?: number;
 }
 
 /** The first line, and the name of both keys. */

@@ -84,10 +84,14 @@ function parseTrust(text: string, from: string): Result<Trust> {
 }
 
 function toTrust(view: LedgerTrustView, from: string): Result<Trust> {
-  const { chainId, settlement, signer, ledger, logKey } = view;
+  const { chainId, settlement, signer, ledger, logKey, movedAt } = view;
   const [contract, address, id, key] = [settlement, signer, ledger, logKey].map(parseHex);
   if (contract === undefined || address === undefined || id === undefined || key === undefined)
     return refuse("invalid_request", `${from} does not hold a ledger's keys`, { field: "trust" });
   const domain = { chainId, verifyingContract: contract };
-  return ok({ view, from, trust: { ledger: id, domain, ed25519: key, signer: address } });
+  return ok({
+    view,
+    from,
+    trust: { ledger: id, domain, ed25519: key, signer: address, ...(movedAt === undefined ? {} : { movedAt }) },
+  });
 }

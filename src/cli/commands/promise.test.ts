@@ -5,7 +5,7 @@ import { hashReader, inclusionProof, leafHash, rootOf } from "../../core/merkle.
 import { amountOf } from "../../core/receipt.ts";
 import { unwrap } from "../../core/result.ts";
 import { inclusion } from "../../gateway/journal.ts";
-import { smallJournal } from "../../ledger/testing/smallJournal.ts";
+import { type SmallJournal, smallJournal } from "../../ledger/testing/smallJournal.ts";
 import type { WirePromise } from "../../protocol/completions.ts";
 import { openClient } from "../client.ts";
 import { quotes } from "./probe.ts";
@@ -14,8 +14,8 @@ import { checkPromise, waitUntilJournalled } from "./promise.ts";
 const { trust, entries, receipt, files } = smallJournal();
 const answered = { receipt: toHex(receipt.receipt.id), fee: { amount: amountOf(receipt.receipt) } };
 
-/** The promise that the journal's first batch makes of its receipt. */
-const promise = ((): WirePromise => {
+/** The promise that a journal's first batch makes of its receipt. */
+function promiseOf({ entries, receipt }: Pick<SmallJournal, "entries" | "receipt">): WirePromise {
   const batch = entries.map((bytes) => unwrap(decodeEntry(bytes))).find((entry) => entry.kind === "batch");
   if (batch?.kind !== "batch") throw new Error("a small journal has a batch");
   const { first, count, root, deadlineMs, signature } = batch.batch;
@@ -23,10 +23,9 @@ const promise = ((): WirePromise => {
   expect(toHex(rootOf(hashes))).toBe(toHex(root));
   const path = inclusionProof(hashReader(hashes), receipt.seq - first, count).map(toHex);
   const entry = toHex(entries[receipt.seq]!);
-  const { amount } = answered.fee;
   return {
-    receipt: answered.receipt,
-    amount,
+    receipt: toHex(receipt.receipt.id),
+    amount: amountOf(receipt.receipt),
     seq: receipt.seq,
     entry,
     first,
@@ -36,10 +35,20 @@ const promise = ((): WirePromise => {
     deadlineMs,
     signature: toHex(signature),
   };
-})();
+}
+const promise = promiseOf({ entries, receipt });
 
 test("a promise holds that the ledger signed for this receipt", () => {
   expect(checkPromise(promise, answered, trust)).toMatchObject({ ok: true });
+});
+
+test("a promise that was made on credit holds after the ledger has moved to a chain, and stands for nothing that came after", () => {
+  const moved = smallJournal({ moved: (move) => move });
+  const old = promiseOf(moved);
+  const of = { receipt: toHex(moved.receipt.receipt.id), fee: { amount: amountOf(moved.receipt.receipt) } };
+  expect(checkPromise(old, of, moved.trust)).toMatchObject({ ok: false });
+  expect(checkPromise(old, of, { ...moved.trust, movedAt: 12 })).toMatchObject({ ok: true });
+  expect(checkPromise(old, of, { ...moved.trust, movedAt: old.first + old.count - 1 })).toMatchObject({ ok: false });
 });
 
 const other = `0x${"1".repeat(64)}`;

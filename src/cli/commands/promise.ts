@@ -3,6 +3,7 @@ import { type CheckpointTrust, openCheckpoint } from "../../core/checkpoint.ts";
 import { batchDigest, recoverSigner } from "../../core/eip712.ts";
 import { decodeEntry } from "../../core/entry.ts";
 import { leafHash, verifyInclusion } from "../../core/merkle.ts";
+import { creditDomain } from "../../core/move.ts";
 import { amountOf } from "../../core/receipt.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import type { WirePromise } from "../../protocol/completions.ts";
@@ -33,7 +34,9 @@ export function checkPromise(
   const whole = path.filter((hash) => hash !== undefined);
   if (!verifyInclusion(root, count, seq - first, leafHash(entry), whole))
     return broken("the receipt is not in the batch");
-  const signer = recoverSigner(batchDigest(trust.domain, { ledger, first, count, root, deadlineMs }), signature);
+  const isFromCredit = trust.movedAt !== undefined && first + count <= trust.movedAt;
+  const domain = isFromCredit ? creditDomain : trust.domain;
+  const signer = recoverSigner(batchDigest(domain, { ledger, first, count, root, deadlineMs }), signature);
   if (signer === undefined || !equalBytes(signer, trust.signer)) return broken("the ledger did not sign the promise");
   return ok(entry);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { z } from "zod";
@@ -34,13 +34,22 @@ async function down(): Promise<void> {
   await node.ended();
 }
 
+/** As the command line would, without a program for each. */
+async function post(path: string, body: unknown = {}): Promise<unknown> {
+  const key = readFileSync(join(data, "secrets", "admin-key"), "utf8").trim();
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const answer = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
+  expect([path, answer.ok ? "done" : await answer.text()]).toEqual([path, "done"]);
+  return answer.json();
+}
+
 async function credited(): Promise<z.infer<typeof claimSchema>> {
   const people = z.object({ data: z.array(z.object({ payee: z.string() })) });
-  const [person] = people.parse(await cli("datanet", "contributors", name)).data;
+  const [person] = people.parse(await (await fetch(`${url}/api/datanets/${name}/contributors`)).json()).data;
   return claimSchema.parse(await (await fetch(`${url}/api/claims/${person?.payee}`)).json());
 }
 
-const question = ["ask", name, "How is the bicycle chain oiled?"] as const;
+const question = { model: name, messages: [{ role: "user", content: "How is the bicycle chain oiled?" }] };
 const verdict = z.object({
   epochs: z.array(z.object({ chain: z.string() })),
   moved: z.object({ at: z.number(), owed: z.string(), credited: z.string() }).optional(),
@@ -58,18 +67,18 @@ test("a ledger on credit is moved to a chain by one command, whatever kills it, 
   await cli("datanet", "import", name, "--folder", notes, "--licence", "MIT", "--author", `Ann <${identity}>`);
   await cli("datanet", "publish", name);
   await cli("model", "create", name, "--datanet", name);
-  await cli(...question);
-  await cli("epoch", "close");
-  await cli("epoch", "fund", "1", "--reference", "transfer 1");
-  await cli("epoch", "settle", "1", "--reference", "approved");
+  await post("/v1/chat/completions", question);
+  await post("/api/epochs");
+  await post("/api/epochs/1/funding", { reference: "transfer 1" });
+  await post("/api/epochs/1/settlement", { reference: "approved" });
   const { payee } = await credited();
   await cli("payee", "set", payee, "--name", "Ann", "--country", "DE", "--iban", "DE89370400440532013000");
-  const order = ["payout", "create", "--rate", "100000", "--minimum", "1"] as const;
-  const paid = BigInt(bankPayoutSchema.parse(await cli(...order)).sums.nano);
+  const order = { currency: "EUR", nanoPerUnit: 100_000, minimum: 1 };
+  const paid = BigInt(bankPayoutSchema.parse(await post("/api/payouts", order)).sums.nano);
   expect(paid).toBeGreaterThan(0n);
   expect(await refused(...move)).toMatch(/stop the node first/);
-  await cli("payout", "paid", "1", "--reference", "bank 9");
-  await cli(...question);
+  await post("/api/payouts/1/end", { status: "paid", reference: "bank 9" });
+  await post("/v1/chat/completions", question);
   const before = await credited();
   const owed = BigInt(before.lifetime) - paid;
   await down();
@@ -97,13 +106,13 @@ test("a ledger on credit is moved to a chain by one command, whatever kills it, 
   expect(await until(async () => (await credited()).stages.settled === String(owed), 30_000, 500)).toBe(true);
   const claimed = z.object({ sent: z.object({ paid: z.string() }) }).parse(await cli("claim", payee, "--send"));
   expect(BigInt(claimed.sent.paid)).toBe(owed);
-  expect(await refused(...order)).toMatch(/moved to a chain/);
+  expect(await refused("payout", "create", "--rate", "100000")).toMatch(/moved to a chain/);
   const statement = statementSchema.parse(await cli("account", "statement", "--payee", payee));
   expect(statement.lines.filter(({ kind }) => kind === "paid").map(({ amount }) => amount)).toEqual([-Number(paid)]);
   expect(BigInt(statement.total)).toBe(owed);
 
-  await cli(...question);
-  await cli("epoch", "close");
+  await post("/v1/chat/completions", question);
+  await post("/api/epochs");
   const whole = verdict.parse(await cli("verify"));
   expect(whole.epochs.map(({ chain }) => chain)).toEqual(["on credit", "on credit", "final", "proposed"]);
   expect(whole.moved).toMatchObject({ at: moved.movedAt, owed: planned.plan.owed });

@@ -50,12 +50,17 @@ export const relayAbi = parseAbi([
   "struct RelayTerms { address relayer; uint16 feeBpsMax; uint48 rateMax; uint32 until; }",
   "struct RelayCost { uint256 gasUsed; uint256 gasPrice; uint48 rate; }",
   "struct Member { bytes32 payee; uint64 index; uint128 cumulative; bytes32[] proof; bytes consent; }",
+  "struct SignedTerms { RelayTerms terms; bytes signature; uint256 permitDeadline; bytes permit; }",
+  "function consentFor(address account, SignedTerms signed)",
   "function relay(bytes32 ledger, uint64 epoch, uint48 rate, Member[] members) returns (uint256 relayed)",
   "function termsOf(address account) view returns (RelayTerms)",
   "function nonces(address account) view returns (uint256)",
   "function SETTLEMENT() view returns (address)",
+  "error NoConsent(address account)",
+  "error InvalidConsent()",
+  "error FeeTooHigh(uint16 feeBpsMax)",
+  "error AlreadyOver(uint32 until)",
   "event Relayed(bytes32 indexed ledger, bytes32 indexed payee, address indexed account, address relayer, uint128 amount, uint128 fee, RelayCost cost)",
-  "event Skipped(bytes32 indexed ledger, bytes32 indexed payee, bytes4 reason)",
 ]);
 
 export const settlementAbi = parseAbi([

@@ -51,6 +51,16 @@ export async function deployContracts(
   });
 }
 
+/** Deploys the ClaimRelay of a settlement; its address, 20 bytes. It has no owner: one serves every ledger and every relayer of its settlement. */
+export async function deployRelay(
+  sender: Sender,
+  from: LocalAccount,
+  { settlement, token }: Pick<ContractAddresses, "settlement" | "token">,
+): Promise<Result<Uint8Array>> {
+  const relay = await deploy(sender, from, "ClaimRelay", [toHex(settlement), toHex(token)]);
+  return relay.ok ? ok(fromHex(relay.value)) : relay;
+}
+
 /** A contract's interface and bytecode as the build left them beside this file. */
 export function readArtifact(name: string): Artifact {
   const artifact: unknown = JSON.parse(readFileSync(new URL(`./artifacts/${name}.json`, import.meta.url), "utf8"));

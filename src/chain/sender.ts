@@ -45,10 +45,17 @@ export class Sender {
   /** Calls a function in a transaction, after a dry run that names the reason if it would revert. */
   async send(
     from: LocalAccount,
-    call: { readonly to: Hex; readonly abi: Abi; readonly name: string; readonly args: readonly unknown[] },
+    call: {
+      readonly to: Hex;
+      readonly abi: Abi;
+      readonly name: string;
+      readonly args: readonly unknown[];
+      /** At least so much gas: an estimate is too low where a call within may fail without the whole failing. */
+      readonly gasMin?: bigint;
+    },
   ): Promise<Result<TransactionReceipt>> {
     const data = encodeFunctionData({ abi: call.abi, functionName: call.name, args: call.args });
-    return this.#enqueue(from, call.to, data, call.abi);
+    return this.#enqueue(from, call.to, data, call.abi, call.gasMin);
   }
 
   /** Runs a read; what goes wrong becomes a refusal. */
@@ -67,13 +74,25 @@ export class Sender {
     return mined.ok ? ok(undefined) : mined;
   }
 
-  #enqueue(from: LocalAccount, to: Hex | undefined, data: Hex, abi?: Abi): Promise<Result<TransactionReceipt>> {
-    const next = this.#queue.then(() => this.#transact(from, to, data, abi));
+  #enqueue(
+    from: LocalAccount,
+    to: Hex | undefined,
+    data: Hex,
+    abi?: Abi,
+    gasMin = 0n,
+  ): Promise<Result<TransactionReceipt>> {
+    const next = this.#queue.then(() => this.#transact(from, to, data, abi, gasMin));
     this.#queue = next;
     return next;
   }
 
-  async #transact(from: LocalAccount, to: Hex | undefined, data: Hex, abi?: Abi): Promise<Result<TransactionReceipt>> {
+  async #transact(
+    from: LocalAccount,
+    to: Hex | undefined,
+    data: Hex,
+    abi: Abi | undefined,
+    gasMin: bigint,
+  ): Promise<Result<TransactionReceipt>> {
     try {
       const fresh = await this.mine();
       if (!fresh.ok) return fresh;
@@ -85,7 +104,14 @@ export class Sender {
         this.client.getChainId(),
       ]);
       const serializedTransaction = await from.signTransaction({
-        ...{ type: "eip1559", chainId, nonce, data, gas: (gas * 12n) / 10n, ...(to === undefined ? {} : { to }) },
+        ...{
+          type: "eip1559",
+          chainId,
+          nonce,
+          data,
+          gas: larger((gas * 12n) / 10n, gasMin),
+          ...(to === undefined ? {} : { to }),
+        },
         ...{ maxFeePerGas: fees.maxFeePerGas, maxPriorityFeePerGas: fees.maxPriorityFeePerGas },
       });
       const hash = await this.client.sendRawTransaction({ serializedTransaction });
@@ -98,6 +124,10 @@ export class Sender {
       return { ok: false, error: chainRefusal(error, abi) };
     }
   }
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 /** What a contract or a node said, as a refusal: its error's name where there is one. */

@@ -1,3 +1,4 @@
+import type { FeePolicy } from "../core/policy.ts";
 import type { Rate } from "../core/quote.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { GatewayParts } from "../gateway/gateway.ts";
@@ -8,16 +9,24 @@ import { StatementDesk } from "../ledger/issued.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { PayoutDesk } from "../ledger/payoutDesk.ts";
 import { RefusalTally } from "../ledger/refusalTally.ts";
+import { RelayDesk } from "../ledger/relayDesk.ts";
 import { Teller } from "../ledger/teller.ts";
 import { Webhooks } from "../ledger/webhooks.ts";
 import type { OpenPayoutStore } from "../store/payoutStore.ts";
 import { WebhookSender } from "../upstream/webhookSender.ts";
+import type { RelayPart } from "./relayPart.ts";
 
 export interface BusinessParts {
   readonly ledger: Ledger;
   readonly store: OpenPayoutStore;
   /** Where claims are made and seen; a ledger without a chain pays by bank. */
-  readonly chain: Pick<Chain, "block" | "claims"> | undefined;
+  readonly chain: Chain | undefined;
+  /** Where the node relays claims. */
+  readonly relay?: RelayPart | undefined;
+  /** Its treasury's income pays the gas of those that are too small and have been patient. */
+  readonly policy?: Pick<FeePolicy, "treasuryPayee">;
+  /** Of the chain; see `ChainPart`. */
+  readonly snapshot?: () => Promise<void>;
   /** Blocks of it that may still be taken back. */
   readonly lagBlocks?: number;
   /** The rate in force, and the last one that was. */
@@ -36,9 +45,9 @@ export interface BusinessParts {
 /** What a business asks of its books: statements, payouts by bank, and to be told of what happens. */
 export interface Business {
   readonly gateway: Required<Pick<GatewayParts, "statements" | "webhooks" | "onRefused">> &
-    Pick<GatewayParts, "payouts">;
+    Pick<GatewayParts, "payouts" | "relays">;
   readonly payouts: PayoutDesk | undefined;
-  /** Looks for claims that were made on chain. */
+  /** Looks for claims that were made on chain, and relays those that are due. */
   watchClaims(): Promise<Result<unknown>>;
   /** Sends what is due. */
   round(): Promise<void>;
@@ -51,6 +60,7 @@ export function openBusiness(parts: BusinessParts): Business {
   const world = { nowMs, randomBytes, say };
   const webhooks = new Webhooks(ledger, store.webhooks, (message) => sender.send(message), world);
   const { chain, lagBlocks = 0, rate, wasCredit = false } = parts;
+  const relayDesk = chain && relayDeskOf(parts, chain);
   const desk = new PayoutDesk({ ledger, store, nowMs, rate, isOver: chain !== undefined });
   const payouts = chain === undefined ? desk : undefined;
   const watch = chain && new ClaimWatch({ ledger, chain, store: store.claims, lagBlocks, rate, nowMs });
@@ -68,10 +78,17 @@ export function openBusiness(parts: BusinessParts): Business {
       statements,
       webhooks: { webhooks, check: (url) => sender.check(url) },
       ...(chain === undefined || wasCredit ? { payouts: desk } : {}),
+      ...(chain === undefined ? {} : { relays: { claims: store.claims, desk: relayDesk } }),
       onRefused: (account, { code, message }) => tally.add(account, code, message, nowMs()),
     },
     payouts,
-    watchClaims: () => watch?.round() ?? Promise.resolve(ok(undefined)),
+    async watchClaims() {
+      const relayed = (await relayDesk?.round()) ?? ok(undefined);
+      const sent = relayed.ok ? relayed.value?.transaction : undefined;
+      if (sent !== undefined) say(`claims are relayed in transaction ${sent}`);
+      const watched = (await watch?.round()) ?? ok(undefined);
+      return watched.ok ? relayed : watched;
+    },
     async round() {
       await teller.round();
       await webhooks.round();
@@ -81,4 +98,22 @@ export function openBusiness(parts: BusinessParts): Business {
       await sender.close();
     },
   };
+}
+
+function relayDeskOf(
+  { ledger, store, relay, policy, nowMs, snapshot }: BusinessParts,
+  chain: Chain,
+): RelayDesk | undefined {
+  if (relay === undefined || policy === undefined) return undefined;
+  const stores = { store: store.relays, claims: store.claims };
+  const idle = async (): Promise<void> => undefined;
+  return new RelayDesk({
+    ledger,
+    chain,
+    ...relay,
+    ...stores,
+    treasury: policy.treasuryPayee,
+    nowMs,
+    snapshot: snapshot ?? idle,
+  });
 }

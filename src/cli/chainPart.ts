@@ -17,6 +17,7 @@ import type { ChildEvent } from "../host/supervisor.ts";
 import type { Chain, ContractAddresses } from "../ledger/chain.ts";
 import { creditChain } from "../ledger/creditChain.ts";
 import type { Children } from "./children.ts";
+import { openRelayPart, type RelayOptions, type RelayPart } from "./relayPart.ts";
 import type { Secrets } from "./secrets.ts";
 
 /** The chain as this node uses it: the contracts, its own account, and accounts that the demonstration may act as. */
@@ -27,6 +28,7 @@ export interface ChainPart {
   readonly actor: ((index: number) => LocalAccount) | undefined;
   /** Where the chain is asked; undefined for a ledger on credit. */
   readonly rpcUrl: string | undefined;
+  readonly relay: RelayPart | undefined;
   /** Blocks that the chain may still take back. */
   readonly lagBlocks: number;
   /** The chain is the node's own child, whose money is play money and whose periods are seconds. */
@@ -54,6 +56,7 @@ export interface ChainPartOptions {
   readonly say: (text: string) => void;
   /** Of a ledger that began on credit: it acts under the key that signs its journal. Once it has moved, `chainId` is where to. */
   readonly moved?: { readonly chainId?: number };
+  readonly relay?: RelayOptions;
   /** A chain of the user's: its endpoint, the node's private key, and the contracts' addresses if they are deployed. */
   readonly external?: { readonly rpcUrl: string; readonly privateKey: string };
 }
@@ -103,9 +106,12 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
     bondNano: BOND_NANO,
     signer: addressOf(options.secrets.signer),
   };
-  const parts = { sender, chainId: chainId.value, contracts: contracts.value, account, setup };
+  const kept = { data: options.data, sender, account, chainId: chainId.value, contracts: contracts.value };
+  const relay = await openRelayPart({ ...kept, isOwn: anvil !== undefined }, options.relay ?? {});
+  if (!relay.ok) return relay;
+  const parts = { ...kept, setup, ...(relay.value && { relay: fromHex(relay.value.relay.contract) }) };
   const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
-  const shared = { policy, rpcUrl, lagBlocks, snapshot, isDevelopment: anvil !== undefined };
+  const shared = { policy, rpcUrl, lagBlocks, snapshot, isDevelopment: anvil !== undefined, relay: relay.value };
   if (options.moved !== undefined) {
     const chain = openAdoptedChain(parts);
     const funds = () => fundsOf(chain);
@@ -140,7 +146,7 @@ export function openCreditPart(secrets: Secrets): ChainPart {
   const node = addressOf(secrets.signer);
   return {
     ...{ chain: creditChain(node), policy: standardPolicy(node), actor: undefined, rpcUrl: undefined },
-    ...{ lagBlocks: 0, isDevelopment: false, isMoved: false },
+    ...{ lagBlocks: 0, isDevelopment: false, isMoved: false, relay: undefined },
     snapshot: () => Promise.resolve(),
   };
 }

@@ -86,7 +86,7 @@ export async function startNode(options: NodeOptions, children: Children): Promi
   const onEvent = (event: ChildEvent): void => say(describe(event));
   const stores = await openStores(options, data, children, onEvent);
   if (!stores.ok) return stores;
-  const external = options.chain === undefined ? {} : { external: options.chain };
+  const external = { relay: options.relay ?? {}, ...(options.chain && { external: options.chain }) };
   const place = { data, secrets, children, randomBytes: random, onEvent, say, ...external };
   const chain = await openPlace(place, options.isCredit === true);
   if (!chain.ok) return chain;
@@ -247,12 +247,8 @@ function furnish(furnishing: Furnishing) {
   const made: { shelf?: ModelShelf; workshop?: WorkshopPart; factory?: FactoryPart; reported?: ReportedShelf } = {};
   const label = (payee: Uint8Array) => labelOf(payee, operator, part, made);
   const business = openBusiness({
-    ...{ ledger, store: stores.payouts, nowMs: now, randomBytes: random, say, lagBlocks: part.lagBlocks },
-    ...{
-      chain: part.rpcUrl === undefined ? undefined : chain,
-      wasCredit: part.isMoved,
-      rate: () => rates.rates.forOpen(),
-    },
+    ...{ ...part, ledger, store: stores.payouts, nowMs: now, randomBytes: random, say, wasCredit: part.isMoved },
+    ...{ chain: part.rpcUrl === undefined ? undefined : chain, rate: () => rates.rates.forOpen() },
     nanoPerUsd: () => rates.lastNanoPerUsd(),
     labelOf: (payee) => label(fromHex(payee)),
     callsInside: !isPublic,

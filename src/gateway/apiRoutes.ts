@@ -23,6 +23,7 @@ import { payoutRoutes } from "./payoutRoutes.ts";
 import type { ChainView, DatanetDirectory, EpochControl, JournalFiles } from "./ports.ts";
 import { rateRoutes } from "./rateRoutes.ts";
 import { receiptRoutes } from "./receiptRoutes.ts";
+import { type RelayParts, relayRoutes } from "./relayRoutes.ts";
 import type { Rhythm } from "./rhythm.ts";
 import { json, plain, type Route, route } from "./routes.ts";
 import { serviceRoutes } from "./serviceRoutes.ts";
@@ -43,6 +44,7 @@ export interface ApiParts {
   readonly departures: Departures | undefined;
   readonly statements: StatementDesk | undefined;
   readonly webhooks: WebhookParts | undefined;
+  readonly relays: RelayParts | undefined;
   readonly rateDesk: RateDesk | undefined;
   readonly test: TestControls | undefined;
   readonly workshop: Workshop | undefined;
@@ -67,6 +69,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...accountRoutes(floor, parts.chain),
     ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),
     ...epochRoutes(floor, parts),
+    ...(parts.relays === undefined ? [] : relayRoutes(floor, parts.relays)),
     ...termsRoutes(floor.ledger),
     ...(parts.webhooks === undefined ? [] : webhookRoutes(floor, parts.webhooks)),
     ...(parts.statements === undefined ? [] : statementRoutes(floor, parts.statements)),

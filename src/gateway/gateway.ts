@@ -32,6 +32,7 @@ import type {
   PayeeLabel,
   World,
 } from "./ports.ts";
+import type { RelayParts } from "./relayRoutes.ts";
 import { Rhythm } from "./rhythm.ts";
 import { Router } from "./routes.ts";
 import { HttpDoor, type ServerOptions } from "./server.ts";
@@ -59,6 +60,8 @@ export interface GatewayParts {
   readonly payouts?: PayoutDesk;
   readonly annotations?: Annotations;
   readonly departures?: Departures;
+  /** Claims on chain, and those that are relayed. */
+  readonly relays?: RelayParts;
   readonly statements?: StatementDesk;
   readonly webhooks?: WebhookParts;
   /** Answers requests with a test key: the gateway of another world. */
@@ -153,6 +156,7 @@ export class Gateway {
       operators,
       executions,
       factory,
+      relays: parts.relays,
       rateDesk: parts.rateDesk,
       test: parts.test,
       version,

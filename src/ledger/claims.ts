@@ -36,6 +36,8 @@ export interface ClaimStore {
 export interface ClaimQuery {
   /** Hex. */
   readonly payee?: string;
+  /** Hex; those that this address relayed. */
+  readonly relayer?: string;
   /** From here to before `untilMs`. */
   readonly fromMs?: number;
   readonly untilMs?: number;

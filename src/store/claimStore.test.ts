@@ -26,6 +26,8 @@ test("claims come back as they were kept, each once with its event, whoever keep
   expect(await two.claims.addClaims(claims, 11)).toBe(0);
   expect((await two.claims.claims({})).toSorted((x, y) => x.block - y.block)).toEqual(claims);
   expect(await one.claims.claims({ payee: "0x0" })).toEqual([claims[1]]);
+  expect(await one.claims.claims({ relayer: "0xd" })).toEqual([claims[1]]);
+  expect(await one.claims.claims({ relayer: "0xe" })).toEqual([]);
   expect(await one.claims.claims({ fromMs: 200, untilMs: 300 })).toEqual([claims[1]]);
   const events = await one.webhooks.keptOf("claimed");
   expect(events.map(({ data }) => data["reference"]).toSorted()).toEqual(claims.map(({ reference }) => reference));

@@ -66,12 +66,12 @@ export class PostgresClaimStore implements ClaimStore {
     return added.value;
   }
 
-  async claims({ payee, fromMs, untilMs, limit }: ClaimQuery): Promise<readonly KnownClaim[]> {
+  async claims({ payee, relayer, fromMs, untilMs, limit }: ClaimQuery): Promise<readonly KnownClaim[]> {
     const { rows } = await this.#ask<Row>(
       `SELECT reference, payee, time_ms, body FROM payouts.claim
        WHERE ($1::text IS NULL OR payee = $1) AND ($2::bigint IS NULL OR time_ms >= $2) AND ($3::bigint IS NULL OR time_ms < $3)
-       ORDER BY position LIMIT $4`,
-      [payee ?? null, fromMs ?? null, untilMs ?? null, Math.min(limit ?? 1_000_000, 1_000_000)],
+       AND ($4::text IS NULL OR body::json -> 'fee' ->> 'relayer' = $4) ORDER BY position LIMIT $5`,
+      [payee ?? null, fromMs ?? null, untilMs ?? null, relayer ?? null, Math.min(limit ?? 1_000_000, 1_000_000)],
     );
     return rows.map(read);
   }

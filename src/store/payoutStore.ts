@@ -4,9 +4,11 @@ import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { ClaimStore } from "../ledger/claims.ts";
 import type { StatementStore } from "../ledger/issued.ts";
 import type { PayeeDetails, Payout, PayoutEnd, PayoutStore } from "../ledger/payouts.ts";
+import type { RelayStore } from "../ledger/relayDesk.ts";
 import type { WebhookStore } from "../ledger/webhooks.ts";
 import { PostgresClaimStore } from "./claimStore.ts";
 import { openSchema, quietPool } from "./openSchema.ts";
+import { PostgresRelayStore } from "./relayStore.ts";
 import { PostgresStatementStore } from "./statementStore.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 import { PostgresWebhookStore } from "./webhookStore.ts";
@@ -23,6 +25,8 @@ const steps: readonly string[] = [
    CREATE INDEX claim_payee ON payouts.claim (payee, position);
    CREATE INDEX claim_time ON payouts.claim (time_ms);
    CREATE TABLE payouts.read_until (what text PRIMARY KEY, block bigint NOT NULL);`,
+  `CREATE TABLE payouts.relay_consent (payee text PRIMARY KEY, body text NOT NULL);
+   CREATE TABLE payouts.relay_batch (time_ms bigint PRIMARY KEY);`,
 ];
 
 const detailsSchema = z.object({
@@ -54,6 +58,7 @@ export interface OpenPayoutStore extends PayoutStore {
   readonly statements: StatementStore;
   readonly webhooks: WebhookStore;
   readonly claims: ClaimStore;
+  readonly relays: RelayStore;
   close(): Promise<void>;
 }
 
@@ -68,6 +73,7 @@ class PostgresPayoutStore implements OpenPayoutStore {
   readonly statements: StatementStore;
   readonly webhooks: WebhookStore;
   readonly claims: ClaimStore;
+  readonly relays: RelayStore;
 
   constructor(pool: Pool) {
     this.#pool = pool;
@@ -75,6 +81,7 @@ class PostgresPayoutStore implements OpenPayoutStore {
     this.statements = new PostgresStatementStore(pool);
     this.webhooks = new PostgresWebhookStore(pool);
     this.claims = new PostgresClaimStore(pool);
+    this.relays = new PostgresRelayStore(pool);
   }
 
   close(): Promise<void> {

@@ -17,6 +17,7 @@ import { type Bench, openBench } from "./harness.ts";
 const SIGNER = id32(2);
 const periods = { epochSeconds: 60, windowSeconds: 60, thawSeconds: 200, noticeSeconds: 60, expirySeconds: 600 };
 const BOND_NANO = 1_000n;
+const ROYALTY = 10_000_000;
 /** What no evidence explains is divided over whom evidence named before, from the second epoch on. */
 const UNATTRIBUTED = EVIDENCE_TOTAL / 5;
 
@@ -24,6 +25,8 @@ const UNATTRIBUTED = EVIDENCE_TOTAL / 5;
 export interface ChainWorld extends Bench {
   readonly ledger: OpenLedger;
   readonly chainOf: Chain;
+  /** From now on fees that this contract takes are seen. */
+  useRelay(contract: Uint8Array): void;
   readonly settlement: Settlement;
   /** Serves one answer for every payee, who is its operator, so that each earns so much; the receipts' ids. */
   earn(payees: readonly Uint8Array[], nano: number): Promise<readonly Uint8Array[]>;
@@ -42,6 +45,7 @@ export async function openChainWorld(): Promise<ChainWorld> {
   const setup = { ...periods, salt: new Uint8Array(32), bondNano: BOND_NANO, signer: addressOf(SIGNER) };
   const chainId = await sender.client.getChainId();
   const chain = openEvmChain({ sender, chainId, contracts, account, setup });
+  let current = chain;
   const domain = { chainId, verifyingContract: contracts.settlement };
   const ledger = unwrap(
     await openLedger({
@@ -70,12 +74,18 @@ export async function openChainWorld(): Promise<ChainWorld> {
   const payer = unwrap(await ledger.accounts.open({ name: "payer" }));
   unwrap(await ledger.accounts.credit({ account: payer.id, amount: 10 ** 14, key: "first", note: "" }));
   return {
-    ...{ ...bench, ledger, chainOf: chain, settlement },
+    ...{ ...bench, ledger, settlement },
+    get chainOf() {
+      return current;
+    },
+    useRelay: (relay) => {
+      current = openEvmChain({ sender, chainId, contracts, account, setup, relay });
+    },
     earn: async (payees, nano) => {
       const receipts: Uint8Array[] = [];
       for (const payee of payees) {
-        const hold = unwrap(ledger.holds.place({ account: payer.id, amount: nano + 1_000 }));
-        const order = draft(hold.id, nano, 1_000, { operator: payee, model });
+        const hold = unwrap(ledger.holds.place({ account: payer.id, amount: nano + ROYALTY }));
+        const order = draft(hold.id, nano, ROYALTY, { operator: payee, model });
         const shares = [{ payee: id32(70), type: "identity" as const, weight: EVIDENCE_TOTAL - UNATTRIBUTED }];
         const posted = unwrap(
           await ledger.books.post({ ...order, contributors: { shares, unattributed: UNATTRIBUTED } }),

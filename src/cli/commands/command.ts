@@ -9,6 +9,7 @@ import type { Client } from "../client.ts";
 import type { MoveDone, MoveOptions } from "../ledgerMovePlan.ts";
 import type { Output, Terminal } from "../output.ts";
 import type { RateOptions } from "../ratePart.ts";
+import type { RelayOptions } from "../relayPart.ts";
 
 /** What a command can reach. Everything comes from here, so that a test can be the world. */
 export interface Shell {
@@ -78,6 +79,8 @@ export interface NodeOptions {
   readonly hasTestWorld?: boolean;
   /** Where the dollar comes from; play money at one for one where it is left out. */
   readonly rate?: RateOptions;
+  /** What gas is worth, and how claims are relayed. */
+  readonly relay?: RelayOptions;
   readonly say: (text: string) => void;
 }
 

@@ -34,6 +34,7 @@ import { payoutCommands } from "./payout.ts";
 import { probeCommand } from "./probe.ts";
 import { rateCommands } from "./rate.ts";
 import { receiptCommands } from "./receipt.ts";
+import { relayCommands } from "./relay.ts";
 import { shadowCommand } from "./shadow.ts";
 import { statementCommands } from "./statement.ts";
 import { statusCommand } from "./status.ts";
@@ -62,6 +63,7 @@ export const commands: readonly CliCommand[] = [
   ...orgCommands,
   ...epochCommands,
   claimCommand,
+  ...relayCommands,
   ...rateCommands,
   ...[...statementCommands, ...payoutCommands, ...webhookCommands],
   verifyCommand,
@@ -83,6 +85,7 @@ const groups: Readonly<Record<string, string>> = {
   account: "Accounts, credit and statements",
   org: "Customers: organisations, their members, projects, keys, limits and audit log",
   epoch: "Closed ranges of the journal",
+  relay: "Claims that the node makes for payees who agreed, their gas deducted at cost",
   rate: "What a dollar is here",
   statement: "Monthly statements and credit notes",
   payout: "Bank payouts of a ledger on credit",

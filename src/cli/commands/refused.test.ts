@@ -344,6 +344,24 @@ payee forget        | 0x12121212121212121212121212121212121212121212121212121212
 claim               |                                                   | 64 invalid_request | missing required argument
 claim               | 0x12                                              | 64 invalid_request | <payee> must be a payee id
 claim               | ${id} --send                                      | 66 not_found       | knows no payee
+relay show          | 1                                                 | 64 invalid_request | too many arguments
+relay show          | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+relay show          |                                                   | 66 not_found       | 
+relay quote         |                                                   | 64 invalid_request | missing required argument
+relay quote         | ann                                               | 64 invalid_request | <payee> must be a payee id
+relay quote         | ${id}                                             | 66 not_found       | 
+relay agree         | ${id} --max-fee 201                               | 64 invalid_request | --max-fee
+relay agree         | ${id} --signature 0x12                            | 64 invalid_request | --signature
+relay agree         | ${id} --permit 0x${id}${id}11                     | 64 invalid_request | --permit
+relay withdraw      |                                                   | 64 invalid_request | missing required argument
+relay withdraw      | ${id} --signature mine                            | 64 invalid_request | --signature
+relay withdraw      | ${id} --force                                     | 64 invalid_request | unknown option
+relay send          | now                                               | 64 invalid_request | too many arguments
+relay send          | --url http://127.0.0.1:9                          | 69 upstream_failed | does not answer
+relay send          |                                                   | 66 not_found       | 
+relay history       |                                                   | 64 invalid_request | missing required argument
+relay history       | ann                                               | 64 invalid_request | <payee> must be a payee id
+relay history       | ${id} more                                        | 64 invalid_request | too many arguments
 verify              | @                                                 | 66 not_found       | holds no journal
 verify              | --opened @/text.txt                               | 64 invalid_request | with its index
 verify              | $URL --trust @/trust.json                         | 64 invalid_request | does not hold a ledger's keys

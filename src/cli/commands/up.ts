@@ -4,6 +4,7 @@ import { toHex } from "../../core/bytes.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { Children } from "../children.ts";
 import type { RateOptions } from "../ratePart.ts";
+import type { RelayOptions } from "../relayPart.ts";
 import { command, type EmbeddingOptions, type Shell } from "./command.ts";
 import { flag, hostName, port, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -33,6 +34,9 @@ export const upCommand = command({
     ["--rate-step <bps>", "nor one this far from the last, in basis points (default 2000)"],
     ["--rate-stale <minutes>", "how old a rate may be when money is held at it (default 60)"],
     ["--rate-time <pointer>", "where the JSON says of when its price is"],
+    ["--relay-rate <open>", "OPEN for one ETH of gas: on another's chain, claims are relayed from then on"],
+    ["--relay-hours <hours>", "how often claims are relayed (default 24; 0 only by hand)"],
+    ["--relay-subsidy <bps>", "of the treasury's income, for the gas of the small that waited a year (default 1000)"],
   ],
   examples: ["openledger up", "openledger up --data ./books --port 8080", "DATABASE_URL=postgres://… openledger up"],
   input: z.object({
@@ -45,6 +49,11 @@ export const upCommand = command({
     reportCredit: z.enum(["prepaid", "arrears"]).optional(),
     epoch: wholeNumber(0, MINUTES_A_WEEK).optional(),
     ...{ rate: wholeText.optional(), rateMin: usdPrice, rateMax: usdPrice, rateTime: wholeText.optional() },
+    relayRate: z
+      .string()
+      .regex(/^\d{1,8}(?:\.\d{1,6})?$/, "must be an amount of OPEN")
+      .optional(),
+    ...{ relayHours: wholeNumber(0, 8_760).optional(), relaySubsidy: wholeNumber(0, 10_000).optional() },
     ...{ rateStep: wholeNumber(0, 1_000_000).optional(), rateStale: wholeNumber(1, MINUTES_A_WEEK).optional() },
   }),
   run: ({ port, host, allowHost, credit, test, epoch, reportPayers, reportCredit, ...dollar }, shell) =>
@@ -64,6 +73,7 @@ export const upCommand = command({
           ...(test ? { hasTestWorld: true } : {}),
           ...(epoch === undefined ? {} : { epochMs: epoch * 60_000 }),
           ...(Object.keys(reports).length === 0 ? {} : { reports }),
+          relay: relayOptions(dollar),
           ...rateOptions({ ...dollar, rate: dollar.rate ?? shell.world.environment.rate }),
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
           ...(chain === undefined ? {} : { chain }),
@@ -87,6 +97,19 @@ interface DollarInput {
   readonly rateStep?: number | undefined;
   readonly rateStale?: number | undefined;
   readonly rateTime?: string | undefined;
+}
+
+function relayOptions(input: {
+  readonly relayRate?: string | undefined;
+  readonly relayHours?: number | undefined;
+  readonly relaySubsidy?: number | undefined;
+}): RelayOptions {
+  const { relayRate: openPerEth, relayHours: hours, relaySubsidy: subsidyBps } = input;
+  return {
+    ...(openPerEth === undefined ? {} : { openPerEth }),
+    ...(hours === undefined ? {} : { everyMs: hours * 3_600_000 }),
+    ...(subsidyBps === undefined ? {} : { subsidyBps }),
+  };
 }
 
 function rateOptions(input: DollarInput): { readonly rate?: RateOptions } {

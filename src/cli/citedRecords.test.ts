@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { toHex } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
+import { prepareContribution } from "../datanets/contribution.ts";
 import { createDatanet } from "../datanets/datanet.ts";
 import { exportDatanet } from "../datanets/export.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
@@ -12,7 +13,7 @@ import { importExport } from "../datanets/importExport.ts";
 import { folderSink } from "../datanets/importFolderSink.ts";
 import { collectImport } from "../datanets/importing.ts";
 import { importJsonl } from "../datanets/importJsonl.ts";
-import { importInto, publishVersion } from "../datanets/intake.ts";
+import { declareAgain, importInto, publishVersion } from "../datanets/intake.ts";
 import { MemoryDatanetStore } from "../datanets/memoryStore.ts";
 import { creditChain } from "../ledger/creditChain.ts";
 import { parties, smallLedger } from "../ledger/testing/smallLedger.ts";
@@ -167,6 +168,42 @@ test("citations stay with their records through batches and through an export", 
   expect((await copy.contributions("net")).map((one) => one.documents)).toEqual(
     (await store.contributions("net")).map((one) => one.documents),
   );
+});
+
+test("the same put in again with more to say declares it; with nothing new it changes nothing", async () => {
+  const plain = texts.map((text, i) => ({ id: `d${i}`, author: "ann", text }));
+  const { store } = await published(plain);
+  const [known] = await store.contributions("net");
+  expect(known!.documents).toBeUndefined();
+  const { groups } = unwrap(
+    await collectImport(
+      importJsonl({ file: write(plain.map((one, i) => ({ ...one, cites: i === 0 ? ["d1"] : [] }))), label: "all" }),
+    ),
+  );
+  const draft = { by: owner, ...groups[0]! };
+  const { contribution } = unwrap(prepareContribution((await store.datanet("net"))!, draft, 9));
+  expect(contribution.id).toBe(known!.id);
+  const lineage = [
+    {
+      record: contribution.documents![0]!.records[0]!,
+      receipt: `0x${"ab".repeat(16)}` as const,
+      partPpm: 9,
+      isDeclared: true,
+    },
+  ];
+  const seen: number[] = [];
+  const finder = async (_records: unknown, timeMs: number) => {
+    seen.push(timeMs);
+    return lineage;
+  };
+  expect(unwrap(await declareAgain(store, "net", draft, 9, finder)).isNew).toBe(true);
+  const now = (await store.contributions("net"))[0]!;
+  expect(now).toEqual({ ...known, documents: contribution.documents, lineage });
+  expect(unwrap(await declareAgain(store, "net", draft, 9, finder)).isNew).toBe(false);
+  const { documents: _documents, ...silent } = draft;
+  expect(unwrap(await declareAgain(store, "net", silent, 9))).toEqual({ contribution: now, isNew: false });
+  expect(await declareAgain(store, "none", draft, 9)).toMatchObject({ error: { code: "not_found" } });
+  expect(seen).toEqual([known!.submittedMs, known!.submittedMs]);
 });
 
 test.each([{ cites: "d1" }, { cites: [{}] }, { cites: [""] }, { requires: Array(300).fill("x") }])(

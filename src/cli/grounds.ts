@@ -78,6 +78,11 @@ export class Grounds {
     return making;
   }
 
+  /** Whoever asks from now on is given what is declared of a datanet's records today. */
+  forget(datanet: string): void {
+    for (const key of [...this.#made.keys()]) if (key.includes(JSON.stringify(datanet))) this.#made.delete(key);
+  }
+
   async #begin(key: string, refs: readonly Pick<DatanetRef, "name" | "version">[]): Promise<Result<Ground>> {
     try {
       const made = await this.#make(refs);

@@ -143,6 +143,14 @@ export class ModelShelf {
     return served.ok ? ok(manifest) : served;
   }
 
+  /** More is declared of a datanet's records: models that stand on it credit by it from the next request on. */
+  async refresh(datanet: string): Promise<void> {
+    for (const { manifest, index } of [...this.#shelf.values()]) {
+      if (manifest.datanet !== datanet) continue;
+      await this.#place(manifest, await this.#parts.store.versionRecords(datanet, manifest.version), index);
+    }
+  }
+
   list(): readonly ModelManifest[] {
     return [...this.#shelf.values()].map(({ manifest }) => manifest);
   }

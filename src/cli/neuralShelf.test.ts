@@ -50,6 +50,25 @@ test("a deployed adapter is an asset whose royalty reaches base and datanet, and
   expect(receipt.flags.undeclared).toBe(false);
 });
 
+test("what is declared of records while a model runs counts from its next answer on", async () => {
+  const [ann, ben] = await world.store.versionRecords("recipes", 1);
+  const scope = await scopeOf(world.store, world.provenance, "recipes");
+  const credited = async () =>
+    (await world.ask(node.url, order.name)).openledger.credited.map(({ payee }) => payee).sort();
+  const of = (author: string) => toHex(identityPayeeId(scope, `git:${author}@example.org`));
+  expect(await credited()).toEqual([of("ann")]);
+  const documents = [
+    { id: "kneading", records: [ann!.id], cites: ["simmering"] },
+    { id: "simmering", records: [ben!.id], cites: [] },
+  ];
+  unwrap(await world.store.declare("recipes", ann!.contributionId, { documents }));
+  await node.shelf.refresh("recipes");
+  expect(await credited()).toEqual([of("ann"), of("ben")].sort());
+  unwrap(await world.store.declare("recipes", ann!.contributionId, { documents: [] }));
+  await node.shelf.refresh("recipes");
+  expect(await credited()).toEqual([of("ann")]);
+});
+
 test("the same deployment again is the same one; another under its name, and another share of the same asset, are refused", async () => {
   const job = await trainedJob(world.folders, world.base, [world.datanet]);
   const again = unwrap(await node.shelf.deploy(job, world.base, order));

@@ -143,6 +143,15 @@ export class NeuralShelf implements Shop {
     });
   }
 
+  /** More is declared of a datanet's records: models that stand on it credit by it from the next request on. */
+  refresh(datanet: string): Promise<void> {
+    this.#parts.grounds.forget(datanet);
+    return this.#inTurn(async () => {
+      for (const { manifest } of [...this.#rows.values()])
+        if (manifest.datanets.some(({ name }) => name === datanet)) await this.#place(manifest);
+    });
+  }
+
   /** Where a served model's weights lie. */
   find(name: string): ModelPlace | undefined {
     return this.#rows.get(name)?.place;

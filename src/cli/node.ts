@@ -282,12 +282,12 @@ function furnish(furnishing: Furnishing) {
       });
       const reported = new ReportedShelf({
         ...{ folder: join(data, "models", "reported"), provenance, operator, nowMs: now },
-        models: self.catalog.reported,
-        ...{ find, hasOwners: part.rpcUrl === undefined },
+        ...{ models: self.catalog.reported, find, hasOwners: part.rpcUrl === undefined },
       });
       const workshop = new WorkshopPart({
         ...{ store: stores.datanets, provenance, desk, shelf, reported, gateway: self, outputs },
         ...{ contexts, nowMs: now, randomBytes: random, say, trust },
+        onDeclared: (name) => shelf.refresh(name).then(() => made.factory?.shelf.refresh(name)),
         noticeMs: part.isDevelopment ? 2_000 : NOTICE_MS,
       });
       Object.assign(made, { shelf, workshop, reported });

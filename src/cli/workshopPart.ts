@@ -5,7 +5,6 @@ import { equalBytes, fromHex, type Hex, padAddress, parseBase64, toHex, utf8 } f
 import { hmacSha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { applyProof, type Binding, settleNotice } from "../datanets/binding.ts";
-import { prepareContribution } from "../datanets/contribution.ts";
 import { createDatanet } from "../datanets/datanet.ts";
 import { exportDatanet } from "../datanets/export.ts";
 import { signersOf } from "../datanets/gitCommit.ts";
@@ -14,7 +13,7 @@ import { cloneReader } from "../datanets/importClone.ts";
 import { importExport } from "../datanets/importExport.ts";
 import { folderSink } from "../datanets/importFolderSink.ts";
 import { openRepository, signedCommits } from "../datanets/importGitRun.ts";
-import { publishVersion, submitContribution } from "../datanets/intake.ts";
+import { declareAgain, publishVersion, submitContribution } from "../datanets/intake.ts";
 import { type BindingProof, proveByCommit, proveByFundingFile } from "../datanets/proof.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { Gateway } from "../gateway/gateway.ts";
@@ -56,6 +55,8 @@ export interface WorkshopParts {
   readonly gateway: Gateway;
   readonly outputs: OutputMemory;
   readonly contexts: ContextDesk;
+  /** Models that stand on a datanet credit by what is declared of its records from the next request on. */
+  readonly onDeclared: (datanet: string) => Promise<void>;
   readonly nowMs: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly say: (text: string) => void;
@@ -95,13 +96,13 @@ export class WorkshopPart implements Workshop {
     const lineageOf = await outputs.finder(draft.derivedFrom ?? []);
     if (!lineageOf.ok) return lineageOf;
     const submitted = await submitContribution(store, datanet, whole, nowMs(), lineageOf.value);
-    if (!submitted.ok && submitted.error.code !== "already_exists") return submitted;
     if (!submitted.ok) {
-      const net = (await store.datanet(datanet))!;
-      const prepared = prepareContribution(net, whole, nowMs());
-      const known = prepared.ok ? await store.contribution(datanet, prepared.value.contribution.id) : undefined;
-      if (known === undefined) return submitted;
-      const { id, status, number, records } = known;
+      if (submitted.error.code !== "already_exists") return submitted;
+      const finder = (draft.derivedFrom ?? []).length > 0 ? lineageOf.value : undefined;
+      const again = await declareAgain(store, datanet, whole, nowMs(), finder);
+      if (!again.ok) return again;
+      if (again.value.isNew) await this.#parts.onDeclared(datanet);
+      const { id, status, number, records } = again.value.contribution;
       return ok({ isNew: false, id, status, number, records, leftOut: [] });
     }
     const { id, status, number, records } = submitted.value.contribution;

@@ -38,6 +38,34 @@ export async function submitContribution(
   return added.ok ? ok({ contribution: added.value, leftOut: prepared.value.leftOut }) : added;
 }
 
+/**
+ * The same records put in again by the same party, perhaps with more to say of them: what they repeat, which is taken at its word, or what they build on. `isNew`
+ * where something is. As when they were put in, they are compared with answers that were given before.
+ */
+export async function declareAgain(
+  store: DatanetStore,
+  datanetName: string,
+  draft: ContributionDraft,
+  timeMs: number,
+  lineageOf?: LineageFinder,
+): Promise<Result<{ readonly contribution: Contribution; readonly isNew: boolean }>> {
+  const datanet = await store.datanet(datanetName);
+  if (datanet === undefined) return refuse("not_found", `there is no datanet ${datanetName}`);
+  const prepared = prepareContribution(datanet, draft, timeMs);
+  if (!prepared.ok) return prepared;
+  const { id, documents } = prepared.value.contribution;
+  const known = await store.contribution(datanetName, id);
+  if (known === undefined) return refuse("not_found", `datanet ${datanetName} has no contribution ${id}`);
+  const lineage = await lineageOf?.(await store.contributionRecords(datanetName, id), known.submittedMs);
+  const said = {
+    ...(lineage === undefined || lineage.length === 0 ? {} : { lineage }),
+    ...(documents === undefined ? {} : { documents }),
+  };
+  if (JSON.stringify({ ...known, ...said }) === JSON.stringify(known)) return ok({ contribution: known, isNew: false });
+  const declared = await store.declare(datanetName, id, said);
+  return declared.ok ? ok({ contribution: declared.value, isNew: true }) : declared;
+}
+
 export interface ImportedInto {
   readonly contributions: readonly Contribution[];
   readonly records: number;

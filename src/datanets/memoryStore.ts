@@ -7,7 +7,7 @@ import type { Contribution, ContributionStatus, Decision, PreparedContribution }
 import type { Datanet } from "./datanet.ts";
 import type { DatanetRecord } from "./record.ts";
 import { decide } from "./review.ts";
-import type { DatanetStore } from "./store.ts";
+import type { DatanetStore, Declared } from "./store.ts";
 import type { BuiltVersion, DatanetVersion } from "./version.ts";
 
 interface Kept {
@@ -88,6 +88,14 @@ export class MemoryDatanetStore implements DatanetStore {
     const decided = decide(kept.datanet, contribution, decision);
     if (decided.ok) kept.contributions.set(id, decided.value);
     return decided;
+  }
+
+  async declare(datanet: string, id: Hex, said: Declared): Promise<Result<Contribution>> {
+    const contribution = this.#kept.get(datanet)?.contributions.get(id);
+    if (contribution === undefined) return refuse("not_found", `datanet ${datanet} has no contribution ${id}`);
+    const declared = { ...contribution, ...said };
+    this.#kept.get(datanet)!.contributions.set(id, declared);
+    return ok(declared);
   }
 
   async addAnnotation(annotation: Omit<Annotation, "number">): Promise<Result<Annotation>> {

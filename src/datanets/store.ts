@@ -8,6 +8,9 @@ import type { Datanet } from "./datanet.ts";
 import type { DatanetRecord } from "./record.ts";
 import type { BuiltVersion, DatanetVersion } from "./version.ts";
 
+/** What stands on a contribution beside its records; what is left out stays as it is. */
+export type Declared = Partial<Pick<Contribution, "lineage" | "documents">>;
+
 /**
  * Where datanets are kept. Every method is atomic and durable when it returns; two callers at once see one of them refused, never both taken.
  * `storeSuite.ts` says what every implementation must do.
@@ -30,6 +33,9 @@ export interface DatanetStore {
   contributionRecords(datanet: string, id: Hex): Promise<readonly DatanetRecord[]>;
   /** Applies {@link ./review.ts} under a lock: of two decisions one is refused (`conflict`). */
   decide(datanet: string, id: Hex, decision: Decision): Promise<Result<Contribution>>;
+
+  /** Writes what its party declares of a contribution's records after they were put in. Refuses one that is not there (`not_found`). */
+  declare(datanet: string, id: Hex, said: Declared): Promise<Result<Contribution>>;
 
   /** Gives the annotation the next number. Refuses an unknown datanet (`not_found`) and an id that the datanet has (`already_exists`). */
   addAnnotation(annotation: Omit<Annotation, "number">): Promise<Result<Annotation>>;

@@ -114,6 +114,23 @@ function contributionTests(withStore: WithStore): void {
       expect(await store.contributions("net")).toHaveLength(1);
     }));
 
+  it("keeps what is declared of a contribution later, and leaves the rest as it is", () =>
+    withStore(async (store) => {
+      await given(store, "net");
+      const contribution = await submit(store, "net", ["alpha"]);
+      const [alpha] = await store.contributionRecords("net", contribution.id);
+      const documents = [{ id: "a", records: [alpha!.id], cites: ["b"] }];
+      const lineage = [{ record: alpha!.id, receipt: `0x${"ab".repeat(16)}` as const, partPpm: 5, isDeclared: true }];
+      expect(unwrap(await store.declare("net", contribution.id, { documents }))).toEqual({
+        ...contribution,
+        documents,
+      });
+      unwrap(await store.declare("net", contribution.id, { lineage }));
+      expect(await store.contribution("net", contribution.id)).toEqual({ ...contribution, documents, lineage });
+      expect(await store.declare("net", unknownId, {})).toMatchObject({ error: { code: "not_found" } });
+      expect(await store.declare("elsewhere", contribution.id, {})).toMatchObject({ error: { code: "not_found" } });
+    }));
+
   it("takes one decision of two at once", () =>
     withStore(async (store) => {
       await given(store, "net");

@@ -8,7 +8,7 @@ import type { Contribution, ContributionStatus, Decision, PreparedContribution }
 import type { Datanet } from "../datanets/datanet.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import { decide } from "../datanets/review.ts";
-import type { DatanetStore } from "../datanets/store.ts";
+import type { DatanetStore, Declared } from "../datanets/store.ts";
 import type { BuiltVersion, DatanetVersion } from "../datanets/version.ts";
 import { contributionRecords, missingContent, namedRecords, putContent } from "./datanetContent.ts";
 import { datanetSteps } from "./datanetMigrations.ts";
@@ -138,6 +138,20 @@ class PostgresDatanetStore implements OpenDatanetStore {
         ...[datanet, id, decided.value.status, JSON.stringify(decided.value)],
       ]);
       return decided;
+    });
+  }
+
+  declare(datanet: string, id: Hex, said: Declared): Promise<Result<Contribution>> {
+    return inTransaction(this.#pool, async (ask) => {
+      if (!(await lockDatanet(ask, datanet))) return unknownDatanet(datanet);
+      const text = "SELECT body FROM datanets.contribution WHERE datanet = $1 AND id = $2";
+      const contribution = await bodyIn<Contribution>(ask, text, [datanet, id]);
+      if (contribution === undefined) return refuse("not_found", `datanet ${datanet} has no contribution ${id}`);
+      const declared = { ...contribution, ...said };
+      await ask("UPDATE datanets.contribution SET body = $3 WHERE datanet = $1 AND id = $2", [
+        ...[datanet, id, JSON.stringify(declared)],
+      ]);
+      return ok(declared);
     });
   }
 

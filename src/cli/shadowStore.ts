@@ -78,6 +78,8 @@ export class ShadowStore implements LedgerStore {
   receipt: LedgerStore["receipt"] = () => Promise.resolve(undefined);
   receipts: LedgerStore["receipts"] = () => Promise.resolve([]);
   idempotency: LedgerStore["idempotency"] = () => Promise.resolve(undefined);
+  reported: LedgerStore["reported"] = () => Promise.resolve([]);
+  caused: LedgerStore["caused"] = () => Promise.resolve([]);
   movement: LedgerStore["movement"] = () => Promise.resolve(undefined);
   corrections: LedgerStore["corrections"] = () => Promise.resolve([]);
   spending: LedgerStore["spending"] = () => Promise.resolve([]);

@@ -115,7 +115,7 @@ export class ExecutionDesk {
     }
     const found = await account;
     if (!found.ok) return found;
-    const { source, id } = execution;
+    const { source, id, span } = execution;
     const credited = await creditReport(model, () => ledger.books.reportedId(source, id), execution);
     const parent = idOf(execution);
     return ok({
@@ -125,6 +125,7 @@ export class ExecutionDesk {
       flags: { reported: true, unaudited: false, partial: false, undeclared: model.isUndeclared },
       ...(by.amends === true || execution.isAmendment === true ? { isAmendment: true } : {}),
       ...(parent === undefined ? {} : { parent }),
+      ...(span === undefined ? {} : { alias: span }),
     });
   }
 

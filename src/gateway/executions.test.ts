@@ -11,6 +11,7 @@ import { noPrices } from "../core/quote.ts";
 import { unwrap } from "../core/result.ts";
 import { assets, parties, type SmallLedger, smallLedger, verified } from "../ledger/testing/smallLedger.ts";
 import { type ExecutionsView, executionsSchema } from "../protocol/executions.ts";
+import { executionListSchema, receiptDetailSchema } from "../protocol/receipts.ts";
 import { Gateway } from "./gateway.ts";
 import type { ReportedModel } from "./reportedModels.ts";
 import { testGrounding, testId } from "./testing/node.ts";
@@ -157,6 +158,58 @@ describe("a batch", () => {
     ["with an unknown column", "?format=csv&col.id=", "[]", {}, undefined, 400],
   ])("%s is refused", async (_, query, body, headers, secret, status) => {
     expect((await send(`/api/executions${query}`, body, headers, secret ?? admin)).status).toBe(status);
+  });
+});
+
+describe("from a row to its receipt and back", () => {
+  const row = {
+    created: 1_760_000_000,
+    model: "support-de",
+    usage: { prompt_tokens: 1_000_000, completion_tokens: 0 },
+  };
+  const get = async (path: string, secret: string) =>
+    fetch(`${url}${path}`, { headers: { authorization: `Bearer ${secret}` } });
+
+  test("its payer and the owner find either by the other, a stranger neither; a later word is on it", async () => {
+    const sent = { ...row, id: "traced-1" };
+    const [{ receipt = "", seq } = { receipt: "" }] = (await report("?format=openai", [sent], {}, own.secret)).rows;
+    const more = { ...sent, usage: { prompt_tokens: 2_000_000, completion_tokens: 0 } };
+    const [word] = (await report("?format=openai&amend=true", [more], {}, own.secret)).rows;
+    for (const secret of [own.secret, admin]) {
+      const found = executionListSchema.parse(await (await get("/api/executions/traced-1", secret)).json());
+      expect(found.data).toMatchObject([
+        { source: "openai", id: "traced-1", laterWords: [word?.seq], receipt: { id: receipt, seq } },
+      ]);
+      const detail = receiptDetailSchema.parse(await (await get(`/api/receipts/${receipt}`, secret)).json());
+      expect(detail.reported).toEqual({ source: "openai", id: "traced-1", caused: [], laterWords: [word?.seq] });
+      expect((await get("/api/executions/traced-1?source=litellm", secret)).status).toBe(404);
+    }
+    const { accounts } = small.ledger;
+    const other = unwrap(await accounts.open({ name: "other" })).id;
+    const { secret } = unwrap(await accounts.createKey({ account: other, name: "other" }));
+    expect((await get("/api/executions/traced-1", secret)).status).toBe(404);
+    expect(await (await get(`/api/receipts/${receipt}`, secret)).json()).not.toHaveProperty("reported");
+  });
+
+  test("a child that comes before its cause, by its span, is a root and linked to it once that is there", async () => {
+    const spanOf = (spanId: string, parentSpanId: string, responseId: string) => {
+      const said = { "gen_ai.request.model": "support-de", "gen_ai.response.id": responseId, "enduser.id": "linked" };
+      const attributes = Object.entries(said).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+      attributes.push({ key: "gen_ai.usage.input_tokens", value: { stringValue: "1000000" } });
+      const span = { traceId: "t9", spanId, parentSpanId, endTimeUnixNano: "1760000000000000000", attributes };
+      return { resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] };
+    };
+    const show = async (id: string) => {
+      const found = executionListSchema.parse(await (await get(`/api/executions/${id}`, admin)).json());
+      return found.data[0]!;
+    };
+    await report("?format=otlp", spanOf("inner", "outer", "resp-inner"));
+    const early = await show("resp-inner");
+    expect([early.receipt.nesting.depth, early.causedBy]).toEqual([0, { source: "opentelemetry", id: "t9-outer" }]);
+    await report("?format=otlp", spanOf("outer", "", "resp-outer"));
+    const [inner, outer] = [await show("resp-inner"), await show("t9-outer")];
+    expect(inner.causedBy).toEqual({ source: "opentelemetry", id: "t9-outer", receipt: outer.receipt.id });
+    expect(outer.caused).toEqual([{ source: "opentelemetry", id: "resp-inner", receipt: inner.receipt.id }]);
   });
 });
 

@@ -53,6 +53,7 @@ const table: Readonly<Record<string, string>> = {
   "POST /v1/chat/completions": "owner builder project",
   "POST /v1/completions": "owner builder project",
   "POST /api/executions": "owner builder project",
+  "GET /api/executions/{id}": "owner builder billing viewer project",
   "POST /v1/traces": "owner builder project",
   "POST /api/v1/events": "owner builder project",
   "GET /v1/receipts/{id}": "owner builder billing viewer project",

@@ -1,13 +1,20 @@
+import type { z } from "zod";
 import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
+import type { Receipt } from "../core/receipt.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import type { Reported } from "../ledger/execution.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
 import { may } from "../protocol/capabilities.ts";
 import { promiseSchema } from "../protocol/completions.ts";
 import { type Explanation, explanationSchema } from "../protocol/explanation.ts";
 import {
   combinationParam,
+  executionListSchema,
+  executionParam,
+  executionQuery,
   type Opening,
   type ReceiptView,
+  type ReportedView,
   receiptDetailSchema,
   receiptListSchema,
   receiptParam,
@@ -36,9 +43,12 @@ export function receiptRoutes(floor: Floor): Route[] {
         if (stored === undefined || isAnothers(floor, key, stored.receipt.account)) return unknown(params.id);
         const opening = mayOpen(floor, key, stored.receipt.account) ? openingOf(stored.opening) : undefined;
         const combination = await floor.combinations(stored.receipt.methodsHash);
+        const isPayers = mayTrace(floor, key, stored.receipt);
+        const reported = isPayers ? await ledger.books.reportedAs(stored.receipt.id) : undefined;
         const detail = {
           ...{ ...view(stored), entry: toHex(stored.entry) },
           ...(combination === undefined ? {} : { combination }),
+          ...(reported === undefined ? {} : { reported: reportedView(reported) }),
         };
         return json(opening === undefined ? detail : { ...detail, opening });
       },
@@ -59,6 +69,28 @@ export function receiptRoutes(floor: Floor): Route[] {
     promise("/v1/receipts/{id}/promise", "openai"),
     one("/api/receipts/{id}", "receipts"),
     promise("/api/receipts/{id}/promise", "receipts"),
+    route({
+      ...{ ...plain, method: "GET", path: "/api/executions/{id}", tag: "executions", access: "key" },
+      ...{ needs: "receipts.read", params: executionParam, query: executionQuery },
+      response: executionListSchema,
+      summary: "The receipt of an execution that another gateway served, by what that calls it",
+      handle: async ({ params: { id }, query, key }) => {
+        const data: z.infer<typeof executionListSchema>["data"] = [];
+        for (const source of executionQuery.shape.source.unwrap().options) {
+          if (query.source !== undefined && query.source !== source) continue;
+          const receipt = await ledger.books.findReported({ source, id });
+          const stored = receipt === undefined ? undefined : await ledger.books.receipt(receipt);
+          if (stored === undefined || !mayTrace(floor, key, stored.receipt)) continue;
+          const reported = await ledger.books.reportedAs(stored.receipt.id);
+          if (reported !== undefined) data.push({ ...reportedView(reported), receipt: view(stored) });
+        }
+        return data.length > 0
+          ? json({ data })
+          : refuse("not_found", `no execution "${id}" was reported here`, {
+              ...{ hint: "the id is the source's own: of CloudEvents, its source and id as SOURCE#ID", field: "id" },
+            });
+      },
+    }),
     route({
       ...plain,
       ...{ method: "GET", path: "/api/receipts/{id}/explanation", tag: "receipts", access: "optional" },
@@ -154,6 +186,22 @@ function mayOpen({ ledger, organisations }: Floor, key: ApiKey | undefined, pseu
   if (key.scope !== undefined && !may(organisations?.roleOf(key), "receipts.open")) return false;
   const account = ledger.accounts.get(key.account);
   return key.admin || (account !== undefined && equalBytes(account.pseudonym, pseudonym));
+}
+
+/** Whose source it was reported from, and its own keys whatever they may open: a source's ids say nothing of what was asked. */
+function mayTrace({ ledger }: Floor, key: ApiKey | undefined, { flags, account }: Receipt): boolean {
+  if (key === undefined || !flags.reported) return false;
+  return key.admin || equalBytes(ledger.accounts.get(key.account)?.pseudonym ?? none, account);
+}
+
+function reportedView({ source, id, causedBy, caused, laterWords }: Reported): ReportedView {
+  const named = ({ receipt, ...name }: Reported["caused"][number]) => ({ ...name, receipt: hexText(receipt) });
+  return {
+    ...{ source, id, caused: caused.map(named), laterWords: [...laterWords] },
+    ...(causedBy === undefined
+      ? {}
+      : { causedBy: { ...causedBy, receipt: causedBy.receipt && hexText(causedBy.receipt) } }),
+  };
 }
 
 function openingOf(text: string | undefined): Opening | undefined {

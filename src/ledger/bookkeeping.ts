@@ -6,12 +6,14 @@ import { checkPolicy, type FeePolicy, policyHash } from "../core/policy.ts";
 import { amountOf, type Receipt } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import { asCorrected, correctionsOf, givenBack, refundLegs } from "./correcting.ts";
+import type { ReportedName } from "./execution.ts";
 import type { HoldTable } from "./holds.ts";
 import type { Books, IdempotencyState, Posted, ReceiptDraft, ReceiptPromise, Spending, Totals } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
 import type { LedgerStore } from "./ports.ts";
 import { Posting } from "./posting.ts";
 import type { Purses } from "./purses.ts";
+import { findReported, reportedOf } from "./reportedRows.ts";
 import { Reporting } from "./reporting.ts";
 import { Routing } from "./routing.ts";
 import { transferBalances } from "./transferring.ts";
@@ -60,6 +62,14 @@ export class BookKeeping implements Books {
 
   reportedId(source: string, id: string): Uint8Array {
     return this.#reporting.receiptOf(source, id);
+  }
+
+  findReported(name: ReportedName): ReturnType<Books["findReported"]> {
+    return findReported(this.#store, this.#state.ledger, name);
+  }
+
+  reportedAs(receipt: Uint8Array): ReturnType<Books["reportedAs"]> {
+    return reportedOf(this.#store, this.#state.ledger, receipt);
   }
 
   /** One correction of a key at a time: whoever comes second is answered with what the first has journalled. */

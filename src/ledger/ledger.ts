@@ -6,7 +6,7 @@ import type { Nano } from "../core/money.ts";
 import type { FeePolicy } from "../core/policy.ts";
 import type { Nesting, Receipt } from "../core/receipt.ts";
 import type { Result } from "../core/result.ts";
-import type { ExecutionDraft, PayeeShare, ReportedCredit, ReportedDraft, ReportedOutcome } from "./execution.ts";
+import type { ExecutionDraft, PayeeShare, ReportedBooks } from "./execution.ts";
 import type { PeriodBook } from "./period.ts";
 import type { TransferDraft, Transferred } from "./transferDraft.ts";
 
@@ -209,18 +209,11 @@ export interface ReceiptPromise {
   readonly signature: Uint8Array;
 }
 
-export interface Books {
+export interface Books extends ReportedBooks {
   /** Turns a hold into a receipt. The fee must fit the hold. */
   post(draft: ReceiptDraft): Promise<Result<Posted>>;
-  /**
-   * Books executions that were served elsewhere, each on its own: one that is refused holds up no other, and one that was booked before changes nothing.
-   * An outcome for each draft, in their order. Refuses as a whole only where nothing can be written at all.
-   */
-  report(drafts: readonly ReportedDraft[], credit: ReportedCredit): Promise<Result<readonly ReportedOutcome[]>>;
   /** Books balances that another ledger owed its payees, once for each source: see {@link transferBalances}. */
   transfer(draft: TransferDraft): Promise<Result<Transferred>>;
-  /** The receipt that an execution of this source and id has, or will have: 16 bytes. */
-  reportedId(source: string, id: string): Uint8Array;
   /** Idempotent by `key`, for each account: the same again is the same correction, another under its key is refused. */
   correct(input: {
     receipt: Uint8Array;

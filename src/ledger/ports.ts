@@ -40,6 +40,10 @@ export interface LedgerStore {
   idempotency(ledger: Uint8Array, account: string, key: string): Promise<IdempotencyRow | undefined>;
   /** Those of an account's keys that are there, in any order. */
   idempotencies(ledger: Uint8Array, account: string, keys: readonly string[]): Promise<readonly IdempotencyRow[]>;
+  /** The rows of reported executions that name this receipt. */
+  reported(ledger: Uint8Array, receipt: Uint8Array): Promise<readonly IdempotencyRow[]>;
+  /** The rows of reported executions beside which one of these texts stands; at most 200. */
+  caused(ledger: Uint8Array, responses: readonly string[]): Promise<readonly IdempotencyRow[]>;
   /** The movement that was booked under this reference, so that the same reference with another amount can be refused. */
   movement(ledger: Uint8Array, reference: string): Promise<MovementRow | undefined>;
   /** Nano that corrections have refunded of a receipt so far, in the order of their entries. */

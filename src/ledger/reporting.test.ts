@@ -45,6 +45,95 @@ describe("reported executions", () => {
     );
   });
 
+  test("nest within a batch and are linked across batches, whichever comes first; nothing is nested and linked, or neither", async () => {
+    const rowOf = fc.record({
+      parent: fc.option(fc.nat(5)),
+      alias: fc.boolean(),
+      payer: fc.nat(1),
+      isLate: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(rowOf, { maxLength: 6 }),
+        fc.array(fc.integer({ min: 1, max: 3 })),
+        async (rows, sizes) => {
+          const { small, payer, book } = await begin(1_000);
+          const other = (await account(small, 1_000)).id;
+          const payers = [payer, other];
+          // Who causes others is called by its span where it has one.
+          const nameOf = (at: number) => (rows[at]?.alias ? `span ${at}` : String(at));
+          const drafts = rows.map(({ parent, alias, payer: by, isLate }, at) =>
+            reported(String(at), 1 + at, 0, {
+              ...{
+                account: payers[by]!,
+                ...(alias ? { alias: `span ${at}` } : {}),
+                ...(isLate ? { isAmendment: true } : {}),
+              },
+              ...(parent === null ? {} : { parent: nameOf(parent) }),
+            }),
+          );
+          const batchOf: number[] = [];
+          for (let at = 0, turn = 0; at < drafts.length; turn++) {
+            const size = sizes[turn % Math.max(1, sizes.length)] ?? 2;
+            for (const outcome of await book(drafts.slice(at, at + size))) expect(outcome.outcome).toBe("booked");
+            for (const end = Math.min(drafts.length, at + size); at < end; at++) batchOf[at] = turn;
+          }
+          const { books } = small.ledger;
+          for (const [at, { parent }] of rows.entries()) {
+            const { id: _, source, ...mine } = drafts[at]!;
+            const receipt = books.reportedId(source, String(at));
+            expect(await books.findReported({ source, id: nameOf(at) })).toEqual(receipt);
+            const said = (await books.reportedAs(receipt))!;
+            expect([said.source, said.id]).toEqual([source, String(at)]);
+            const isNested = (await books.receipt(receipt))!.receipt.nesting.depth > 0;
+            const causeId = parent === null ? undefined : nameOf(parent);
+            const isLinked = causeId !== undefined && causeId !== String(at) && !isNested;
+            expect(said.causedBy?.id).toBe(isLinked ? causeId : undefined);
+            const cause =
+              parent !== null && parent < rows.length ? books.reportedId(source, String(parent)) : undefined;
+            if (isLinked) expect(said.causedBy?.receipt).toEqual(cause);
+            if (isNested) expect([batchOf[at], mine.account]).toEqual([batchOf[parent!], drafts[parent!]!.account]);
+            if (!isLinked || cause === undefined) continue;
+            const seen = (await books.reportedAs(cause))!.caused.map(({ id }) => id);
+            expect(seen.includes(String(at))).toBe(drafts[parent!]!.account === mine.account);
+          }
+          await verified(small);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test("a receipt says which later words there were on it, and what was served here was reported as nothing", async () => {
+    const { small, book } = await begin(1_000);
+    const [first] = await book([reported("1", 10, 0)]);
+    const words = [20, 30].map((cost) => reported("1", cost, 0, { isAmendment: true }));
+    const seqs: number[] = [];
+    for (const word of words) for (const one of await book([word])) if ("seq" in one) seqs.push(one.seq);
+    const { books } = small.ledger;
+    expect(first?.outcome === "booked" && (await books.reportedAs(first.receipt))).toMatchObject({ laterWords: seqs });
+    expect(await books.reportedAs(new Uint8Array(16))).toBeUndefined();
+    expect(await books.findReported({ source: "test", id: "2" })).toBeUndefined();
+  });
+
+  test("a span that two executions claim names the first of them, and none is lost", async () => {
+    const { small, book } = await begin(1_000);
+    const outcomes = await book([
+      reported("a", 1, 0, { alias: "s" }),
+      reported("b", 2, 0, { alias: "s" }),
+      reported("c", 4, 0, { alias: "a" }),
+      reported("d", 8, 0, { parent: "s" }),
+    ]);
+    expect(outcomes.map(shown)).toEqual(["booked 1", "booked 2", "booked 4", "booked 8"]);
+    const again = await Promise.all([book([reported("e", 1, 0, { alias: "f" })]), book([reported("f", 2, 0)])]);
+    expect(again.flat().map(shown)).toEqual(["booked 1", "refused conflict"]);
+    expect((await book([reported("f", 3, 0, { isAmendment: true })])).map(shown)).toEqual(["corrected 2"]);
+    const { books } = small.ledger;
+    expect(await books.findReported({ source: "test", id: "s" })).toEqual(books.reportedId("test", "a"));
+    expect(await books.findReported({ source: "test", id: "a" })).toEqual(books.reportedId("test", "a"));
+    await verified(small);
+  });
+
   test("an outcome a row: what is refused holds up nothing else", async () => {
     const { book } = await begin();
     const outcomes = await book([

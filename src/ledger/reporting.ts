@@ -7,6 +7,7 @@ import { asCorrected, chargeLegs, correctionsOf, givenBack, moreOf, refundLegs }
 import type { ReportedCredit, ReportedDraft, ReportedOutcome } from "./execution.ts";
 import type { IdempotencyRow, LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";
+import { isLaterWord, noteText, REPORTED, reportedKey } from "./reportedRows.ts";
 import { nestingOf, type Priced, type Routing } from "./routing.ts";
 import type { Batch, Writer } from "./writer.ts";
 
@@ -15,6 +16,8 @@ interface Row {
   readonly draft: ReportedDraft;
   /** Source and id as one text. */
   readonly key: string;
+  /** The same with its other name, where it has one. */
+  readonly alias: string | undefined;
   /** 16 bytes: the id of its receipt, now and whenever it is sent again. */
   readonly receipt: Uint8Array;
   outcome: ReportedOutcome | undefined;
@@ -50,13 +53,20 @@ export class Reporting {
 
   /** 16 bytes: its receipt, now and whenever it is sent again. */
   receiptOf(source: string, id: string): Uint8Array {
-    return this.#receiptId(keyOf(source, id));
+    return this.#receiptId(reportedKey(source, id));
   }
 
   async report(drafts: readonly ReportedDraft[], credit: ReportedCredit): Promise<Result<readonly ReportedOutcome[]>> {
     const rows = drafts.map((draft): Row => {
-      const key = keyOf(draft.source, draft.id);
-      return { draft, key, receipt: this.#receiptId(key), outcome: undefined };
+      const key = reportedKey(draft.source, draft.id);
+      const alias = draft.alias === undefined ? key : reportedKey(draft.source, draft.alias);
+      return {
+        draft,
+        key,
+        alias: alias === key ? undefined : alias,
+        receipt: this.#receiptId(key),
+        outcome: undefined,
+      };
     });
     const repeated = new Map<Row, Row>();
     for (let left: readonly Row[] = rows; left.length > 0; ) {
@@ -72,23 +82,27 @@ export class Reporting {
 
   /** Books rows of different keys, while nobody else books any of them. */
   async #alone(rows: readonly Row[], credit: ReportedCredit): Promise<Result<void>> {
+    const keys = rows.flatMap(({ key, alias }) => (alias === undefined ? [key] : [key, alias]));
     for (;;) {
-      const busy = rows.find(({ key }) => this.#running.has(key));
+      const busy = keys.find((key) => this.#running.has(key));
       if (busy === undefined) break;
-      await this.#running.get(busy.key);
+      await this.#running.get(busy);
     }
     const booking = this.#book(rows, credit);
-    for (const { key } of rows) this.#running.set(key, booking);
+    for (const key of keys) this.#running.set(key, booking);
     try {
       return await booking;
     } finally {
-      for (const { key } of rows) this.#running.delete(key);
+      for (const key of keys) this.#running.delete(key);
     }
   }
 
   async #book(rows: readonly Row[], credit: ReportedCredit): Promise<Result<void>> {
     const { store, writer } = this.#parts;
-    const keys = rows.flatMap((row) => (row.draft.isAmendment ? [row.key, amendedKey(row)] : [row.key]));
+    const keys = rows.flatMap((row) => [
+      ...[row.key, ...(row.alias === undefined ? [] : [row.alias])],
+      ...(row.draft.isAmendment ? [amendedKey(row)] : []),
+    ]);
     const found = await store.idempotencies(writer.state.ledger, REPORTED, keys);
     const known = new Map(found.map((row) => [row.key, row]));
     const fresh: Row[] = [];
@@ -97,18 +111,18 @@ export class Reporting {
       const before = known.get(row.key);
       if (before === undefined) fresh.push(row);
       else if (!isAmending(row, before, known)) row.outcome = knownOf(row, before);
-      else amendments.push(await this.#amendmentOf(row));
+      else amendments.push(await this.#amendmentOf(row, before.receipt));
     }
     if (fresh.length + amendments.length === 0) return ok(undefined);
     return writer.run((batch) => {
       for (const amendment of amendments) amendment.row.outcome = this.#amend(batch, amendment, credit);
-      this.#journal(batch, fresh, credit);
+      this.#journal(batch, fresh, credit, new Set([...known.keys(), ...rows.map(({ key }) => key)]));
       return ok(() => undefined);
     });
   }
 
-  /** Checks all rows before any is journalled, then journals children before what caused them. */
-  #journal(batch: Batch, rows: readonly Row[], credit: ReportedCredit): void {
+  /** Checks all rows before any is journalled, then journals children before what caused them. `taken`: names that stand for some execution already. */
+  #journal(batch: Batch, rows: readonly Row[], credit: ReportedCredit, taken: Set<string>): void {
     const { routing, purses, writer } = this.#parts;
     const allowed = new Map<Row, Priced>();
     for (const row of rows) {
@@ -126,11 +140,24 @@ export class Reporting {
         ...{ account: purses.account(row.draft.account)!, payerPayee: 0, earned: 0 },
       });
       const { seq, bytes: entry } = batch.addReceipt(facts, routing.legs);
-      const { bodyHash, isAmendment } = row.draft;
-      const response = isAmendment === true ? LATER_WORD : undefined;
-      batch.idempotency.push({ account: REPORTED, key: row.key, bodyHash, receipt: id, response });
+      this.#name(batch, row, parent !== undefined, taken);
       row.outcome = { outcome: "booked", receipt: id, seq, amount: priced.own, entry };
     }
+  }
+
+  /** What the row is known by from now on, and what caused it where the receipts do not say. */
+  #name(batch: Batch, { draft, key, alias, receipt }: Row, isNested: boolean, taken: Set<string>): void {
+    const { bodyHash, isAmendment, parent, source } = draft;
+    const cause = isNested || parent === undefined ? undefined : reportedKey(source, parent);
+    const note = noteText({
+      ...(isAmendment === true ? { isLater: true } : {}),
+      ...(cause === undefined || cause === key ? {} : { cause }),
+    });
+    batch.idempotency.push({ account: REPORTED, key, bodyHash, receipt, response: note });
+    if (alias === undefined || taken.has(alias)) return;
+    taken.add(alias);
+    const response = noteText({ isAlias: true });
+    batch.idempotency.push({ account: REPORTED, key: alias, bodyHash, receipt, response });
   }
 
   /** Brings what was charged for a receipt to what its source says now. */
@@ -176,13 +203,13 @@ export class Reporting {
     return ok({ refund: -more, earned: 0 });
   }
 
-  async #amendmentOf(row: Row): Promise<Amendment> {
+  async #amendmentOf(row: Row, id: Uint8Array): Promise<Amendment> {
     const { store, writer } = this.#parts;
-    const stored = await store.receipt(writer.state.ledger, row.receipt);
+    const stored = await store.receipt(writer.state.ledger, id);
     assert(stored !== undefined, "a row that is known has its receipt");
     const entry = decodeEntry(stored.bytes);
     assert(entry.ok && entry.value.kind === "receipt", "a row of kind receipt holds one");
-    const corrections = await correctionsOf(store, writer.state.ledger, row.receipt);
+    const corrections = await correctionsOf(store, writer.state.ledger, id);
     return { row, seq: stored.seq, receipt: asCorrected(entry.value.receipt, corrections) };
   }
 
@@ -191,10 +218,6 @@ export class Reporting {
   }
 }
 
-/** Under what their rows of idempotency stand, where others have an account. */
-const REPORTED = "reported";
-/** Stands at a row whose first word to arrive was a later one: the one that it amends says nothing new. */
-const LATER_WORD = "later word";
 const DEPTH_MAX = 32;
 
 /** The first row of each key; the others wait, but for those that say the very same. */
@@ -216,10 +239,6 @@ function againOf(first: ReportedOutcome | undefined): ReportedOutcome {
   return first.outcome === "refused" ? first : { outcome: "known", receipt: first.receipt };
 }
 
-function keyOf(source: string, id: string): string {
-  return JSON.stringify([source, id]);
-}
-
 /** Each amendment once: the same again is known. */
 function amendedKey({ draft }: Row): string {
   return JSON.stringify([draft.source, draft.id, toHex(draft.bodyHash)]);
@@ -230,8 +249,9 @@ function isAmending(row: Row, before: IdempotencyRow, known: ReadonlyMap<string,
   return row.draft.isAmendment === true && !known.has(amendedKey(row));
 }
 
-function knownOf({ draft, receipt }: Row, before: IdempotencyRow): ReportedOutcome {
-  if (draft.isAmendment || before.response === LATER_WORD || equalBytes(before.bodyHash, draft.bodyHash))
+function knownOf({ draft }: Row, before: IdempotencyRow): ReportedOutcome {
+  const { receipt } = before;
+  if (draft.isAmendment || isLaterWord(before) || equalBytes(before.bodyHash, draft.bodyHash))
     return { outcome: "known", receipt };
   return refused(
     refuse("conflict", "it was booked with other contents", {
@@ -271,7 +291,7 @@ function placesOf(rows: readonly Row[]): RowPlace[] {
   const byKey = new Map(rows.map((row) => [row.key, row]));
   const places = new Map<Row, RowPlace>();
   const causeOf = ({ draft }: Row): Row | undefined => {
-    const cause = draft.parent === undefined ? undefined : byKey.get(keyOf(draft.source, draft.parent));
+    const cause = draft.parent === undefined ? undefined : byKey.get(reportedKey(draft.source, draft.parent));
     return cause?.draft.account === draft.account ? cause : undefined;
   };
   for (const row of rows) {

@@ -75,11 +75,31 @@ export const openingSchema = z.object({
 });
 export type Opening = z.infer<typeof openingSchema>;
 
+const reportedName = z.object({ source: z.string(), id: z.string() });
+/** What another gateway reported a receipt as. Receipts nest within a batch; what came in another batch is linked here. */
+const reportedSchema = reportedName.extend({
+  causedBy: reportedName.extend({ receipt: hex.optional() }).optional(),
+  caused: z.array(reportedName.extend({ receipt: hex })),
+  laterWords: z.array(z.number().int()).meta({ description: "entries of the corrections that later words on it are" }),
+});
+export type ReportedView = z.infer<typeof reportedSchema>;
+
+/** What the source calls it. */
+export const executionParam = z.object({ id: z.string().min(1).max(300) });
+export const executionQuery = z.object({
+  /** Any where it is left out. */
+  source: z.enum(["openai", "opentelemetry", "litellm", "cloudevents", "csv"]).optional(),
+});
+export const executionListSchema = z.object({
+  data: z.array(reportedSchema.extend({ receipt: receiptSchema })),
+});
+
 export const receiptDetailSchema = receiptSchema.extend({
   entry: hex,
   /** The text that `hashes.methods` is the keccak256 of: methods, what they count for on this model, and rules. */
   combination: z.string().optional(),
   opening: openingSchema.optional(),
+  reported: reportedSchema.optional(),
 });
 export const receiptListSchema = z.object({ data: z.array(receiptSchema), nextBeforeSeq: z.number().optional() });
 export const receiptParam = z.object({ id: hex16 });

@@ -26,4 +26,6 @@ export const ledgerSteps: readonly string[] = [
      ledger bytea NOT NULL, day integer NOT NULL, key text NOT NULL, nano bigint NOT NULL, receipts bigint NOT NULL, tokens bigint NOT NULL,
      PRIMARY KEY (ledger, day, key));`,
   "ALTER TABLE ledger.epoch_leaves DROP COLUMN postings",
+  `CREATE INDEX idempotency_reported ON ledger.idempotency USING hash (receipt) WHERE account = 'reported';
+   CREATE INDEX idempotency_cause ON ledger.idempotency (ledger, response) WHERE account = 'reported' AND response IS NOT NULL;`,
 ];

@@ -7,6 +7,7 @@ import type { Organisation } from "../ledger/organisations.ts";
 import type {
   AppendBatch,
   EpochMark,
+  IdempotencyRow,
   LedgerStore,
   MovementKind,
   MovementSum,
@@ -158,11 +159,24 @@ class PostgresLedgerStore implements OpenLedgerStore {
     account: string,
     keys: readonly string[],
   ): ReturnType<LedgerStore["idempotencies"]> {
+    return this.#idempotencyRows("ledger = $1 AND account = $2 AND key = ANY ($3)", [ledger, account, keys]);
+  }
+
+  reported(ledger: Uint8Array, receipt: Uint8Array): ReturnType<LedgerStore["reported"]> {
+    return this.#idempotencyRows("ledger = $1 AND account = 'reported' AND receipt = $2", [ledger, receipt]);
+  }
+
+  caused(ledger: Uint8Array, responses: readonly string[]): ReturnType<LedgerStore["caused"]> {
+    const where = "ledger = $1 AND account = 'reported' AND response = ANY ($2) ORDER BY key LIMIT 200";
+    return this.#idempotencyRows(where, [ledger, responses]);
+  }
+
+  async #idempotencyRows(where: string, values: readonly unknown[]): Promise<readonly IdempotencyRow[]> {
     const { rows } = await this.#pool.query<IdempotencyColumns>(
-      "SELECT key, body_hash, receipt, response FROM ledger.idempotency WHERE ledger = $1 AND account = $2 AND key = ANY ($3)",
-      [ledger, account, keys],
+      `SELECT account, key, body_hash, receipt, response FROM ledger.idempotency WHERE ${where}`,
+      [...values],
     );
-    return rows.map(({ key, body_hash, receipt, response }) => ({
+    return rows.map(({ account, key, body_hash, receipt, response }) => ({
       ...{ account, key, bodyHash: new Uint8Array(body_hash), receipt: new Uint8Array(receipt) },
       response: response ?? undefined,
     }));
@@ -296,6 +310,7 @@ interface EntryColumns {
 }
 
 interface IdempotencyColumns {
+  readonly account: string;
   readonly key: string;
   readonly body_hash: Buffer;
   readonly receipt: Buffer;

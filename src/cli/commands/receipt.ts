@@ -2,12 +2,21 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { correctionBody, correctionSchema } from "../../protocol/corrections.ts";
 import { type Explanation, explanationSchema } from "../../protocol/explanation.ts";
-import { type ReceiptView, receiptDetailSchema, receiptListSchema } from "../../protocol/receipts.ts";
+import {
+  executionListSchema,
+  executionQuery,
+  type ReceiptView,
+  type ReportedView,
+  receiptDetailSchema,
+  receiptListSchema,
+} from "../../protocol/receipts.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { count, flag, openAmount, receiptId, wholeNumber, wholeText } from "./inputs.ts";
 
 export type ReceiptDetail = z.infer<typeof receiptDetailSchema>;
+
+const sources = executionQuery.shape.source.unwrap().options;
 
 const show = command({
   path: "receipt show",
@@ -21,6 +30,7 @@ const show = command({
     const found = await client.value.get(`/api/receipts/${id}`, receiptDetailSchema);
     if (!found.ok) return found;
     showReceipt(found.value, output);
+    if (found.value.reported !== undefined) showReported(found.value.reported, output);
     showEvidence(found.value, output);
     showRoute(found.value, output);
     return found;
@@ -38,6 +48,26 @@ const explain = command({
     if (!client.ok) return client;
     const found = await client.value.get(`/api/receipts/${id}/explanation`, explanationSchema);
     if (found.ok) showExplanation(found.value, output);
+    return found;
+  },
+});
+
+const find = command({
+  path: "receipt find",
+  summary: "The receipt of an execution that another gateway served, by what that calls it",
+  arguments: [["<id>", "the id in the gateway's own records"]],
+  options: [["--source <source>", `only of ${sources.join(", ")}`]],
+  examples: ["openledger receipt find chatcmpl-9f2 --source litellm", "openledger receipt find app#evt-17"],
+  input: z.object({ id: wholeText.max(300), source: executionQuery.shape.source }),
+  run: async ({ id, source }, { client: open, output }) => {
+    const client = await open();
+    if (!client.ok) return client;
+    const found = await client.value.get(`/api/executions/${encodeURIComponent(id)}`, executionListSchema, { source });
+    if (!found.ok) return found;
+    for (const { receipt, ...reported } of found.value.data) {
+      showReceipt(receipt, output);
+      showReported(reported, output);
+    }
     return found;
   },
 });
@@ -113,7 +143,7 @@ const correct = command({
   },
 });
 
-export const receiptCommands: readonly CliCommand[] = [show, explain, list, correct];
+export const receiptCommands: readonly CliCommand[] = [show, explain, find, list, correct];
 
 export function showReceipt(receipt: ReceiptView, output: Output): void {
   const { id, seq, timeMs, fee, usage, rate, operator } = receipt;
@@ -126,6 +156,14 @@ export function showReceipt(receipt: ReceiptView, output: Output): void {
       `${usage.tokensIn} tokens in, ${usage.tokensOut} out; 1 USD = ${formatOpen(rate.nanoPerUsd)} OPEN (${rate.source})`,
   );
   output.line(attributedText(receipt));
+}
+
+function showReported({ source, id, causedBy, caused, laterWords }: ReportedView, output: Output): void {
+  output.line(`reported as ${source} ${id}`);
+  if (causedBy !== undefined)
+    output.line(`caused by ${causedBy.id}, of another batch: ${causedBy.receipt ?? "which was not reported yet"}`);
+  for (const one of caused) output.line(`caused ${one.id}, of another batch: ${one.receipt}`);
+  if (laterWords.length > 0) output.line(`later words on it corrected it at entries ${laterWords.join(", ")}`);
 }
 
 function attributedText({ flags, unattributed }: ReceiptView): string {

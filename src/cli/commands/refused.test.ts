@@ -185,6 +185,9 @@ model import-adapter| ftjob-0123456789abcdef01234567 @/none             | 66 not
 receipt explain     |                                                   | 64 invalid_request | missing required argument
 receipt explain     | mine                                              | 64 invalid_request | <id>
 receipt explain     | 0x00000000000000000000000000000000                | 66 not_found       | there is no receipt
+receipt find        |                                                   | 64 invalid_request | missing required argument
+receipt find        | x --source fax                                    | 64 invalid_request | --source
+receipt find        | x                                                 | 66 not_found       | was reported here
 receipt show        |                                                   | 64 invalid_request | missing required argument
 receipt show        | 0x12                                              | 64 invalid_request | <id> must be a receipt id
 receipt show        | ${"0".repeat(32)}                                 | 66 not_found       | there is no receipt

@@ -9,6 +9,8 @@ export function memoryStore(): LedgerStore {
   let term = 0;
   const batches: AppendBatch[] = [];
   const entries = () => batches.flatMap((batch) => batch.entries);
+  const reportedRows = () =>
+    batches.flatMap((batch) => batch.idempotency).filter(({ account }) => account === "reported");
   return {
     takeOver: async () => {
       term += 1;
@@ -67,6 +69,12 @@ export function memoryStore(): LedgerStore {
         .flatMap((batch) => batch.idempotency)
         .filter((row) => row.account === account && wanted.has(row.key));
     },
+    reported: async (_ledger, receipt) => reportedRows().filter((row) => equalBytes(row.receipt, receipt)),
+    caused: async (_ledger, responses) =>
+      reportedRows()
+        .filter(({ response }) => response !== undefined && responses.includes(response))
+        .sort((a, b) => (a.key < b.key ? -1 : 1))
+        .slice(0, 200),
     movement: async (_ledger, reference) =>
       batches.flatMap((batch) => batch.movements).find((row) => row.reference === reference),
     corrections: async (_ledger, receipt) =>

@@ -6,7 +6,16 @@ import { unwrap } from "../../core/result.ts";
 import type { AuditRow } from "../audit.ts";
 import type { Account } from "../ledger.ts";
 import type { Organisation } from "../organisations.ts";
-import type { AppendBatch, EntryRow, LedgerStore, MovementRow, StoredEntry, StoredKey, Takeover } from "../ports.ts";
+import type {
+  AppendBatch,
+  EntryRow,
+  IdempotencyRow,
+  LedgerStore,
+  MovementRow,
+  StoredEntry,
+  StoredKey,
+  Takeover,
+} from "../ports.ts";
 
 /** What every {@link LedgerStore} does. An adapter's test calls this with a way to get an empty store; `close` ends it. */
 export function describeLedgerStore(
@@ -283,6 +292,22 @@ function besideTests(withStore: WithStore): void {
       expect(await store.spending(testLedger, 20_000, 20_001)).toEqual([sum, other]);
       expect(await store.spending(testLedger, 20_000, 20_002)).toEqual([sum, other, { ...row, day: 20_001 }]);
       expect(await store.spending(testLedger, 20_002, 30_000)).toEqual([]);
+    }));
+
+  it("rows of reported executions are found by their receipt and by what caused them", () =>
+    withStore(async (store) => {
+      await takeover(store);
+      const bodyHash = new Uint8Array(16).fill(1);
+      const row = (key: string, receipt: number, response?: string, account = "reported") => ({
+        ...{ account, key, bodyHash, receipt: receiptId(receipt), response },
+      });
+      const idempotency = [row("a", 1), row("b", 1, "cause"), row("c", 2, "cause"), row("a", 1, "cause", "acct_a")];
+      unwrap(await store.append(batchOf({ entries: [entryRow(0)], idempotency })));
+      const byKey = (rows: readonly IdempotencyRow[]) => rows.toSorted((one, two) => (one.key < two.key ? -1 : 1));
+      expect(byKey(await store.reported(testLedger, receiptId(1)))).toEqual(idempotency.slice(0, 2));
+      expect(await store.reported(testLedger, receiptId(3))).toEqual([]);
+      expect(await store.caused(testLedger, ["cause", "none"])).toEqual(idempotency.slice(1, 3));
+      expect(await store.caused(testLedger, [])).toEqual([]);
     }));
 
   it("an idempotency key is of one account, with and without a response", () =>

@@ -1,24 +1,23 @@
-import { ekfac } from "../src/attribution/influence/kronecker.ts";
 import { unwrap } from "../src/core/result.ts";
 import { readFloats, writeFloats } from "../src/models/formats/floats.ts";
 import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import type { Tensors } from "../src/models/tensor.ts";
 import { randomOf } from "../src/models/training/random.ts";
 import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
+import { additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
-import { type Contender, contenders, paidBy, type Scored, type Scores, scoresBy } from "./support/ldsMethods.ts";
-import { removeTop, retrain, type Unit, units } from "./support/ldsRetraining.ts";
+import { type Contender, contenders, paidBy, type Scored, type Scores, scoresAtEnds } from "./support/ldsMethods.ts";
+import { removeTop, retrain, SEEDS, type Unit, units } from "./support/ldsRetraining.ts";
 import {
   bootstrapInterval,
   linearDatamodelingScores,
   mean,
   ratioInterval,
-  reliabilityCeiling,
   round,
   type SubsetRun,
   sharedPart,
 } from "./support/ldsScore.ts";
-import { type AdapterView, fineTune, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
+import { type AdapterView, type EndView, fineTune, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
 import { type LdsWorld, makeWorld } from "./support/ldsWorld.ts";
 
 const MEMBERS = 5;
@@ -42,21 +41,22 @@ export async function run(): Promise<void> {
   for (let seed = 1; seed <= MEMBERS; seed++) {
     const adapter = await fineTune(world, examplesOf(world), seed);
     adapters.push(adapter);
-    views.push(await view(world, adapter));
+    views.push(await view(world, adapter, views[0]?.start));
   }
   lap(`${MEMBERS} adapters and their gradients`);
   const truth = new Map<Unit, readonly SubsetRun[]>();
+  const halves = isQuick ? 12 : 60;
   for (const unit of units) {
-    truth.set(unit, await retrain(world, unit, isQuick ? 12 : 60));
+    truth.set(unit, await retrain(world, unit, { from: 0, until: halves, seeds: SEEDS }));
     lap(`retrained without half of the ${unit}s`);
   }
+  const further = { from: halves, until: 5 * halves, seeds: 1 };
+  const additive = await additiveBound(world, truth.get("contributor")!, further);
+  lap("retrained for the additive bound");
   const { rows, bySetting } = scoreAll(contenders(world, views, records, queries), truth);
-  const ceilings = Object.fromEntries(units.map((unit) => [unit, reliabilityCeiling(truth.get(unit)!)]));
-  const imported = importedShare(
-    scoresBy(ekfac(), [await view(world, asImported(adapters[0]!))]).scores,
-    bySetting,
-    truth,
-  );
+  const bounds = Object.fromEntries(units.map((unit) => [unit, boundsOf(truth.get(unit)!)]));
+  const { start, end } = await view(world, asImported(adapters[0]!));
+  const imported = importedShare(scoresAtEnds([start, end], {}).scores, bySetting, truth);
   const paid = views.map((one) => paidBy(one).scores);
   const agreement = seedAgreement(world, paid);
   lap("scored");
@@ -71,16 +71,31 @@ export async function run(): Promise<void> {
   const cpu = process.cpuUsage(startedCpu);
   const cpuSeconds = Math.round((cpu.user + cpu.system) / 1e6);
   console.table(Object.fromEntries(rows.map(({ name, perQuery: _perQuery, ...row }) => [name, row])));
+  console.log("What trainings themselves can tell, and how much of it is a sum over contributors:");
+  console.table({ ...bounds, additive });
   console.log("Facts planted in one record each, twelve decoys of the same words:");
   console.table(facts);
   console.log("Attacks on what influence pays, in per cent:");
   console.table(Object.fromEntries(attacks.map(({ attack, ...row }) => [attack, row])));
   const methods = rows.map(({ perQuery: _perQuery, ...row }) => row);
-  const ratios = ratiosOf(rows, ceilings);
-  const viewMs = views[0]!.costs;
+  const ratios = ratiosOf(rows, bounds);
+  const viewMs = views[0]!.end.costs;
   console.log(
     JSON.stringify({
-      ...{ cpuSeconds, ceilings, methods, ratios, imported, agreement, viewMs, removal, facts, attacks, collapsed },
+      ...{
+        cpuSeconds,
+        bounds,
+        additive,
+        methods,
+        ratios,
+        imported,
+        agreement,
+        viewMs,
+        removal,
+        facts,
+        attacks,
+        collapsed,
+      },
     }),
   );
 }
@@ -89,9 +104,9 @@ function examplesOf({ records }: LdsWorld) {
   return records.map(({ example }) => example);
 }
 
-function view(world: LdsWorld, adapter: Tensors): Promise<AdapterView> {
+function view(world: LdsWorld, adapter: Tensors, start?: EndView): Promise<AdapterView> {
   const queries = world.queries.map(({ example }) => example);
-  return viewAdapter(world, adapter, examplesOf(world), queries);
+  return viewAdapter(world, adapter, examplesOf(world), queries, start);
 }
 
 interface MethodRow {
@@ -137,16 +152,18 @@ function intervalOf(scores: readonly number[]): string {
     .join("–");
 }
 
-function ratiosOf(rows: readonly MethodRow[], ceilings: Readonly<Record<string, { readonly ceiling: number }>>) {
+function ratiosOf(rows: readonly MethodRow[], bounds: Readonly<Record<string, Bounds>>) {
   const of = (name: string): MethodRow => rows.find((row) => row.name === name)!;
   const ratio = (name: string, other: string) => {
     const [a, b] = [of(name).perQuery.contributor, of(other).perQuery.contributor];
     return { ratio: round(mean(a) / mean(b)), interval: ratioInterval(a, b, randomOf(5)).map(round) };
   };
-  const toCeiling = (name: string, unit: Unit): number => round(of(name)[unit] / ceilings[unit]!.ceiling);
+  const toCeiling = (name: string, unit: Unit): number => round(of(name)[unit] / bounds[unit]!.ceiling);
   return {
     ...{ singleToBm25: ratio("EK-FAC", "BM25"), ensembleToBm25: ratio(ENSEMBLE, "BM25") },
     ...{ singleToDataInf: ratio("EK-FAC", "DataInf"), ensembleToDataInf: ratio(ENSEMBLE, "DataInf") },
+    ...{ singleToTunedDataInf: ratio("EK-FAC", "DataInf, tuned") },
+    ensembleToDataInfEnsemble: ratio(ENSEMBLE, `DataInf × ${MEMBERS}`),
     ensembleToCeilingByContributor: toCeiling(ENSEMBLE, "contributor"),
     ensembleToCeilingByRecord: toCeiling(ENSEMBLE, "record"),
     singleToCeilingByContributor: toCeiling("EK-FAC", "contributor"),
@@ -195,7 +212,7 @@ async function factsTable(world: LdsWorld) {
       const after = mean(await measureLosses(world, adapter, asked));
       console.log(`facts cost ${before.toFixed(2)} nats before training and ${after.toFixed(2)} after`);
     }
-    views.push(await viewAdapter(world, adapter, examples, asked));
+    views.push(await viewAdapter(world, adapter, examples, asked, views[0]?.start));
   }
   return Object.fromEntries(
     contenders(world, views, records, queries).map(({ name, settings }) => {

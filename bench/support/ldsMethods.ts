@@ -1,10 +1,19 @@
 import { dataInf, gradientNorm, randomScores, tracIn, trak } from "../../src/attribution/influence/controls.ts";
 import { influenceEvidence } from "../../src/attribution/influence/influenceEvidence.ts";
-import { ekfac, exampleSizes, influenceOf, KroneckerFit, kfac } from "../../src/attribution/influence/kronecker.ts";
-import { ensembleScores, type InfluenceMethod } from "../../src/attribution/influence/method.ts";
+import {
+  ekfac,
+  exampleSizes,
+  type Factors,
+  influenceOf,
+  KroneckerFit,
+  type KroneckerOptions,
+} from "../../src/attribution/influence/kronecker.ts";
+import { dot } from "../../src/attribution/influence/matrix.ts";
+import { ensembleScores, type Gradients, type InfluenceMethod } from "../../src/attribution/influence/method.ts";
 import { Bm25Index } from "../../src/datanets/bm25.ts";
+import type { Curvature } from "../../src/models/training/evaluation.ts";
 import { mean } from "./ldsScore.ts";
-import type { AdapterView } from "./ldsTraining.ts";
+import type { AdapterView, EndView, FactorsView } from "./ldsTraining.ts";
 import type { LdsRecord, LdsWorld } from "./ldsWorld.ts";
 
 /** Scores of all records for each query: [queries][records]. */
@@ -33,39 +42,80 @@ export function contenders(
   records: readonly LdsRecord[],
   queries: readonly LdsRecord[],
 ): readonly Contender[] {
-  const first = views.slice(0, 1);
-  const tuned = (
-    name: string,
-    make: (damping: number) => InfluenceMethod,
-    members: readonly AdapterView[] = first,
-  ): Contender => ({
+  const [first] = views.slice(0, 1);
+  const tuned = (name: string, score: (damping: number) => Scored): Contender => ({
     name,
-    settings: DAMPINGS.map((damping) => ({ damping, score: () => scoresBy(make(damping), members) })),
+    settings: DAMPINGS.map((damping) => ({ damping, score: () => score(damping) })),
   });
   const plain = (name: string, score: () => Scored): Contender => ({ name, settings: [{ score }] });
+  const bothEnds = views.flatMap(({ start, end }) => [start, end]);
+  const [one, all] = [views.slice(0, 1).map(({ factors }) => factors), views.map(({ factors }) => factors)];
+  const published = (members: readonly FactorsView[]) => scoresBy(dataInf(), members.map(perToken), BOTH);
   return [
-    tuned("K-FAC", (damping) => kfac({ damping })),
-    tuned("EK-FAC", (damping) => ekfac({ damping })),
-    tuned(`K-FAC × ${views.length}`, (damping) => kfac({ damping }), views),
-    tuned(`EK-FAC × ${views.length}`, (damping) => ekfac({ damping }), views),
-    plain("EK-FAC, as paid", () => paidBy(first[0]!)),
-    plain("TracIn", () => scoresBy(tracIn, first)),
-    tuned("DataInf", dataInf),
-    plain(`DataInf × ${views.length}`, () => scoresBy(dataInf(), views)),
-    tuned("TRAK", (damping) => trak(TRAK_DIMENSIONS, 1, damping)),
+    tuned(`EK-FAC × ${views.length}`, (damping) => scoresAtEnds(bothEnds, { damping })),
+    tuned("EK-FAC", (damping) => scoresAtEnds(bothEnds.slice(0, 2), { damping })),
+    tuned("K-FAC", (damping) => scoresAtEnds(bothEnds.slice(0, 2), { damping, isCorrected: false })),
+    tuned("EK-FAC at the end", (damping) => scoresAtEnds([first!.end], { damping })),
+    tuned("EK-FAC at the start", (damping) => scoresAtEnds([first!.start], { damping })),
+    tuned(`EK-FAC on B × ${views.length}`, (damping) => scoresBy(ekfac({ damping }), all, B_ALONE)),
+    tuned("EK-FAC on B", (damping) => scoresBy(ekfac({ damping }), one, B_ALONE)),
+    plain("EK-FAC, as paid", () => paidBy(first!)),
+    plain("dot product at the end", () => dotProducts(first!.end)),
+    plain("TracIn", () => scoresBy(tracIn, one, BOTH)),
+    plain("DataInf", () => published(one)),
+    tuned("DataInf, tuned", (damping) => scoresBy(dataInf(damping), one, BOTH)),
+    plain(`DataInf × ${views.length}`, () => published(all)),
+    tuned("TRAK", (damping) => scoresBy(trak(TRAK_DIMENSIONS, 1, damping), one, BOTH)),
     plain("BM25", () => lexicalScores(records, queries)),
     plain("mean embedding", () => embeddingScores(world, records, queries)),
-    plain("gradient norm", () => scoresBy(gradientNorm, first)),
-    plain("random", () => scoresBy(randomScores(1), first)),
+    plain("gradient norm", () => scoresBy(gradientNorm, one, BOTH)),
+    plain("random", () => scoresBy(randomScores(1), one, BOTH)),
   ];
 }
 
-export function scoresBy(method: InfluenceMethod, views: readonly AdapterView[]): Scored {
+/** The sum over some ends of trainings. */
+export function scoresAtEnds(ends: readonly EndView[], options: Partial<KroneckerOptions>): Scored {
+  return timed(
+    () => ends.map((end) => influenceOf(fitAt(end, options))),
+    (members) =>
+      ends[0]!.queries.map((_query, q) =>
+        ensembleScores(
+          members,
+          ends.map(({ queries }) => queries[q]!),
+        ),
+      ),
+  );
+}
+
+function fitAt({ curvature, records }: EndView, options: Partial<KroneckerOptions>): Factors {
+  const fit = new KroneckerFit(curvature, options);
+  records.forEach((gradients, i) => {
+    fit.add(String(i), gradients);
+  });
+  return fit.factors();
+}
+
+/** Without any curvature: bases that are orthonormal and whole change no dot product. */
+function dotProducts({ records, queries }: EndView): Scored {
+  const product = (a: Gradients, b: Gradients): number =>
+    [...a].reduce((sum, [name, own]) => sum + dot(own, b.get(name)!), 0);
+  return timed(
+    () => records,
+    (all) => queries.map((query) => Float64Array.from(all, (record) => product(query, record))),
+  );
+}
+
+/** Which of the trained tensors a method is given. The rivals' papers take all that is trained. */
+type Trained = (name: string) => boolean;
+const BOTH: Trained = () => true;
+const B_ALONE: Trained = (name) => name.endsWith(".lora_B.weight");
+
+function scoresBy(method: InfluenceMethod, views: readonly FactorsView[], isTaken: Trained): Scored {
   return timed(
     () =>
-      views.map(({ curvature, records }) => {
-        const fit = method.begin(curvature);
-        records.forEach((gradients, i) => {
+      views.map((view) => {
+        const fit = method.begin(curvatureBy(view, isTaken));
+        view.records.forEach((gradients, i) => {
           fit.add(String(i), gradients);
         });
         return fit.finish();
@@ -80,20 +130,43 @@ export function scoresBy(method: InfluenceMethod, views: readonly AdapterView[])
   );
 }
 
+/** Methods without K-FAC's factors need the names and sizes only. */
+function curvatureBy({ curvature, records }: FactorsView, isTaken: Trained): Curvature {
+  if (isTaken === B_ALONE) return curvature;
+  const nothing = new Float64Array(0);
+  const modules = [...records[0]!].map(([name, { length }]) => ({
+    ...{ name, columns: length, out: 1, inputs: nothing, outputs: nothing },
+  }));
+  return { ...curvature, modules };
+}
+
+/** Gradients of the mean loss of an example's targets, as DataInf's authors take them, instead of the sum that training weighs them by. */
+function perToken({ records, queries, targets, ...view }: FactorsView): FactorsView {
+  const divided = (all: readonly Gradients[], by: readonly number[]): readonly Gradients[] =>
+    all.map((gradients, i) => new Map([...gradients].map(([name, own]) => [name, own.map((value) => value / by[i]!)])));
+  return {
+    ...{ ...view, targets },
+    ...{ records: divided(records, targets.records), queries: divided(queries, targets.queries) },
+  };
+}
+
 /** What the product makes of EK-FAC's scores: the part of the income from each query that each record gets. */
-export function paidBy({ curvature, records, queries }: AdapterView, canonicalOf = (record: number) => record): Scored {
+export function paidBy({ start, end }: AdapterView, canonicalOf = (record: number) => record): Scored {
   const nameless = new Uint8Array(32);
+  const ends = [start, end];
   return timed(
     () => {
-      const fit = new KroneckerFit(curvature, 0.1, true);
-      for (const gradients of records) fit.add("", gradients);
-      const factors = fit.factors();
-      return { influence: influenceOf(factors), sizes: exampleSizes(factors) };
+      const members = ends.map((one) => fitAt(one, {}));
+      return { influences: members.map(influenceOf), sizes: exampleSizes(members) };
     },
-    ({ influence, sizes }) =>
-      queries.map((query) => {
-        const weights = new Float64Array(records.length);
-        const evidence = influenceEvidence(influence.scores(query), {
+    ({ influences, sizes }) =>
+      end.queries.map((_query, q) => {
+        const weights = new Float64Array(end.records.length);
+        const scores = ensembleScores(
+          influences,
+          ends.map(({ queries }) => queries[q]!),
+        );
+        const evidence = influenceEvidence(scores, {
           ...{ units: PAID_UNITS, output: { from: 0, until: 1 }, recordsMax: PAID_RECORDS_MAX, sizes },
           recordOf: (example) => ({ id: nameless, number: canonicalOf(example) }),
         });

@@ -7,10 +7,17 @@ import type { LdsWorld } from "./ldsWorld.ts";
 export const units = ["record", "contributor"] as const;
 export type Unit = (typeof units)[number];
 
-const SEEDS = 2;
+export const SEEDS = 2;
+
+/** The halves from one number to another, and with how many seeds each is trained. */
+export interface Halves {
+  readonly from: number;
+  readonly until: number;
+  readonly seeds: number;
+}
 
 /** Trains on halves of the records, drawn record by record or contributor by contributor. */
-export async function retrain(world: LdsWorld, unit: Unit, subsets: number): Promise<SubsetRun[]> {
+export async function retrain(world: LdsWorld, unit: Unit, { from, until, seeds }: Halves): Promise<SubsetRun[]> {
   const keyOf = (record: number): string => {
     const { contributor, example } = world.records[record]!;
     return unit === "record" ? example.record : contributor;
@@ -18,11 +25,11 @@ export async function retrain(world: LdsWorld, unit: Unit, subsets: number): Pro
   const numbers = world.records.map((_record, i) => i);
   const keys = [...new Set(numbers.map(keyOf))];
   const runs: SubsetRun[] = [];
-  for (let subset = 0; subset < subsets; subset++) {
+  for (let subset = from; subset < until; subset++) {
     const drawn = shuffled(keys.length, randomOf(7, subset, keys.length)).subarray(0, keys.length / 2);
     const kept = new Set(Array.from(drawn, (i) => keys[i]!));
     const members = numbers.filter((record) => kept.has(keyOf(record)));
-    runs.push({ members, losses: await lossesWithout(world, members, 1_000 + SEEDS * subset) });
+    runs.push({ members, losses: await lossesWithout(world, members, 1_000 + SEEDS * subset, seeds) });
   }
   return runs;
 }
@@ -62,11 +69,12 @@ async function lossesWithout(
   world: LdsWorld,
   members: readonly number[],
   firstSeed: number,
+  seeds = SEEDS,
 ): Promise<(readonly number[])[]> {
   const examples = members.map((record) => world.records[record]!.example);
   const queries = world.queries.map(({ example }) => example);
   const losses: (readonly number[])[] = [];
-  for (let seed = firstSeed; seed < firstSeed + SEEDS; seed++)
+  for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
     losses.push(await lossesAfter(world, examples, seed, queries));
   return losses;
 }

@@ -21,18 +21,23 @@ export function linearDatamodelingScores(scores: readonly ArrayLike<number>[], r
   });
 }
 
-/**
- * What a perfect method would score: r is how well one seed's losses foretell another's; the mean of two seeds has reliability 2r / (1 + r) (Spearman 1910,
- * Brown 1910), and nothing correlates with it more than its root.
- */
-export function reliabilityCeiling(runs: readonly SubsetRun[]): {
-  readonly betweenSeeds: number;
-  readonly ceiling: number;
-} {
-  const queries = runs[0]!.losses[0]!.map((_loss, query) => query);
-  const of = (seed: number, query: number): number[] => runs.map(({ losses }) => losses[seed]![query]!);
-  const betweenSeeds = mean(queries.map((query) => spearman(of(0, query), of(1, query))));
-  return { betweenSeeds, ceiling: Math.sqrt((2 * betweenSeeds) / (1 + betweenSeeds)) };
+/** How well one seed's losses foretell another's, over the queries. */
+export function reliability(runs: readonly SubsetRun[]): number {
+  const of = (seed: number): (readonly number[])[] => runs.map(({ losses }) => losses[seed]!);
+  return mean(correlationsOverSubsets(of(0), of(1)));
+}
+
+/** Spearman's correlation of each query's values [subsets][queries] in both. */
+export function correlationsOverSubsets(
+  a: readonly (readonly number[])[],
+  b: readonly (readonly number[])[],
+): number[] {
+  return a[0]!.map((_value, query) =>
+    spearman(
+      a.map((values) => values[query]!),
+      b.map((values) => values[query]!),
+    ),
+  );
 }
 
 /** 95 % of the means of resamples with replacement (Efron 1979). */

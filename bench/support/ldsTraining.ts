@@ -1,12 +1,13 @@
+import { KroneckerFit } from "../../src/attribution/influence/kronecker.ts";
 import type { Gradients } from "../../src/attribution/influence/method.ts";
 import { unwrap } from "../../src/core/result.ts";
 import type { Tensors } from "../../src/models/tensor.ts";
 import type { EncodedExample } from "../../src/models/training/chatTemplate.ts";
 import { curvatureOf, gradientsOf } from "../../src/models/training/evaluate.ts";
-import type { Curvature } from "../../src/models/training/evaluation.ts";
+import type { Basis, Curvature } from "../../src/models/training/evaluation.ts";
 import { initialLora } from "../../src/models/training/initial.ts";
-import { lossesOf } from "../../src/models/training/losses.ts";
-import { Computation } from "../../src/models/training/neuralModel.ts";
+import { lossesOf, targetCount } from "../../src/models/training/losses.ts";
+import { Computation, type Machine, type NeuralModel, untrained } from "../../src/models/training/neuralModel.ts";
 import type { TrainingOptions } from "../../src/models/training/task.ts";
 import { hashTensors, runTraining } from "../../src/models/training/trainingRun.ts";
 import { numbersFile } from "./ldsMemory.ts";
@@ -80,40 +81,71 @@ export async function measureLosses(
   }
 }
 
-/** What influence is fitted from: the adapter's curvature over some examples, and the gradients of examples in their order. */
-export interface AdapterView {
+/** What influence is fitted from, at one end of a training: curvature by whole weights, and gradients in its eigenbases, of examples in their order. */
+export interface EndView {
   readonly curvature: Curvature;
   readonly records: readonly Gradients[];
   readonly queries: readonly Gradients[];
-  readonly costs: {
-    readonly curvatureMs: number;
-    readonly gradientsMsPerExample: number;
-    readonly queryGradientMs: number;
-  };
+  readonly costs: ViewCosts;
 }
 
-/** One pass over the records for the curvature, one for their gradients, one for the queries': nothing but the adapter and its records is needed. */
+interface ViewCosts {
+  readonly curvatureMs: number;
+  readonly gradientsMsPerExample: number;
+  readonly queryGradientMs: number;
+}
+
+/** The same by the factors that were trained: what the rivals are fitted from. */
+export interface FactorsView {
+  /** Of the B alone. */
+  readonly curvature: Curvature;
+  /** By A and B. */
+  readonly records: readonly Gradients[];
+  readonly queries: readonly Gradients[];
+  /** Targets of each record and query. */
+  readonly targets: { readonly records: readonly number[]; readonly queries: readonly number[] };
+}
+
+export interface AdapterView {
+  /** Of the base, which is alike for all adapters. */
+  readonly start: EndView;
+  readonly end: EndView;
+  readonly factors: FactorsView;
+}
+
+/** Nothing but the adapter and its records is needed. What is known of the start is taken over. */
 export async function viewAdapter(
-  { machine, shape, base }: LdsWorld,
+  world: LdsWorld,
   tensors: Tensors,
   records: readonly EncodedExample[],
   queries: readonly EncodedExample[],
+  start?: EndView,
 ): Promise<AdapterView> {
-  const model = { shape, weights: base, adapter: { lora: worldLora, tensors } };
-  const forCurvature = await Computation.open(machine, model, { curvature: true });
-  const forGradients = await Computation.open(machine, model, { losses: true, perExample: "B" });
-  const gradients = async (examples: readonly EncodedExample[]): Promise<readonly Gradients[]> => {
-    const found = new Array<Gradients>(examples.length);
-    for await (const { index, gradients: own } of gradientsOf(forGradients, examples)) found[index] = own;
-    return found;
+  const model = { shape: world.shape, weights: world.base, adapter: { lora: worldLora, tensors } };
+  return {
+    start: start ?? (await viewEnd(world.machine, untrained(model), records, queries)),
+    end: await viewEnd(world.machine, model, records, queries),
+    factors: await viewFactors(world.machine, model, records, queries),
   };
+}
+
+/** One pass over the records for the curvature, one for their gradients, one for the queries'. */
+async function viewEnd(
+  machine: Machine,
+  model: NeuralModel,
+  records: readonly EncodedExample[],
+  queries: readonly EncodedExample[],
+): Promise<EndView> {
+  const forCurvature = await Computation.open(machine, model, { curvature: "W" });
+  const forGradients = await Computation.open(machine, model, { losses: true, perExample: { kept: TURNED_MAX } });
   try {
     const times = [performance.now()];
     const curvature = await curvatureOf(forCurvature, records, undefined);
+    const { bases } = new KroneckerFit(curvature);
     times.push(performance.now());
-    const own = await gradients(records);
+    const own = await gradientsInOrder(forGradients, records, bases);
     times.push(performance.now());
-    const asked = await gradients(queries);
+    const asked = await gradientsInOrder(forGradients, queries, bases);
     times.push(performance.now());
     const [curvatureMs, recordsMs, queriesMs] = [0, 1, 2].map((i) => Math.round(times[i + 1]! - times[i]!));
     const costs = {
@@ -125,4 +157,38 @@ export async function viewAdapter(
     await forCurvature.close();
     await forGradients.close();
   }
+}
+
+/** All input directions of every layer. */
+const TURNED_MAX = 4_096;
+
+async function viewFactors(
+  machine: Machine,
+  model: NeuralModel,
+  records: readonly EncodedExample[],
+  queries: readonly EncodedExample[],
+): Promise<FactorsView> {
+  const forCurvature = await Computation.open(machine, model, { curvature: "B" });
+  const forGradients = await Computation.open(machine, model, { losses: true, perExample: "AB" });
+  try {
+    return {
+      curvature: await curvatureOf(forCurvature, records, undefined),
+      records: await gradientsInOrder(forGradients, records),
+      queries: await gradientsInOrder(forGradients, queries),
+      targets: { records: records.map(targetCount), queries: queries.map(targetCount) },
+    };
+  } finally {
+    await forCurvature.close();
+    await forGradients.close();
+  }
+}
+
+async function gradientsInOrder(
+  computation: Computation,
+  examples: readonly EncodedExample[],
+  bases: readonly Basis[] = [],
+): Promise<readonly Gradients[]> {
+  const found = new Array<Gradients>(examples.length);
+  for await (const { index, gradients } of gradientsOf(computation, examples, bases)) found[index] = gradients;
+  return found;
 }

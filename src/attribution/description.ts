@@ -38,7 +38,7 @@ export const likelihoodMethod: MethodDescription = {
 };
 
 export const influenceMethod: MethodDescription = {
-  ...{ id: "influence", version: 1, kind: "influence", measures: "cause" },
+  ...{ id: "influence", version: 2, kind: "influence", measures: "cause" },
   says: "By an estimate, training without the record would have made this answer less likely.",
   doesNotSay: "Which words of the answer it shaped, and nothing for certain: the estimate has a measured error.",
 };

@@ -121,11 +121,11 @@ test("an adapter is served at once, and with influence and its reliability when 
 
   const folderOfFactors = `${world.folders.weights(job, undefined)}.influence`;
   expect(readdirSync(folderOfFactors)).toEqual(["factors.bin"]);
-  const { reliabilityPpm, factors, adapter } = unwrap(parseFactors(readFileSync(join(folderOfFactors, "factors.bin"))));
-  expect([adapter, factors.method]).toEqual([job.result!.hash, "ekfac"]);
-  expect(new Set(factors.records).size).toBe(unwrap(await sourceOf(job)).train.length);
+  const { reliabilityPpm, members, adapter } = unwrap(parseFactors(readFileSync(join(folderOfFactors, "factors.bin"))));
+  expect([adapter, ...members.map(({ method }) => method)]).toEqual([job.result!.hash, "ekfac", "ekfac"]);
+  expect(new Set(members[0]!.records).size).toBe(unwrap(await sourceOf(job)).train.length);
   expect(reliabilityPpm).toBeGreaterThan(0);
-  const line = `method influence 1 influence cause ${reliabilityPpm} measured`;
+  const line = `method influence 2 influence cause ${reliabilityPpm} measured`;
   expect(combinationText(kept[0]!)).toContain(`${line}\nmethod lineage 1`);
 
   const evidence = await influenceIn(node);

@@ -2,7 +2,7 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { infinigramCombination } from "../attribution/attribute.ts";
 import { influenceMethod } from "../attribution/description.ts";
-import { type FactorsFile, packFactors, parseFactors } from "../attribution/influence/factorsFile.ts";
+import { type FactorsFile, packFactors, parseFactors, recordsOf } from "../attribution/influence/factorsFile.ts";
 import { influenceEvidence } from "../attribution/influence/influenceEvidence.ts";
 import { exampleSizes } from "../attribution/influence/kronecker.ts";
 import { type Combination, type CombinationPolicy, combinationOf, type TrustedMethod } from "../attribution/policy.ts";
@@ -75,16 +75,17 @@ export class NeuralInfluence {
     const job = file === undefined ? undefined : await this.#jobOf(manifest);
     if (file === undefined || job === undefined) return ground;
     const { asker, policy } = this.#parts;
-    const { factors, reliabilityPpm } = file;
+    const { members, reliabilityPpm } = file;
+    const trained = recordsOf(members);
     const place = placeOf(base, manifest.weights!, job);
     const records = new Map<string, { readonly id: Uint8Array; readonly number: number }>(
       ground.records.map(({ id }, number) => [id, { id: fromHex(id), number }]),
     );
-    const recordOf = (example: number) => records.get(factors.records[example]!);
-    const sizes = exampleSizes(factors);
+    const recordOf = (example: number) => records.get(trained[example]!);
+    const sizes = exampleSizes(members);
     const explain = async ({ prompt, answer }: AttributionInput, units: number) => {
       const own = await this.#ask((signal) =>
-        influenceScores(asker, factors, place, [answerExample(prompt, answer)], signal),
+        influenceScores(asker, members, place, [answerExample(prompt, answer)], signal),
       );
       if (own === undefined) return [];
       const output = { from: 0, until: answer.length };
@@ -166,7 +167,7 @@ export class NeuralInfluence {
 
   /** Trains a twin that differs in its seed only, and is gone afterwards. Undefined where nothing was held out to ask. */
   async #reliability(
-    { factors, adapter }: FactorsFile,
+    { members, adapter }: FactorsFile,
     place: AdapterPlace,
     job: Job,
     { folder: base, shape }: BasePlace,
@@ -189,8 +190,8 @@ export class NeuralInfluence {
     const fitted = await fitInfluence(evaluator, { ...twinPlace, adapterHash, examples: source.train }, signal);
     if (!fitted.ok) return fitted;
     const twins = [
-      { factors, place },
-      { factors: fitted.value.factors, place: twinPlace },
+      { members, place },
+      { members: fitted.value.members, place: twinPlace },
     ] as const;
     const measured =
       adapterHash === adapter ? ok(undefined) : await measureReliability(evaluator, twins, queries, signal);

@@ -1,7 +1,8 @@
-import { type FactorsFile, factorsBytes } from "../attribution/influence/factorsFile.ts";
+import { type FactorsFile, factorsBytes, recordsOf } from "../attribution/influence/factorsFile.ts";
 import { influenceEvidence, sharedPart } from "../attribution/influence/influenceEvidence.ts";
 import { exampleSizes, type Factors, influenceOf, KroneckerFit } from "../attribution/influence/kronecker.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import type { Basis, Curvature, ExampleGradients, TrainingEnd } from "../models/training/evaluation.ts";
 import type { TrainingExample } from "../models/training/task.ts";
 import type { Evaluator } from "./evaluator.ts";
 
@@ -21,63 +22,91 @@ export interface InfluenceTask extends AdapterPlace {
 
 /** Factors lie in memory while a model is served. */
 const FACTORS_BYTES_MAX = 2 ** 30;
-/** Of the mean eigenvalue: what `npm run bench -- attribution` finds best, or as good as the best. */
-const DAMPING = 0.1;
+/** Where they can, they are smaller: an answer meets every byte of them. */
+const FACTORS_BYTES = 2 ** 28;
+/** Of each layer's input directions, at least so many. */
+const KEPT_MIN = 4;
+/** What training began with says as much of a record as what it ended with, and both together more than either (`npm run bench -- attribution`). */
+const ENDS: readonly TrainingEnd[] = ["start", "end"];
 
 /**
- * Fits EK-FAC to an adapter, in two passes over its examples and without any training: one for the curvature, one for each example's gradients. Deterministic for one
- * build and number of threads. Refuses what the evaluator refuses, and `payload_too_large` where the factors would not fit into memory.
+ * Fits EK-FAC to an adapter by the whole weights of the layers that it changes, at both ends of its training, in two passes over its examples each and without any training: one for the
+ * curvature, one for each example's gradients. Deterministic for one build and number of threads. Refuses what the evaluator refuses, and `payload_too_large` where the factors would not fit into memory.
  */
 export async function fitInfluence(
   evaluator: Evaluator,
   { base, adapter, sequenceTokens, adapterHash, examples }: InfluenceTask,
   signal: AbortSignal,
 ): Promise<Result<FactorsFile>> {
-  const task = { base, adapter, sequenceTokens, examples };
-  const curvature = await evaluator.curvature({ ...task, labels: "data", seed: 0 }, signal);
-  if (!curvature.ok) return curvature;
-  const bytes = factorsBytes(curvature.value.modules, curvature.value.examples);
-  if (bytes > FACTORS_BYTES_MAX)
-    return refuse(
-      "payload_too_large",
-      `influence factors of ${Math.ceil(bytes / 2 ** 20)} MiB are too large to serve`,
-      {
-        hint: "train with a lower rank, fewer targets or fewer records",
-      },
-    );
-  const fit = new KroneckerFit(curvature.value, DAMPING, true);
-  const added = await evaluator.gradients(
-    { ...task, factors: "B" },
-    ({ record, gradients }) => fit.add(record, gradients),
-    signal,
-  );
-  return added.ok ? ok({ adapter: adapterHash, factors: fit.factors() }) : added;
+  const members: Factors[] = [];
+  for (const at of ENDS) {
+    const task = { base, adapter, sequenceTokens, examples, at };
+    const curvature = await evaluator.curvature({ ...task, labels: "data", seed: 0 }, signal);
+    if (!curvature.ok) return curvature;
+    const kept = directionsOf(curvature.value);
+    if (!kept.ok) return kept;
+    const fit = new KroneckerFit(curvature.value, { kept: kept.value });
+    const onExample = ({ record, gradients }: ExampleGradients) => fit.add(record, gradients);
+    const added = await evaluator.gradients({ ...task, bases: fit.bases }, onExample, signal);
+    if (!added.ok) return added;
+    members.push(fit.factors());
+  }
+  return ok({ adapter: adapterHash, members });
 }
 
-/** Each query's scores over the examples of the factors, in the queries' order; undefined for one that says nothing. One forward and one backward pass a query. */
+/** How many of each layer's input directions fit: all, or as many as leave the factors small, or the least there may be. */
+function directionsOf({ modules, examples }: Curvature): Result<number> {
+  const bytesOf = (most: number): number =>
+    ENDS.length *
+    factorsBytes(
+      modules.map(({ columns, out }) => ({ columns, out, kept: Math.min(columns, most) })),
+      examples,
+    );
+  const widest = modules.reduce((most, { columns }) => Math.max(most, columns), 1);
+  let kept = widest;
+  while (kept > KEPT_MIN && bytesOf(kept) > FACTORS_BYTES) kept = Math.max(KEPT_MIN, kept - 1);
+  if (bytesOf(kept) <= FACTORS_BYTES_MAX) return ok(kept);
+  return refuse(
+    "payload_too_large",
+    `influence factors of ${Math.ceil(bytesOf(kept) / 2 ** 20)} MiB are too large to serve`,
+    {
+      hint: "train with fewer targets or fewer records",
+    },
+  );
+}
+
+/** Each query's scores over the examples of the factors, in the queries' order; undefined for one that says nothing. One forward and one backward pass a query and member. */
 export async function influenceScores(
   evaluator: Evaluator,
-  factors: Factors,
+  members: readonly Factors[],
   place: AdapterPlace,
   queries: readonly TrainingExample[],
   signal: AbortSignal,
 ): Promise<Result<readonly (Float64Array | undefined)[]>> {
-  const influence = influenceOf(factors);
   const sums = queries.map((): Float64Array | undefined => undefined);
-  const found = await evaluator.gradients(
-    { ...place, examples: queries, factors: "B" },
-    ({ index, gradients }) => {
-      const scores = influence.scores(gradients);
-      // Scores are linear in the query: the windows of a long one are scored one by one.
-      sums[index] = sums[index]?.map((sum, n) => sum + scores[n]!) ?? scores;
-    },
-    signal,
-  );
-  return found.ok ? ok(sums) : found;
+  for (const [m, factors] of members.entries()) {
+    const influence = influenceOf(factors);
+    const found = await evaluator.gradients(
+      { ...place, examples: queries, at: ENDS[m] ?? "end", bases: factors.modules.map(basisOf) },
+      ({ index, gradients }) => {
+        const scores = influence.scores(gradients);
+        // Scores are linear in the query: the windows of a long one are scored one by one, and so are the ends.
+        sums[index] = sums[index]?.map((sum, n) => sum + scores[n]!) ?? scores;
+      },
+      signal,
+    );
+    if (!found.ok) return found;
+  }
+  return ok(sums);
+}
+
+/** Without what only scoring needs: it is sent to another process. */
+function basisOf({ name, columns, out, kept, inputBasis, outputBasis }: Basis): Basis {
+  return { name, columns, out, kept, inputBasis, outputBasis };
 }
 
 export interface Twin {
-  readonly factors: Factors;
+  readonly members: readonly Factors[];
   readonly place: AdapterPlace;
 }
 
@@ -92,17 +121,17 @@ export async function measureReliability(
   signal: AbortSignal,
 ): Promise<Result<number | undefined>> {
   const numbers = new Map<string, number>();
-  for (const { factors } of twins)
-    for (const record of factors.records) if (!numbers.has(record)) numbers.set(record, numbers.size);
+  for (const { members } of twins)
+    for (const record of recordsOf(members)) if (!numbers.has(record)) numbers.set(record, numbers.size);
   const credits = [];
-  for (const { factors, place } of twins) {
-    const scores = await influenceScores(evaluator, factors, place, queries, signal);
+  for (const { members, place } of twins) {
+    const scores = await influenceScores(evaluator, members, place, queries, signal);
     if (!scores.ok) return scores;
-    const sizes = exampleSizes(factors);
-    const recordOf = (example: number) => ({ id: NAMELESS, number: numbers.get(factors.records[example]!)! });
+    const [sizes, own] = [exampleSizes(members), recordsOf(members)];
+    const recordOf = (example: number) => ({ id: NAMELESS, number: numbers.get(own[example]!)! });
     credits.push(
-      scores.value.map((own) =>
-        influenceEvidence(own ?? [], {
+      scores.value.map((found) =>
+        influenceEvidence(found ?? [], {
           ...{ recordOf, sizes, units: MILLION, output: { from: 0, until: 1 }, recordsMax: RECORDS_MAX },
         }),
       ),

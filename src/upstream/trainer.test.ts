@@ -158,10 +158,21 @@ describe("measuring in a child process", () => {
     const before = unwrap(await evaluator.losses({ base, examples, sequenceTokens: 64 }, never));
     expect(total(losses.map(({ loss }) => loss))).toBeLessThan(total(before.map(({ loss }) => loss)));
 
+    const basis = { columns: 32, kept: 3, inputBasis: new Float32Array(3 * 32).fill(0.1) };
+    const bases = [0, 1].flatMap((layer) => [
+      {
+        ...{ ...basis, name: `model.layers.${layer}.mlp.up_proj.weight` },
+        ...{ out: 64, outputBasis: new Float32Array(64 ** 2).fill(0.1) },
+      },
+      {
+        ...{ ...basis, name: `model.layers.${layer}.self_attn.q_proj.weight` },
+        ...{ out: 32, outputBasis: new Float32Array(32 ** 2).fill(0.1) },
+      },
+    ]);
     const seen = new Map<number, { readonly loss: number; readonly sizes: readonly number[] }>();
     unwrap(
       await evaluator.gradients(
-        { ...task, factors: "B" },
+        { ...task, at: "end", bases },
         ({ index, loss, gradients }) => {
           seen.set(index, { loss, sizes: [...gradients.values()].map(({ length }) => length) });
         },
@@ -171,15 +182,15 @@ describe("measuring in a child process", () => {
     expect(seen.size).toBe(examples.length);
     losses.forEach(({ loss }, i) => {
       expect(seen.get(i)!.loss).toBeCloseTo(loss, 3);
-      // q_proj [32, 2] and up_proj [64, 2] in each of two layers.
-      expect(seen.get(i)!.sizes).toEqual([64, 128, 64, 128]);
+      // q_proj [32, 3] and up_proj [64, 3] in each of two layers.
+      expect(seen.get(i)!.sizes).toEqual([96, 192, 96, 192]);
     });
-    const curvature = unwrap(await evaluator.curvature({ ...task, labels: "sampled", seed: 1 }, never));
-    expect(curvature.modules.map(({ rank, out }) => [rank, out])).toEqual([
-      [2, 32],
-      [2, 64],
-      [2, 32],
-      [2, 64],
+    const curvature = unwrap(await evaluator.curvature({ ...task, at: "end", labels: "sampled", seed: 1 }, never));
+    expect(curvature.modules.map(({ columns, out }) => [columns, out])).toEqual([
+      [32, 32],
+      [32, 64],
+      [32, 32],
+      [32, 64],
     ]);
 
     const { pid } = evaluator;

@@ -2,16 +2,19 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { unwrap } from "../../core/result.ts";
 import { toyCurvature, toyExamples, toyGradients, toyTrain } from "../testing/toyAdapter.ts";
+import { turned } from "./basis.ts";
 import { packFactors, parseFactors } from "./factorsFile.ts";
 import { influenceOf, KroneckerFit } from "./kronecker.ts";
 
 const examples = toyExamples(7, 3);
 const b = toyTrain(examples);
-const fit = new KroneckerFit(toyCurvature(b, examples), 0.1, true);
-examples.forEach((example, i) => {
-  fit.add(`r${i}`, toyGradients(b, example));
-});
-const file = { adapter: "ab".repeat(32), reliabilityPpm: 730_000, factors: fit.factors() };
+const fits = [3, 2].map((kept) => new KroneckerFit(toyCurvature(b, examples), { kept }));
+for (const fit of fits)
+  examples.forEach((example, i) => {
+    fit.add(`r${i}`, turned(fit.bases, toyGradients(b, example)));
+  });
+const members = fits.map((fit) => fit.factors());
+const file = { adapter: "ab".repeat(32), reliabilityPpm: 730_000, members };
 const bytes = packFactors(file);
 
 describe("factors in a file", () => {
@@ -23,7 +26,10 @@ describe("factors in a file", () => {
     expect(unwrap(parseFactors(packFactors(unmeasured)))).toEqual(unmeasured);
     expect(parseFactors(packFactors({ ...file, reliabilityPpm: 1_000_001 })).ok).toBe(false);
     const query = toyGradients(b, toyExamples(1, 4)[0]!);
-    expect(influenceOf(read.factors).scores(query)).toEqual(influenceOf(file.factors).scores(query));
+    for (const [m, fit] of fits.entries()) {
+      const own = turned(fit.bases, query);
+      expect(influenceOf(read.members[m]!).scores(own)).toEqual(influenceOf(members[m]!).scores(own));
+    }
   });
 
   it("are read from anywhere in a larger buffer", () => {

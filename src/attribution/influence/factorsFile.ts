@@ -6,8 +6,8 @@ import { type Factors, type ModuleFactors, rowWidth } from "./kronecker.ts";
 
 /**
  * Fitted factors as bytes, to lie beside the adapter that they belong to: 8 bytes `OLFACTOR`, u32 version, u32 length of a JSON header, the header
- * padded with spaces to a multiple of 8, then little-endian binary32: for each module `inputBasis`, `outputBasis`, `rowScales`, `queryScales`, and
- * after the last the rows' `steps`; then the rows, one signed byte an element. The same factors make the same bytes.
+ * padded with spaces to a multiple of 8, then little-endian binary32: of each member for each module `inputBasis`, `outputBasis`, `rowScales`, `queryScales`, and
+ * after the last the member's `steps`; then all members' rows, one signed byte an element. The same factors make the same bytes.
  */
 export interface FactorsFile {
   /** Says which adapter the factors belong to: sha256 over its tensors, in hex. */
@@ -16,21 +16,26 @@ export interface FactorsFile {
   readonly reliabilityPpm?: number;
   /** How long the adapter's sequences were in training: longer answers are asked about in windows of so many tokens. */
   readonly sequenceTokens?: number;
-  readonly factors: Factors;
+  /** Their scores are summed: the ends of the training, first its start. All have the same records. */
+  readonly members: readonly Factors[];
 }
 
 const MAGIC = utf8("OLFACTOR");
-const FILE_VERSION = 1;
+/** 1 held one member, by B factors. */
+const FILE_VERSION = 2;
 const PREFIX_BYTES = 16;
 const HEADER_BYTES_MAX = 256 * 2 ** 20;
+const MEMBERS_MAX = 16;
 const MODULES_MAX = 16_384;
 const SIZE_MAX = 2 ** 20;
 
-export function packFactors({ adapter, reliabilityPpm, sequenceTokens, factors }: FactorsFile): Uint8Array {
-  const { method, version, modules, records, rows, steps } = factors;
-  const sizes = modules.map(({ name, rank, out }) => ({ name, rank, out }));
-  const head = { adapter, method, version, reliabilityPpm, sequenceTokens };
-  const json = utf8(JSON.stringify({ ...head, modules: sizes, records }));
+export function packFactors({ adapter, reliabilityPpm, sequenceTokens, members }: FactorsFile): Uint8Array {
+  const headers = members.map(({ method, version, modules }) => ({
+    ...{ method, version },
+    modules: modules.map(({ name, columns, out, kept }) => ({ name, columns, out, kept })),
+  }));
+  const records = recordsOf(members);
+  const json = utf8(JSON.stringify({ adapter, reliabilityPpm, sequenceTokens, members: headers, records }));
   const header = new Uint8Array(8 * Math.ceil(json.length / 8)).fill(0x20);
   header.set(json);
   assert(header.length <= HEADER_BYTES_MAX, "the list of records fits into a header");
@@ -39,14 +44,9 @@ export function packFactors({ adapter, reliabilityPpm, sequenceTokens, factors }
   const view = new DataView(prefix.buffer);
   view.setUint32(8, FILE_VERSION, true);
   view.setUint32(12, header.length, true);
-  const floats = modules.flatMap((module) => [
-    module.inputBasis,
-    module.outputBasis,
-    module.rowScales,
-    module.queryScales,
-  ]);
-  const parts = [...floats, steps].map((data) => writeFloats(data, "F32"));
-  return concat(prefix, header, ...parts, new Uint8Array(rows.buffer, rows.byteOffset, rows.length));
+  const floats = members.flatMap(({ modules, steps }) => [...modules.flatMap(floatsOf), steps]);
+  const rows = members.map(({ rows: own }) => new Uint8Array(own.buffer, own.byteOffset, own.length));
+  return concat(prefix, header, ...floats.map((data) => writeFloats(data, "F32")), ...rows);
 }
 
 /** Reads {@link packFactors}; refuses `invalid_request` what is damaged, before it reserves memory for it. */
@@ -59,9 +59,9 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
     return damaged("its header is cut short");
   const header = parseHeader(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes));
   if (header === undefined) return damaged("its header does not describe factors");
-  const { adapter, method, methodVersion, reliabilityPpm, sequenceTokens, sizes, records } = header;
-  const width = rowWidth(sizes);
-  const expected = PREFIX_BYTES + headerBytes + factorsBytes(sizes, records.length);
+  const { adapter, reliabilityPpm, sequenceTokens, records } = header;
+  const sizes = header.members.map(({ modules }) => factorsBytes(modules, records.length));
+  const expected = sizes.reduce((sum, size) => sum + size, PREFIX_BYTES + headerBytes);
   if (bytes.length !== expected) return damaged(`it has ${bytes.length} bytes and its header speaks of ${expected}`);
   let at = PREFIX_BYTES + headerBytes;
   const take = (count: number): Float32Array => {
@@ -69,63 +69,97 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
     at += 4 * count;
     return readFloats(bytes.subarray(from, at), "F32");
   };
-  const modules: ModuleFactors[] = sizes.map(({ name, rank, out }) => ({
-    ...{ name, rank, out },
-    ...{ inputBasis: take(rank * rank), outputBasis: take(out * out) },
-    ...{ rowScales: take(out * rank), queryScales: take(out * rank) },
-  }));
-  const steps = take(records.length * sizes.length);
-  const all = [
-    steps,
-    ...modules.flatMap((module) => [module.inputBasis, module.outputBasis, module.rowScales, module.queryScales]),
-  ];
-  if (!all.every((data) => data.every(Number.isFinite))) return damaged("a number in it is not finite");
-  const rows = Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + at, records.length * width));
-  const factors = { method, version: methodVersion, modules, records, rows, steps };
+  const read = header.members.map(({ modules, ...member }) => {
+    const filled: ModuleFactors[] = modules.map(({ name, columns, out, kept }) => ({
+      ...{ name, columns, out, kept },
+      ...{ inputBasis: take(kept * columns), outputBasis: take(out * out) },
+      ...{ rowScales: take(out * kept), queryScales: take(out * kept) },
+    }));
+    return { ...member, modules: filled, records, steps: take(records.length * modules.length) };
+  });
+  if (!read.every(({ modules, steps }) => [steps, ...modules.flatMap(floatsOf)].every(allFinite)))
+    return damaged("a number in it is not finite");
+  const members: Factors[] = read.map((member) => {
+    const from = at;
+    at += records.length * rowWidth(member.modules);
+    return { ...member, rows: Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + from, at - from)) };
+  });
   return ok({
-    ...{ adapter, factors },
+    ...{ adapter, members },
     ...(reliabilityPpm === undefined ? {} : { reliabilityPpm }),
     ...(sequenceTokens === undefined ? {} : { sequenceTokens }),
   });
 }
 
-/** What factors need for so many examples, on disk and in memory, their list of records aside. */
-export function factorsBytes(
-  modules: readonly { readonly out: number; readonly rank: number }[],
-  examples: number,
-): number {
-  const floats = modules.reduce((sum, { rank, out }) => sum + rank * rank + out * out + 2 * out * rank, 0);
+interface ModuleSize {
+  readonly columns: number;
+  readonly out: number;
+  readonly kept: number;
+}
+
+/** What one member needs for so many examples, on disk and in memory, their list of records aside. */
+export function factorsBytes(modules: readonly ModuleSize[], examples: number): number {
+  const floats = modules.reduce((sum, { columns, out, kept }) => sum + kept * columns + out * out + 2 * out * kept, 0);
   return 4 * (floats + examples * modules.length) + examples * rowWidth(modules);
+}
+
+/** Of all members. */
+export function recordsOf(members: readonly Factors[]): readonly string[] {
+  const records = members[0]?.records ?? [];
+  const isAlike = members.every(
+    ({ records: own }) => own.length === records.length && own.every((one, n) => one === records[n]),
+  );
+  assert(isAlike, "members know the same examples in the same order");
+  return records;
+}
+
+function floatsOf({ inputBasis, outputBasis, rowScales, queryScales }: ModuleFactors): readonly Float32Array[] {
+  return [inputBasis, outputBasis, rowScales, queryScales];
+}
+
+function allFinite(data: Float32Array): boolean {
+  return data.every(Number.isFinite);
 }
 
 interface Header {
   readonly adapter: string;
-  readonly method: string;
-  readonly methodVersion: number;
   readonly reliabilityPpm: number | undefined;
   readonly sequenceTokens: number | undefined;
-  readonly sizes: readonly { readonly name: string; readonly rank: number; readonly out: number }[];
+  readonly members: readonly MemberHeader[];
   readonly records: readonly string[];
+}
+
+interface MemberHeader {
+  readonly method: string;
+  readonly version: number;
+  readonly modules: readonly (ModuleSize & { readonly name: string })[];
 }
 
 function parseHeader(bytes: Uint8Array): Header | undefined {
   const json = parseJson(new TextDecoder().decode(bytes));
   if (!isRecord(json)) return undefined;
-  const { adapter, method, version, reliabilityPpm, sequenceTokens, modules, records } = json;
+  const { adapter, reliabilityPpm, sequenceTokens, members, records } = json;
   if (reliabilityPpm !== undefined && !isWhole(reliabilityPpm, 0, 1_000_000)) return undefined;
   if (sequenceTokens !== undefined && !isWhole(sequenceTokens, 1, SIZE_MAX)) return undefined;
-  if (typeof adapter !== "string" || typeof method !== "string" || !isWhole(version, 1)) return undefined;
-  if (!Array.isArray(modules) || modules.length > MODULES_MAX || !isStrings(records)) return undefined;
+  if (typeof adapter !== "string" || !Array.isArray(members) || !isStrings(records)) return undefined;
+  if (members.length < 1 || members.length > MEMBERS_MAX) return undefined;
+  const read = members.flatMap((member: unknown) => parseMember(member) ?? []);
+  return read.length === members.length ? { adapter, reliabilityPpm, sequenceTokens, members: read, records } : undefined;
+}
+
+function parseMember(json: unknown): MemberHeader | undefined {
+  if (!isRecord(json)) return undefined;
+  const { method, version, modules } = json;
+  if (typeof method !== "string" || !isWhole(version, 1)) return undefined;
+  if (!Array.isArray(modules) || modules.length > MODULES_MAX) return undefined;
   const sizes = modules.flatMap((module: unknown) => {
     if (!isRecord(module)) return [];
-    const { name, rank, out } = module;
-    return typeof name === "string" && isWhole(rank, 1, SIZE_MAX) && isWhole(out, 1, SIZE_MAX)
-      ? [{ name, rank, out }]
-      : [];
+    const { name, columns, out, kept } = module;
+    if (typeof name !== "string" || !isWhole(columns, 1, SIZE_MAX) || !isWhole(out, 1, SIZE_MAX)) return [];
+    return isWhole(kept, 1, columns) ? [{ name, columns, out, kept }] : [];
   });
   const isAscending = sizes.every(({ name }, i) => i === 0 || sizes[i - 1]!.name < name);
-  if (sizes.length !== modules.length || !isAscending) return undefined;
-  return { adapter, method, methodVersion: version, reliabilityPpm, sequenceTokens, sizes, records };
+  return sizes.length === modules.length && isAscending ? { method, version, modules: sizes } : undefined;
 }
 
 function isStrings(value: unknown): value is readonly string[] {

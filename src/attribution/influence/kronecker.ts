@@ -1,44 +1,60 @@
 import { assert } from "../../core/result.ts";
-import type { Curvature, ModuleCurvature } from "../../models/training/evaluation.ts";
+import type { Basis, Curvature, ModuleCurvature } from "../../models/training/evaluation.ts";
+import { turned } from "./basis.ts";
 import { symmetricEigen } from "./eigen.ts";
-import { multiplyTransposed, transpose } from "./matrix.ts";
 import type { Gradients, Influence, InfluenceFit, InfluenceMethod } from "./method.ts";
 
 /** Of the mean eigenvalue, added to each: without it, directions that the data hardly knows would decide. */
 const DAMPING = 0.1;
 
 export interface KroneckerOptions {
+  /** Of the mean eigenvalue. */
   readonly damping: number;
+  /** EK-FAC; K-FAC where it is false. */
+  readonly isCorrected: boolean;
+  /** Of each layer's input directions, so many are kept: those in which the training data moves most. */
+  readonly kept: number;
 }
 
 /**
- * K-FAC (Martens & Grosse 2015) on the B factors of an adapter: the curvature of a module is taken for the Kronecker product of E[h hᵀ] and E[g gᵀ], and
- * a score is qᵀ (A ⊗ G + λ)⁻¹ g, computed exactly in the product's eigenbasis. No projection: it costs accuracy, and the factors are small.
+ * K-FAC (Martens & Grosse 2015): the curvature of a layer is taken for the Kronecker product of E[x xᵀ] and E[g gᵀ], and
+ * a score is qᵀ (A ⊗ G + λ)⁻¹ g, computed in the product's eigenbasis. No random projection: it costs accuracy.
  */
 export function kfac(options: Partial<KroneckerOptions> = {}): InfluenceMethod {
-  const damping = options.damping ?? DAMPING;
-  return { id: "kfac", version: 1, begin: (curvature) => new KroneckerFit(curvature, damping, false) };
+  return method("kfac", { ...options, isCorrected: false });
 }
 
 /** EK-FAC (George et al. 2018; for influence, Grosse et al. 2023): in K-FAC's eigenbasis, the second moments of the examples' own gradients. */
 export function ekfac(options: Partial<KroneckerOptions> = {}): InfluenceMethod {
-  const damping = options.damping ?? DAMPING;
-  return { id: "ekfac", version: 1, begin: (curvature) => new KroneckerFit(curvature, damping, true) };
+  return method("ekfac", { ...options, isCorrected: true });
 }
 
-/** One module's curvature, ready for queries. */
-export interface ModuleFactors {
-  /** PEFT's name of the B tensor. */
-  readonly name: string;
-  readonly rank: number;
-  readonly out: number;
-  /** Rows are eigenvectors of E[h hᵀ]. Shape [rank, rank]. */
-  readonly inputBasis: Float32Array;
-  /** Rows are eigenvectors of E[g gᵀ]. Shape [out, out]. */
-  readonly outputBasis: Float32Array;
-  /** (λ_A λ_G + λ)^−½ [out, rank], with which rows are multiplied: makes all directions about equally large, so that rounding hurts all alike. */
+/** Over gradients as they are: each is turned into the eigenbases first. */
+function method(id: string, options: Partial<KroneckerOptions>): InfluenceMethod {
+  return {
+    id,
+    version: VERSION,
+    begin(curvature): InfluenceFit {
+      const fit = new KroneckerFit(curvature, options);
+      return {
+        add: (record, gradients) => fit.add(record, turned(fit.bases, gradients)),
+        finish() {
+          const { records, scores } = influenceOf(fit.factors());
+          return { records, scores: (query) => scores(turned(fit.bases, query)) };
+        },
+      };
+    },
+  };
+}
+
+/** 1 knew the gradients by the B factors only. */
+const VERSION = 2;
+
+/** One layer's curvature, ready for queries. */
+export interface ModuleFactors extends Basis {
+  /** (λ_A λ_G + λ)^−½ [out, kept], with which rows are multiplied: makes all directions about equally large, so that rounding hurts all alike. */
   readonly rowScales: Float32Array;
-  /** What a query's gradient is multiplied with in that basis, before it meets a row. Shape [out, rank]. */
+  /** What a query's gradient is multiplied with in that basis, before it meets a row. Shape [out, kept]. */
   readonly queryScales: Float32Array;
 }
 
@@ -49,13 +65,13 @@ export interface Factors {
   /** Ascending by name. */
   readonly modules: readonly ModuleFactors[];
   readonly records: readonly string[];
-  /** Each example's gradient in the eigenbases, whitened and rounded to 8 bits: [examples, Σ out · rank], modules in order. */
+  /** Each example's gradient in the eigenbases, whitened and rounded to 8 bits: [examples, Σ out · kept], modules in order. */
   readonly rows: Int8Array;
   /** What one step of a row's 8 bits is worth. Shape [examples, modules]. */
   readonly steps: Float32Array;
 }
 
-/** Influence by fitted factors, just made or read from a file. */
+/** Influence by fitted factors, just made or read from a file; a query's gradients are given in the factors' bases. */
 export function influenceOf(factors: Factors): Influence {
   const { modules, records, rows, steps } = factors;
   const width = rowWidth(modules);
@@ -80,28 +96,32 @@ export function influenceOf(factors: Factors): Influence {
 }
 
 /**
- * How large each example is in the curvature's own measure: the root of its score for itself. A score divided by its example's size says how alike the two are,
- * however large the example's gradient. Shape [examples].
+ * How large each example is in the curvature's own measure: the root of its score for itself, all factors' scores summed. A score divided by its example's size
+ * says how alike the two are, however large the example's gradient. Shape [examples].
  */
-export function exampleSizes({ modules, records, rows, steps }: Factors): Float64Array {
-  const width = rowWidth(modules);
-  const scales = modules.map(({ queryScales, rowScales }) => queryScales.map((one, i) => one / rowScales[i]!));
-  return Float64Array.from(records, (_record, n) => {
-    let [square, at] = [0, n * width];
-    for (const [m, own] of scales.entries()) {
-      let sum = 0;
-      for (let i = 0; i < own.length; i++) sum += rows[at + i]! ** 2 * own[i]!;
-      square += sum * steps[n * scales.length + m]! ** 2;
-      at += own.length;
+export function exampleSizes(members: readonly Factors[]): Float64Array {
+  const squares = new Float64Array(members[0]?.records.length ?? 0);
+  for (const { modules, rows, steps } of members) {
+    const width = rowWidth(modules);
+    const scales = modules.map(({ queryScales, rowScales }) => queryScales.map((one, i) => one / rowScales[i]!));
+    for (let n = 0; n < squares.length; n++) {
+      let at = n * width;
+      for (const [m, own] of scales.entries()) {
+        let sum = 0;
+        for (let i = 0; i < own.length; i++) sum += rows[at + i]! ** 2 * own[i]!;
+        squares[n] = squares[n]! + sum * steps[n * scales.length + m]! ** 2;
+        at += own.length;
+      }
     }
-    return Math.sqrt(square);
-  });
+  }
+  return squares.map(Math.sqrt);
 }
 
-export function rowWidth(modules: readonly { readonly out: number; readonly rank: number }[]): number {
-  return modules.reduce((sum, { out, rank }) => sum + out * rank, 0);
+export function rowWidth(modules: readonly { readonly out: number; readonly kept: number }[]): number {
+  return modules.reduce((sum, { out, kept }) => sum + out * kept, 0);
 }
 
+/** Takes examples' gradients in its own {@link bases}. */
 export class KroneckerFit implements InfluenceFit {
   readonly #modules: readonly FittedModule[];
   readonly #width: number;
@@ -111,14 +131,20 @@ export class KroneckerFit implements InfluenceFit {
   readonly #rows: Int8Array[] = [];
   readonly #steps: Float32Array[] = [];
 
-  constructor(curvature: Curvature, damping: number, isCorrected: boolean) {
-    assert(damping > 0, "damping is positive");
+  constructor(curvature: Curvature, options: Partial<KroneckerOptions> = {}) {
+    const { damping = DAMPING, isCorrected = true, kept = Number.POSITIVE_INFINITY } = options;
+    assert(damping > 0 && kept >= 1, "damping is positive, and something is kept");
     this.#damping = damping;
     this.#isCorrected = isCorrected;
     this.#modules = curvature.modules
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-      .map((module) => fitModule(module, curvature.tokens, damping));
+      .map((module) => fitModule(module, curvature.tokens, damping, Math.min(kept, module.columns)));
     this.#width = rowWidth(this.#modules);
+  }
+
+  /** Ascending by name. */
+  get bases(): readonly Basis[] {
+    return this.#modules;
   }
 
   add(record: string, gradients: Gradients): void {
@@ -126,18 +152,18 @@ export class KroneckerFit implements InfluenceFit {
     const steps = new Float32Array(this.#modules.length);
     let at = 0;
     for (const [m, module] of this.#modules.entries()) {
-      const turned = rotate(module, gradientOf(gradients, module));
+      const whitened = gradientOf(gradients, module).slice();
       const { moments, rowScales } = module;
       let most = 0;
-      for (let i = 0; i < turned.length; i++) {
-        moments[i] = moments[i]! + turned[i]! * turned[i]!;
-        turned[i] = turned[i]! * rowScales[i]!;
-        most = Math.max(most, Math.abs(turned[i]!));
+      for (let i = 0; i < whitened.length; i++) {
+        moments[i] = moments[i]! + whitened[i]! * whitened[i]!;
+        whitened[i] = whitened[i]! * rowScales[i]!;
+        most = Math.max(most, Math.abs(whitened[i]!));
       }
       const step = most / 127;
       steps[m] = step;
-      if (step > 0) for (let i = 0; i < turned.length; i++) row[at + i] = Math.round(turned[i]! / step);
-      at += turned.length;
+      if (step > 0) for (let i = 0; i < whitened.length; i++) row[at + i] = Math.round(whitened[i]! / step);
+      at += whitened.length;
     }
     this.#records.push(record);
     this.#rows.push(row);
@@ -154,12 +180,14 @@ export class KroneckerFit implements InfluenceFit {
     this.#steps.forEach((some, n) => {
       steps.set(some, n * this.#modules.length);
     });
-    const modules = this.#modules.map(({ name, rank, out, inputBasis, outputBasis, rowScales, moments }) => ({
-      ...{ name, rank, out, inputBasis, outputBasis, rowScales },
-      queryScales: this.#isCorrected ? correctedScales(moments, count, rowScales, this.#damping) : rowScales,
+    const modules = this.#modules.map(({ moments, ...module }) => ({
+      ...module,
+      queryScales: this.#isCorrected
+        ? correctedScales(moments, count, module.rowScales, this.#damping)
+        : module.rowScales,
     }));
-    const [method, version] = [this.#isCorrected ? "ekfac" : "kfac", 1];
-    return { method, version, modules, records: this.#records.slice(), rows, steps };
+    const id = this.#isCorrected ? "ekfac" : "kfac";
+    return { method: id, version: VERSION, modules, records: this.#records.slice(), rows, steps };
   }
 
   finish(): Influence {
@@ -168,27 +196,30 @@ export class KroneckerFit implements InfluenceFit {
 }
 
 interface FittedModule extends Omit<ModuleFactors, "queryScales"> {
-  /** Σ over examples of the squared gradient in the eigenbasis [out, rank]. */
+  /** Σ over examples of the squared gradient in the eigenbasis [out, kept]. */
   readonly moments: Float64Array;
 }
 
 function fitModule(
-  { name, rank, out, inputs, outputs }: ModuleCurvature,
+  { name, columns, out, inputs, outputs }: ModuleCurvature,
   tokens: number,
   damping: number,
+  kept: number,
 ): FittedModule {
-  const [a, g] = [symmetricEigen(inputs, rank), symmetricEigen(outputs, out)];
-  const products = new Float64Array(out * rank);
+  const [a, g] = [symmetricEigen(inputs, columns), symmetricEigen(outputs, out)];
+  // Eigenvalues ascend.
+  const first = columns - kept;
+  const products = new Float64Array(out * kept);
   for (let i = 0; i < out; i++)
-    for (let j = 0; j < rank; j++)
-      products[i * rank + j] = (Math.max(0, g.values[i]! / tokens) * Math.max(0, a.values[j]!)) / tokens;
+    for (let j = 0; j < kept; j++)
+      products[i * kept + j] = (Math.max(0, g.values[i]! / tokens) * Math.max(0, a.values[first + j]!)) / tokens;
   const lambda = dampingOf(products, damping);
   return {
-    ...{ name, rank, out },
-    inputBasis: Float32Array.from(a.vectors),
+    ...{ name, columns, out, kept },
+    inputBasis: Float32Array.from(a.vectors.subarray(first * columns)),
     outputBasis: Float32Array.from(g.vectors),
     rowScales: Float32Array.from(products, (product) => 1 / Math.sqrt(product + lambda)),
-    moments: new Float64Array(out * rank),
+    moments: new Float64Array(out * kept),
   };
 }
 
@@ -210,26 +241,12 @@ function dampingOf(values: Float64Array, damping: number): number {
   return mean > 0 ? damping * mean : 1;
 }
 
-function prepare(module: ModuleFactors, gradient: Float32Array): Float32Array {
-  const turned = rotate(module, gradient);
-  for (let i = 0; i < turned.length; i++) turned[i] = turned[i]! * module.queryScales[i]!;
-  return turned;
+function prepare({ queryScales }: ModuleFactors, gradient: Float32Array): Float32Array {
+  return gradient.map((value, i) => value * queryScales[i]!);
 }
 
-/** Q_G · gradient · Q_Aᵀ: a gradient [out, rank] in the eigenbasis. */
-function rotate(
-  { rank, out, inputBasis, outputBasis }: Pick<ModuleFactors, "rank" | "out" | "inputBasis" | "outputBasis">,
-  gradient: Float32Array,
-): Float32Array {
-  const turned = multiplyTransposed(outputBasis, transpose(gradient, out, rank), out, rank);
-  return multiplyTransposed(turned, inputBasis, out, rank);
-}
-
-function gradientOf(
-  gradients: Gradients,
-  { name, out, rank }: { name: string; out: number; rank: number },
-): Float32Array {
+function gradientOf(gradients: Gradients, { name, out, kept }: Basis): Float32Array {
   const gradient = gradients.get(name);
-  assert(gradient !== undefined && gradient.length === out * rank, `${name} has a gradient of its own shape`);
+  assert(gradient !== undefined && gradient.length === out * kept, `${name} has a gradient of its own shape`);
   return gradient;
 }

@@ -9,9 +9,10 @@ import {
   toyLoss,
   toyTrain,
 } from "../testing/toyAdapter.ts";
+import { turned } from "./basis.ts";
 import { dataInf, gradientNorm, randomScores, tracIn, trak } from "./controls.ts";
 import { symmetricEigen } from "./eigen.ts";
-import { ekfac, exampleSizes, influenceOf, KroneckerFit, kfac } from "./kronecker.ts";
+import { ekfac, exampleSizes, type Factors, influenceOf, KroneckerFit, kfac } from "./kronecker.ts";
 import { cholesky, choleskySolve, dot } from "./matrix.ts";
 import { ensembleScores, type Gradients, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
 
@@ -99,7 +100,7 @@ it("kfac is the damped inverse of the Kronecker product", () => {
   const examples = toyExamples(EXAMPLES, 21);
   const b = toyTrain(examples);
   const { tokens, modules } = toyCurvature(b, examples);
-  const { inputs, outputs, rank, out } = modules[0]!;
+  const { inputs, outputs, columns: rank, out } = modules[0]!;
   const size = rank * out;
   const dense = new Float64Array(size * size);
   for (let i = 0; i < size; i++)
@@ -122,7 +123,7 @@ it("kfac is the damped inverse of the Kronecker product", () => {
 it("ekfac divides by the examples' own second moments in the eigenbasis", () => {
   const examples = toyExamples(EXAMPLES, 23);
   const b = toyTrain(examples);
-  const { inputs, outputs, rank, out } = toyCurvature(b, examples).modules[0]!;
+  const { inputs, outputs, columns: rank, out } = toyCurvature(b, examples).modules[0]!;
   const [a, g] = [symmetricEigen(inputs, rank).vectors, symmetricEigen(outputs, out).vectors];
   const turn = (gradients: Gradients): Float64Array => {
     const gradient = gradients.get(toy.name)!;
@@ -151,19 +152,23 @@ it("ekfac divides by the examples' own second moments in the eigenbasis", () => 
 it("the square of an example's size is its score for itself", () => {
   const examples = toyExamples(EXAMPLES, 25);
   const b = toyTrain(examples);
-  for (const isCorrected of [false, true]) {
-    const fit = new KroneckerFit(toyCurvature(b, examples), 0.1, isCorrected);
-    examples.forEach((example, i) => {
-      fit.add(`r${i}`, toyGradients(b, example));
-    });
-    const factors = fit.factors();
-    const own = examples.map((example, n) => influenceOf(factors).scores(toyGradients(b, example))[n]!);
-    expectClose(
-      exampleSizes(factors).map((size) => size ** 2),
-      Float64Array.from(own),
-      0.02,
-    );
-  }
+  for (const isCorrected of [false, true])
+    for (const kept of [3, 2]) {
+      const fit = new KroneckerFit(toyCurvature(b, examples), { isCorrected, kept });
+      const own = examples.map((example) => turned(fit.bases, toyGradients(b, example)));
+      own.forEach((gradients, i) => {
+        fit.add(`r${i}`, gradients);
+      });
+      const factors = fit.factors();
+      const scores = own.map((gradients, n) => influenceOf(factors).scores(gradients)[n]!);
+      const squares = (members: readonly Factors[]) => exampleSizes(members).map((size) => size ** 2);
+      expectClose(squares([factors]), Float64Array.from(scores), 0.02);
+      expectClose(
+        squares([factors, factors]),
+        Float64Array.from(scores, (score) => 2 * score),
+        0.02,
+      );
+    }
 });
 
 it("a sum over a contributor is the sum over the identities that they split into", () => {

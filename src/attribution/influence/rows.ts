@@ -11,9 +11,9 @@ export interface RowLayout {
 export function rowLayout(curvature: Curvature): RowLayout {
   let width = 0;
   const ascending = curvature.modules.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const modules = ascending.map(({ name, out, rank }) => {
+  const modules = ascending.map(({ name, out, columns }) => {
     const from = width;
-    width += out * rank;
+    width += out * columns;
     return { name, from, until: width };
   });
   return { modules, width };

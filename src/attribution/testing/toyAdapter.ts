@@ -4,11 +4,11 @@ import { cholesky, choleskySolve } from "../influence/matrix.ts";
 import type { Gradients } from "../influence/method.ts";
 
 /**
- * The smallest adapter with a loss: y = B h for given h, cross-entropy over the `out` classes, a little L2. It is convex, so training without
+ * The smallest layer with a loss: y = B h for given h, cross-entropy over the `out` classes, a little L2. It is convex, so training without
  * an example has one answer, which Newton's method finds to the last digit: the truth that influence estimates.
  */
-export const toy = { name: "toy.lora_B.weight", out: 4, rank: 3, decay: 0.5 };
-const SIZE = toy.out * toy.rank;
+export const toy = { name: "toy.weight", out: 4, columns: 3, decay: 0.5 };
+const SIZE = toy.out * toy.columns;
 
 export interface ToyExample {
   readonly tokens: readonly { readonly h: Float64Array; readonly target: number }[];
@@ -26,7 +26,7 @@ export function toyExamples(count: number, seed: number): ToyExample[] {
   }));
 }
 
-/** B [out, rank] at the least regularised loss. */
+/** B [out, columns] at the least regularised loss. */
 export function toyTrain(examples: readonly ToyExample[]): Float64Array {
   const b = new Float64Array(SIZE);
   for (let step = 0; step < 12; step++) {
@@ -49,21 +49,22 @@ export function toyGradients(b: Float64Array, { tokens }: ToyExample): Gradients
   for (const { h, target } of tokens) {
     const g = errors(b, h, target);
     for (let i = 0; i < toy.out; i++)
-      for (let j = 0; j < toy.rank; j++) gradient[i * toy.rank + j] = gradient[i * toy.rank + j]! + g[i]! * h[j]!;
+      for (let j = 0; j < toy.columns; j++)
+        gradient[i * toy.columns + j] = gradient[i * toy.columns + j]! + g[i]! * h[j]!;
   }
   return new Map([[toy.name, gradient]]);
 }
 
 /** With the examples' own labels. */
 export function toyCurvature(b: Float64Array, examples: readonly ToyExample[]): Curvature {
-  const { name, rank, out } = toy;
-  const [inputs, outputs] = [new Float64Array(rank * rank), new Float64Array(out * out)];
+  const { name, columns, out } = toy;
+  const [inputs, outputs] = [new Float64Array(columns * columns), new Float64Array(out * out)];
   const tokens = examples.flatMap((example) => example.tokens);
   for (const { h, target } of tokens) {
     addOuter(inputs, h);
     addOuter(outputs, errors(b, h, target));
   }
-  return { tokens: tokens.length, examples: examples.length, modules: [{ name, rank, out, inputs, outputs }] };
+  return { tokens: tokens.length, examples: examples.length, modules: [{ name, columns, out, inputs, outputs }] };
 }
 
 function addToken(
@@ -76,12 +77,12 @@ function addToken(
   const p = chances(b, h);
   const g = errors(b, h, target);
   for (let i = 0; i < toy.out; i++)
-    for (let j = 0; j < toy.rank; j++) {
-      const row = i * toy.rank + j;
+    for (let j = 0; j < toy.columns; j++) {
+      const row = i * toy.columns + j;
       gradient[row] = gradient[row]! + g[i]! * h[j]!;
       for (let k = 0; k < toy.out; k++)
-        for (let l = 0; l < toy.rank; l++) {
-          const at = row * SIZE + k * toy.rank + l;
+        for (let l = 0; l < toy.columns; l++) {
+          const at = row * SIZE + k * toy.columns + l;
           hessian[at] = hessian[at]! + ((i === k ? p[i]! : 0) - p[i]! * p[k]!) * h[j]! * h[l]!;
         }
     }
@@ -96,7 +97,7 @@ function errors(b: Float64Array, h: Float64Array, target: number): Float64Array 
 
 function chances(b: Float64Array, h: Float64Array): Float64Array {
   const logits = Float64Array.from({ length: toy.out }, (_unused, i) =>
-    h.reduce((sum, value, j) => sum + value * b[i * toy.rank + j]!, 0),
+    h.reduce((sum, value, j) => sum + value * b[i * toy.columns + j]!, 0),
   );
   const top = Math.max(...logits);
   const powers = logits.map((logit) => Math.exp(logit - top));

@@ -178,6 +178,43 @@ describe("a Llama as a graph", () => {
     );
   });
 
+  it("has each sequence's gradients of whole weights, in the bases that it is given", async () => {
+    await fc.assert(
+      fc.asyncProperty(arbitraryShape, fc.nat(1_000), fc.nat(3), async (shape, seed, more) => {
+        const kept = shape.hidden - more;
+        const tensors = new Map([...randomLlama(shape, seed), ...randomLora(shape, lora, seed + 1)]);
+        const feeds = feedsOf(batch, length, tensors);
+        const model = reference(shape, lora, tensors);
+        const names = [...tensors.keys()].filter((name) => name.includes("_proj.weight"));
+        for (const name of names) {
+          const [out, columns] = tensors.get(name)!.shape as [number, number];
+          const rows = Math.min(kept, columns);
+          // The last directions, in turn: what comes out at (o, k) is the gradient's own at another place.
+          const data = new Float32Array(rows * columns);
+          for (let k = 0; k < rows; k++) data[k * columns + columns - 1 - k] = 2;
+          feeds.set(`inputBasis:${name}`, { type: "float", shape: [rows, columns], data });
+          const outputs = new Float32Array(out * out);
+          for (let o = 0; o < out; o++) outputs[o * out + out - 1 - o] = -1;
+          feeds.set(`outputBasis:${name}`, { type: "float", shape: [out, out], data: outputs });
+        }
+        const found = await compute(shape, lora, { losses: true, perExample: { kept } }, feeds);
+        for (const name of names) {
+          const [out, columns] = tensors.get(name)!.shape as [number, number];
+          const rows = Math.min(kept, columns);
+          const { data, shape: dims } = found.get(`example:${name}`)!;
+          expect(dims).toEqual([batch.length, out, rows]);
+          const [o, k] = [seed % out, (seed * 7) % rows];
+          const at = (out - 1 - o) * columns + columns - 1 - k;
+          batch.forEach((sequence, b) => {
+            const expected = -2 * slope(model, [sequence], name, at);
+            expectClose(data[(b * out + o) * rows + k]!, expected, `${name} of ${b}`);
+          });
+        }
+      }),
+      { numRuns: 6 },
+    );
+  });
+
   it("drops what the masks say, in the adapter's branch only", async () => {
     const shape = tinyShape({ vocabulary: 17 });
     const dropping = { ...lora, dropout: 0.25 };
@@ -223,7 +260,7 @@ describe("a Llama as a graph", () => {
     const tensors = new Map([...randomLlama(shape, 1), ...randomLora(shape, lora, 2)]);
     const feeds = feedsOf([[[3, 7]]], 3, tensors);
     feeds.set("relevant", { type: "float", shape: [3, 1], data: Float32Array.of(1, 0, 0) });
-    const found = await compute(shape, lora, { curvature: true, perExample: "B" }, feeds);
+    const found = await compute(shape, lora, { curvature: "B", perExample: "B" }, feeds);
     let isSomething = false;
     for (const [name, { data: gradient }] of found) {
       if (!name.startsWith("example:")) continue;

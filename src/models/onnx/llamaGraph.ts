@@ -16,10 +16,19 @@ export interface LlamaOutputs {
   readonly losses?: boolean;
   /** `gradient:NAME` of Σ weight · loss by every weight of the model, or by every factor of the adapter. */
   readonly gradients?: "weights" | "adapter";
-  /** `example:NAME` [batch, ...shape], by the adapter's factors, for each sequence of the batch apart. */
-  readonly perExample?: "B" | "AB";
-  /** `inputs:NAME` [rank, rank] and `outputs:NAME` [out, out] of each B, see `ModuleCurvature`. */
-  readonly curvature?: boolean;
+  /** `example:NAME` [batch, ...shape], for each sequence of the batch apart: by the adapter's factors, or by the whole weights of the layers that it adapts, see {@link WholeWeights}. */
+  readonly perExample?: "B" | "AB" | WholeWeights;
+  /** `inputs:NAME` and `outputs:NAME` of each B, or of each adapted layer's whole weight, see `ModuleCurvature`. */
+  readonly curvature?: "B" | "W";
+}
+
+/**
+ * Gradients by whole weights W [out, in] in other bases: `inputBasis:W` [kept, in] and `outputBasis:W` [out, out] are inputs whose rows are directions, and
+ * `example:W` [batch, out, kept] is outputBasis · gradient · inputBasisᵀ. Tokens are turned, not gradients: that is much less work.
+ */
+export interface WholeWeights {
+  /** Rows of each `inputBasis`, where `in` is not smaller. */
+  readonly kept: number;
 }
 
 export interface LlamaGraph {
@@ -55,7 +64,7 @@ export function keepChance(dropout: number): number {
 }
 
 function hasLoss({ losses, gradients, perExample, curvature }: LlamaOutputs): boolean {
-  return losses === true || gradients !== undefined || perExample !== undefined || curvature === true;
+  return losses === true || gradients !== undefined || perExample !== undefined || curvature !== undefined;
 }
 
 function addLoss(decoder: Decoder, hidden: Value, head: Value, outputs: LlamaOutputs): void {
@@ -66,7 +75,7 @@ function addLoss(decoder: Decoder, hidden: Value, head: Value, outputs: LlamaOut
   const by = [
     ...(outputs.gradients === "weights" ? decoder.weights.values() : []),
     ...(outputs.gradients === "adapter" ? factors : []),
-    ...(outputs.perExample === undefined && outputs.curvature !== true ? [] : adapted.map(({ y }) => y)),
+    ...(outputs.perExample === undefined && outputs.curvature === undefined ? [] : adapted.map(({ y }) => y)),
     ...(outputs.perExample === "AB" ? adapted.map(({ h }) => h) : []),
   ];
   if (by.length === 0) return;
@@ -81,29 +90,47 @@ function addLoss(decoder: Decoder, hidden: Value, head: Value, outputs: LlamaOut
   if (outputs.gradients === "adapter")
     for (const [name, value] of decoder.factors) graph.output(`gradient:${name}`, gradient(value));
   for (const one of adapted) {
-    const { b, a, x, h, y } = one;
+    const { weight, b, a, x, h, y } = one;
     const batched = (value: Value): Value => node.reshape(graph, value, ["batch", "length", value.shape[1]!]);
     const product = (left: Value, right: Value): Value =>
       node.matMul(graph, node.flip(graph, batched(left)), batched(right));
-    if (outputs.perExample !== undefined)
+    const turned = (name: string, value: Value, directions: number): Value => {
+      const basis = graph.input(`${name}:${weight}`, "float", [directions, value.shape[1]!]);
+      return node.gemm(graph, value, basis, { transB: true });
+    };
+    if (typeof outputs.perExample === "object") {
+      const dy = turned("outputBasis", gradient(y), sizeOf(y));
+      graph.output(
+        `example:${weight}`,
+        product(dy, turned("inputBasis", x, Math.min(outputs.perExample.kept, sizeOf(x)))),
+      );
+    } else if (outputs.perExample !== undefined)
       graph.output(`example:${b}`, node.scale(graph, product(gradient(y), h), decoder.scale));
     if (outputs.perExample === "AB") graph.output(`example:${a}`, product(gradient(h), x));
   }
-  if (outputs.curvature === true) addCurvature(decoder, gradient);
+  if (outputs.curvature !== undefined) addCurvature(decoder, outputs.curvature, gradient);
 }
 
-function addCurvature({ graph, adapted, scale }: Decoder, gradient: (value: Value) => Value): void {
+function sizeOf({ shape }: Value): number {
+  const [, width] = shape;
+  assert(typeof width === "number", "a layer's width is known");
+  return width;
+}
+
+function addCurvature({ graph, adapted, scale }: Decoder, by: "B" | "W", gradient: (value: Value) => Value): void {
   const relevant = graph.input("relevant", "float", ["tokens", 1]);
-  for (const { b, h, y } of adapted) {
+  for (const { weight, b, x, h, y } of adapted) {
+    const [name, taken, factor] = by === "B" ? [b, h, scale] : [weight, x, 1];
     const dy = gradient(y);
-    const seen = node.multiply(graph, h, relevant);
-    graph.output(`inputs:${b}`, node.gemm(graph, seen, h, { transA: true }));
-    graph.output(`outputs:${b}`, node.gemm(graph, dy, dy, { transA: true, alpha: scale * scale }));
+    const seen = node.multiply(graph, taken, relevant);
+    graph.output(`inputs:${name}`, node.gemm(graph, seen, taken, { transA: true }));
+    graph.output(`outputs:${name}`, node.gemm(graph, dy, dy, { transA: true, alpha: factor * factor }));
   }
 }
 
 /** A projection with an adapter: x [n, in] → h = A x [n, rank], y = W x + scale · B h [n, out]. */
 interface Adapted {
+  readonly weight: string;
   readonly a: string;
   readonly b: string;
   readonly x: Value;
@@ -173,7 +200,8 @@ class Decoder {
   #project(layer: number, projection: Projection, x: Value): Value {
     const { graph } = this;
     const lora = this.#lora;
-    const plain = op.linear(graph, x, this.weight(`${moduleName(layer, projection)}.weight`));
+    const weight = `${moduleName(layer, projection)}.weight`;
+    const plain = op.linear(graph, x, this.weight(weight));
     if (lora === undefined || !lora.targets.includes(projection)) return plain;
     const [a, b] = [loraName(layer, projection, "A"), loraName(layer, projection, "B")];
     const isDropping = this.#isTraining && keepChance(lora.dropout) < 1;
@@ -181,7 +209,7 @@ class Decoder {
     const alpha = isDropping ? 1 / keepChance(lora.dropout) : 1;
     const h = op.linear(graph, input, this.factors.get(a)!, { alpha });
     const y = op.linear(graph, h, this.factors.get(b)!, { alpha: this.scale, plus: plain });
-    this.adapted.push({ a, b, x: input, h, y });
+    this.adapted.push({ weight, a, b, x: input, h, y });
     return y;
   }
 

@@ -1,7 +1,7 @@
-import type { FloatTensor } from "../onnx/runtime.ts";
+import type { Feed, FloatTensor } from "../onnx/runtime.ts";
 import { type Batch, batchOf } from "./batch.ts";
 import type { EncodedExample } from "./chatTemplate.ts";
-import type { Curvature, ExampleGradients, ModuleCurvature } from "./evaluation.ts";
+import type { Basis, Curvature, ExampleGradients, ModuleCurvature } from "./evaluation.ts";
 import { BATCH_TOKENS_MAX, targetCount } from "./losses.ts";
 import type { Computation } from "./neuralModel.ts";
 import { microBatches, pack, type Sequence } from "./packing.ts";
@@ -10,10 +10,11 @@ import { type Random, randomOf } from "./random.ts";
 /** Examples whose gradients are in memory at once. */
 const GRADIENTS_MAX = 16;
 
-/** Each example's own gradients of its summed loss, longest example first. The computation has `losses` and `perExample`. */
+/** Each example's own gradients of its summed loss, longest example first. The computation has `losses` and `perExample`, and `bases` are what that asks for. */
 export async function* gradientsOf(
   computation: Computation,
   examples: readonly EncodedExample[],
+  bases: readonly Basis[] = [],
 ): AsyncGenerator<ExampleGradients> {
   const indexed = examples
     .map((example, index) => ({ example, index }))
@@ -21,9 +22,10 @@ export async function* gradientsOf(
   indexed.sort((a, b) => b.example.tokens.length - a.example.tokens.length);
   const places = new Map(indexed.map(({ example, index }) => [example, index]));
   const alone = indexed.map(({ example }): Sequence => [example]);
+  const directions = bases.flatMap(basisFeeds);
   for (const some of microBatches(alone, BATCH_TOKENS_MAX).flatMap(split)) {
     const { feeds, owners } = batchOf(some, 1);
-    const found = await computation.run(feeds);
+    const found = await computation.run(new Map([...feeds, ...directions]));
     const losses = found.get("losses")!.data;
     const sums = new Map<EncodedExample, number>();
     owners.forEach((owner, i) => {
@@ -35,6 +37,13 @@ export async function* gradientsOf(
         ...{ tokens: targetCount(example!), gradients: sliceOf(found, at, some.length) },
       };
   }
+}
+
+function basisFeeds({ name, columns, out, kept, inputBasis, outputBasis }: Basis): (readonly [string, Feed])[] {
+  return [
+    [`inputBasis:${name}`, { type: "float", shape: [kept, columns], data: inputBasis }],
+    [`outputBasis:${name}`, { type: "float", shape: [out, out], data: outputBasis }],
+  ];
 }
 
 /** K-FAC's sums over all examples. `forCurvature` has `curvature`; `forLabels`, where given, has `logits`, and targets are drawn from it. */
@@ -85,11 +94,11 @@ function addTo(modules: Map<string, ModuleCurvature>, key: string, size: number,
     ? (["inputs", key.slice(7)] as const)
     : (["outputs", key.slice(8)] as const);
   const known = modules.get(name) ?? {
-    ...{ name, rank: 0, out: 0, inputs: new Float64Array(0), outputs: new Float64Array(0) },
+    ...{ name, columns: 0, out: 0, inputs: new Float64Array(0), outputs: new Float64Array(0) },
   };
   const sum = known[side].length === 0 ? new Float64Array(data.length) : known[side];
   for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!;
-  modules.set(name, { ...known, [side]: sum, ...(side === "inputs" ? { rank: size } : { out: size }) });
+  modules.set(name, { ...known, [side]: sum, ...(side === "inputs" ? { columns: size } : { out: size }) });
 }
 
 /** The batch with each target drawn from the model's own chances, from left to right in each row. */

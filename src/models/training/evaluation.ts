@@ -17,37 +17,54 @@ export interface ExampleLoss {
   readonly tokens: number;
 }
 
-/** Per-example gradients of {@link ExampleLoss.loss} by the factors of an adapter. */
+/** The weights of an adapted model at an end of its training: `start` is its base, `end` is with what was learnt. */
+export type TrainingEnd = "start" | "end";
+
+/** Per-example gradients of {@link ExampleLoss.loss} by the whole weights of the layers that an adapter changes. */
 export interface GradientTask extends EvaluationTask {
   readonly adapter: string;
-  readonly factors: "B" | "AB";
+  readonly at: TrainingEnd;
+  /** One for each of these layers. */
+  readonly bases: readonly Basis[];
+}
+
+/** Directions in which a layer's gradients [out, columns] are told: outputBasis · gradient · inputBasisᵀ. Rows of both are orthonormal. */
+export interface Basis {
+  readonly name: string;
+  readonly columns: number;
+  readonly out: number;
+  readonly kept: number;
+  /** Shape [kept, columns]. */
+  readonly inputBasis: Float32Array;
+  /** Shape [out, out]. */
+  readonly outputBasis: Float32Array;
 }
 
 export interface ExampleGradients extends ExampleLoss {
   /** Where the example stands in the task's list: several windows of a long text share it. */
   readonly index: number;
-  /** By PEFT tensor name; each row-major in that tensor's own shape: B [out, rank], A [rank, in]. */
+  /** By tensor name, row-major: of a whole weight [out, kept] in the task's bases, of an adapter's factors in their own shapes, B [out, rank] and A [rank, in]. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }
 
-/** Curvature of an adapter's loss by its B factors, as K-FAC (Martens & Grosse 2015) wants it. */
+/** Curvature of the loss by the same weights, as K-FAC (Martens & Grosse 2015) wants it. */
 export interface CurvatureTask extends EvaluationTask {
   readonly adapter: string;
+  readonly at: TrainingEnd;
   /** `sampled` draws each target from the model itself, which makes the factors those of the true Fisher matrix; `data` takes the examples' own. */
   readonly labels: "data" | "sampled";
   readonly seed: number;
 }
 
 /**
- * For the module's y = W x + s · B h with h = A x: sums over all tokens that a target can see. With g the gradient by B h (so s · the gradient
- * by y), an example's gradient by B is the sum over its tokens of g hᵀ.
+ * For a layer y = W x: sums over all tokens that a target can see. With g the gradient by y, an example's gradient by W is the sum over its tokens of g xᵀ. For
+ * a B of y = W x + s · B h, h is what it takes, and g is s · the gradient by y.
  */
 export interface ModuleCurvature {
-  /** PEFT's name of the B tensor. */
   readonly name: string;
-  readonly rank: number;
+  readonly columns: number;
   readonly out: number;
-  /** Σ h hᵀ [rank, rank]. */
+  /** Σ x xᵀ [columns, columns]. */
   readonly inputs: Float64Array;
   /** Σ g gᵀ [out, out]. */
   readonly outputs: Float64Array;

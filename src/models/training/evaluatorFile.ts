@@ -12,9 +12,10 @@ import type {
   ExampleGradients,
   ExampleLoss,
   GradientTask,
+  TrainingEnd,
 } from "./evaluation.ts";
 import { lossesOf, targetCount } from "./losses.ts";
-import { Computation, type Machine, type NeuralModel } from "./neuralModel.ts";
+import { Computation, type Machine, type NeuralModel, untrained } from "./neuralModel.ts";
 import { windowsOf } from "./packing.ts";
 
 interface Loaded {
@@ -53,9 +54,10 @@ export class FolderEvaluator {
   ): Promise<Result<void>> {
     const loaded = await this.#load(task);
     if (!loaded.ok) return loaded;
-    const computation = await this.#computation(loaded.value, { losses: true, perExample: task.factors });
+    const perExample = { kept: task.bases.reduce((most, { kept }) => Math.max(most, kept), 1) };
+    const computation = await this.#computation(loaded.value, { losses: true, perExample }, task.at);
     const { examples, indexes } = windowed(task, loaded.value);
-    for await (const gradients of gradientsOf(computation, examples)) {
+    for await (const gradients of gradientsOf(computation, examples, task.bases)) {
       if (isCancelled()) return cancelled();
       await onExample({ ...gradients, index: indexes[gradients.index]! });
     }
@@ -68,8 +70,8 @@ export class FolderEvaluator {
     const labels =
       task.labels === "data"
         ? undefined
-        : { computation: await this.#computation(loaded.value, { logits: true }), seed: task.seed };
-    const computation = await this.#computation(loaded.value, { curvature: true });
+        : { computation: await this.#computation(loaded.value, { logits: true }, task.at), seed: task.seed };
+    const computation = await this.#computation(loaded.value, { curvature: "W" }, task.at);
     const curvature = await curvatureOf(computation, windowed(task, loaded.value).examples, labels, isCancelled);
     return isCancelled() ? cancelled() : ok(curvature);
   }
@@ -93,11 +95,15 @@ export class FolderEvaluator {
     return ok(this.#loaded);
   }
 
-  async #computation({ model, computations }: Loaded, outputs: LlamaOutputs): Promise<Computation> {
-    const key = JSON.stringify(outputs);
+  async #computation(
+    { model, computations }: Loaded,
+    outputs: LlamaOutputs,
+    at: TrainingEnd = "end",
+  ): Promise<Computation> {
+    const key = JSON.stringify([at, outputs]);
     const known = computations.get(key);
     if (known !== undefined) return known;
-    const opened = await Computation.open(this.#machine, model, outputs);
+    const opened = await Computation.open(this.#machine, at === "end" ? model : untrained(model), outputs);
     computations.set(key, opened);
     return opened;
   }

@@ -2,13 +2,23 @@ import type { LlamaShape } from "../llama.ts";
 import type { LoraShape } from "../lora.ts";
 import { type LlamaGraph, type LlamaOutputs, llamaGraph } from "../onnx/llamaGraph.ts";
 import type { Feed, FloatTensor, Runtime, Session } from "../onnx/runtime.ts";
-import type { Tensors } from "../tensor.ts";
+import type { Tensor, Tensors } from "../tensor.ts";
 
 /** A model in memory, with the adapter that it wears. */
 export interface NeuralModel {
   readonly shape: LlamaShape;
   readonly weights: Tensors;
   readonly adapter?: { readonly lora: LoraShape; readonly tensors: Tensors };
+}
+
+/** With an adapter that has learnt nothing: its B are zero. */
+export function untrained({ adapter, ...model }: NeuralModel): NeuralModel {
+  if (adapter === undefined) return model;
+  const tensors = [...adapter.tensors].map(([name, { shape, data }]): [string, Tensor] => [
+    name,
+    { shape, data: name.endsWith(".lora_B.weight") ? new Float32Array(data.length) : data },
+  ]);
+  return { ...model, adapter: { ...adapter, tensors: new Map(tensors) } };
 }
 
 /** Where models run. */

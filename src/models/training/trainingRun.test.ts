@@ -188,7 +188,7 @@ describe("measuring", () => {
 
   it("draws labels for the Fisher matrix from the model, the same for the same seed", async () => {
     const one = model(true);
-    const forCurvature = await Computation.open(machine, one, { curvature: true });
+    const forCurvature = await Computation.open(machine, one, { curvature: "B" });
     const computation = await Computation.open(machine, one, { logits: true });
     const trace = async (labels: { computation: Computation; seed: number } | undefined): Promise<number> => {
       const { modules, tokens, examples: count } = await curvatureOf(forCurvature, examples, labels);

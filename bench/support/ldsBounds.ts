@@ -1,6 +1,13 @@
-import { cholesky, choleskySolve } from "../../src/attribution/influence/matrix.ts";
-import { type Halves, retrain } from "./ldsRetraining.ts";
-import { correlationsOverSubsets, mean, reliability, round, type SubsetRun } from "./ldsScore.ts";
+import { datamodelScores } from "./ldsDatamodel.ts";
+import {
+  correlationsOverSubsets,
+  foretold,
+  linearDatamodelingScores,
+  mean,
+  reliability,
+  round,
+  type SubsetRun,
+} from "./ldsScore.ts";
 import type { LdsWorld } from "./ldsWorld.ts";
 
 /** What stands between a method and a perfect score, told by real trainings alone. */
@@ -23,58 +30,29 @@ export function boundsOf(runs: readonly SubsetRun[]): Bounds {
 export interface AdditiveBound {
   /** Trainings that it was learnt from. */
   readonly trainings: number;
-  /** The score of the best sum over contributors that can be learnt from them. */
+  /** The score of the sum over contributors that is learnt from them. */
   readonly datamodel: number;
   /** What it would be if it were learnt from endless trainings: the rest up to the ceiling is no sum over contributors. */
   readonly limit: number;
 }
 
 /**
- * A linear datamodel (Ilyas et al. 2022) by contributor: losses after training on many further halves, regressed on who was in them. Its predictions are reliable only in part, which two models,
+ * How well any sum over contributors can foretell `runs`: by one that is learnt from many `further` trainings. Its predictions are reliable only in part, which two,
  * each from half of the trainings, tell; without that part's noise it would score `limit`.
  */
-export async function additiveBound(
+export function additiveBound(
   world: LdsWorld,
   runs: readonly SubsetRun[],
-  further: Halves,
-): Promise<AdditiveBound> {
-  const learntFrom = await retrain(world, "contributor", further);
-  const names = [...new Set(world.records.map(({ contributor }) => contributor))];
-  const rowOf = ({ members }: SubsetRun): Float64Array => {
-    const present = new Set(members.map((record) => world.records[record]!.contributor));
-    return Float64Array.from(names, (name) => (present.has(name) ? 0.5 : -0.5));
-  };
-  const rows = runs.map(rowOf);
-  const foretold = (some: readonly SubsetRun[]): number[][] => {
-    const weights = regress(some.map(rowOf), some);
-    return rows.map((row) => weights.map((own) => own.reduce((sum, weight, i) => sum + weight * row[i]!, 0)));
-  };
-  const measured = runs.map(({ losses }) => losses[0]!.map((_loss, q) => -mean(losses.map((some) => some[q]!))));
-  const half = learntFrom.length >> 1;
-  const [first, second] = [foretold(learntFrom.slice(0, half)), foretold(learntFrom.slice(half))];
-  const agreement = mean(correlationsOverSubsets(first, second));
-  const datamodel = mean(correlationsOverSubsets(foretold(learntFrom), measured));
+  further: readonly SubsetRun[],
+): AdditiveBound {
+  const learnt = (some: readonly SubsetRun[]) => datamodelScores(world, "contributor", some, { ridge: RIDGE });
+  const half = further.length >> 1;
+  const [one, other] = [learnt(further.slice(0, half)), learnt(further.slice(half))];
+  const agreement = mean(correlationsOverSubsets(foretold(one, runs), foretold(other, runs)));
+  const datamodel = mean(linearDatamodelingScores(learnt(further), runs));
   const limit = datamodel / Math.sqrt((2 * agreement) / (1 + agreement));
-  return { trainings: learntFrom.length, datamodel: round(datamodel), limit: round(limit) };
+  return { trainings: further.length, datamodel: round(datamodel), limit: round(limit) };
 }
 
 /** A little, so that few trainings have an answer too. */
 const RIDGE = 1;
-
-/** Ridge regression of minus each query's loss: [queries][contributors]. */
-function regress(rows: readonly Float64Array[], runs: readonly SubsetRun[]): Float64Array[] {
-  const size = rows[0]!.length;
-  const gram = new Float64Array(size * size);
-  for (let i = 0; i < size; i++)
-    for (let j = 0; j < size; j++)
-      gram[i * size + j] = rows.reduce((sum, row) => sum + row[i]! * row[j]!, i === j ? RIDGE : 0);
-  const lower = cholesky(gram, size)!;
-  return runs[0]!.losses[0]!.map((_loss, q) => {
-    const values = runs.map(({ losses }) => -mean(losses.map((some) => some[q]!)));
-    const centre = mean(values);
-    const sums = Float64Array.from({ length: size }, (_zero, i) =>
-      rows.reduce((sum, row, n) => sum + row[i]! * (values[n]! - centre), 0),
-    );
-    return choleskySolve(lower, sums);
-  });
-}

@@ -18,20 +18,23 @@ export interface Halves {
 
 /** Trains on halves of the records, drawn record by record or contributor by contributor. */
 export async function retrain(world: LdsWorld, unit: Unit, { from, until, seeds }: Halves): Promise<SubsetRun[]> {
-  const keyOf = (record: number): string => {
-    const { contributor, example } = world.records[record]!;
-    return unit === "record" ? example.record : contributor;
-  };
   const numbers = world.records.map((_record, i) => i);
-  const keys = [...new Set(numbers.map(keyOf))];
+  const owners = numbers.map((record) => keyOf(world, unit, record));
+  const keys = [...new Set(owners)];
   const runs: SubsetRun[] = [];
   for (let subset = from; subset < until; subset++) {
     const drawn = shuffled(keys.length, randomOf(7, subset, keys.length)).subarray(0, keys.length / 2);
     const kept = new Set(Array.from(drawn, (i) => keys[i]!));
-    const members = numbers.filter((record) => kept.has(keyOf(record)));
+    const members = numbers.filter((record) => kept.has(owners[record]!));
     runs.push({ members, losses: await lossesWithout(world, members, 1_000 + SEEDS * subset, seeds) });
   }
   return runs;
+}
+
+/** Whom a record is drawn with. */
+export function keyOf({ records }: LdsWorld, unit: Unit, record: number): string {
+  const { contributor, example } = records[record]!;
+  return unit === "record" ? example.record : contributor;
 }
 
 /** By how many nats a query's loss rises when its top 1 % of the records are left out, seeds being the same. */

@@ -14,11 +14,15 @@ export interface SubsetRun {
  * scores of the records that were kept and minus the loss of the query after training on them, averaged over seeds.
  */
 export function linearDatamodelingScores(scores: readonly ArrayLike<number>[], runs: readonly SubsetRun[]): number[] {
-  return scores.map((own, query) => {
-    const foretold = runs.map(({ members }) => members.reduce((sum, record) => sum + own[record]!, 0));
-    const measured = runs.map(({ losses }) => -mean(losses.map((some) => some[query]!)));
-    return spearman(foretold, measured);
-  });
+  const measured = runs.map(({ losses }) =>
+    losses[0]!.map((_loss, query) => -mean(losses.map((some) => some[query]!))),
+  );
+  return correlationsOverSubsets(foretold(scores, runs), measured);
+}
+
+/** The sum of the scores of the records that were kept: [subsets][queries]. */
+export function foretold(scores: readonly ArrayLike<number>[], runs: readonly SubsetRun[]): number[][] {
+  return runs.map(({ members }) => scores.map((own) => members.reduce((sum, record) => sum + own[record]!, 0)));
 }
 
 /** How well one seed's losses foretell another's, over the queries. */

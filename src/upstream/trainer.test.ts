@@ -185,6 +185,14 @@ describe("measuring in a child process", () => {
       // q_proj [32, 3] and up_proj [64, 3] in each of two layers.
       expect(seen.get(i)!.sizes).toEqual([96, 192, 96, 192]);
     });
+    const atStart: number[] = [];
+    const onStart = ({ index, loss }: { readonly index: number; readonly loss: number }) => {
+      atStart[index] = loss;
+    };
+    unwrap(await evaluator.gradients({ ...task, at: "start", bases }, onStart, never));
+    before.forEach(({ loss }, i) => {
+      expect(atStart[i]).toBeCloseTo(loss, 3);
+    });
     const curvature = unwrap(await evaluator.curvature({ ...task, at: "end", labels: "sampled", seed: 1 }, never));
     expect(curvature.modules.map(({ columns, out }) => [columns, out])).toEqual([
       [32, 32],

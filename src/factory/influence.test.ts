@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+import { ok, type Result, unwrap } from "../core/result.ts";
+import type { Basis, Curvature, GradientTask, TrainingEnd } from "../models/training/evaluation.ts";
+import type { Evaluator } from "./evaluator.ts";
+import { fitInfluence, influenceScores } from "./influence.ts";
+
+const SIZE = 64;
+const NAME = "model.layers.0.mlp.up_proj.weight";
+const place = { base: "base", adapter: "adapter", sequenceTokens: 64 };
+const task = { ...place, adapterHash: "0x01", examples: [] };
+const never = new AbortController().signal;
+
+describe("factors", () => {
+  it.each([
+    ["few examples: every direction", 100, SIZE],
+    ["as many as fit just so", 32_760, 63],
+    ["more examples, fewer directions", 100_000, 20],
+    ["so many that the least is left", 1_000_000, 4],
+  ])("are kept small: %s", async (_what, examples, kept) => {
+    const { evaluator, asked } = scripted(examples);
+    const { members } = unwrap(await fitInfluence(evaluator, task, never));
+    expect(asked).toEqual([
+      ["start", kept],
+      ["end", kept],
+    ]);
+    expect(members.map(({ method, version, modules }) => [method, version, modules[0]!.kept])).toEqual([
+      ["ekfac", 2, kept],
+      ["ekfac", 2, kept],
+    ]);
+  });
+
+  it("are refused where even the least does not fit", async () => {
+    const { evaluator, asked } = scripted(5_000_000);
+    expect(await fitInfluence(evaluator, task, never)).toMatchObject({ error: { code: "payload_too_large" } });
+    expect(asked).toEqual([]);
+  });
+});
+
+it("sums a query's scores over both ends, each asked in its own bases, and over the windows of a long query", async () => {
+  const { evaluator } = scripted(1, (onGradient) => onGradient(0, 1));
+  const { members } = unwrap(await fitInfluence(evaluator, task, never));
+  const scoresOf = async (windows: readonly (readonly [query: number, size: number])[]) => {
+    const asking = scripted(1, (onGradient) => {
+      for (const [query, size] of windows) onGradient(query, size);
+    });
+    const queries = [
+      { record: "", text: "a" },
+      { record: "", text: "b" },
+    ];
+    const found = unwrap(await influenceScores(asking.evaluator, members, place, queries, never));
+    expect(asking.asked).toEqual([
+      ["start", SIZE],
+      ["end", SIZE],
+    ]);
+    return found.map((scores) => scores?.[0]);
+  };
+  const [one, nothing] = await scoresOf([[0, 1]]);
+  expect(one).toBeGreaterThan(0);
+  expect(nothing).toBeUndefined();
+  const alone = unwrap(
+    await influenceScores(
+      scripted(1, (on) => on(0, 1)).evaluator,
+      members.slice(0, 1),
+      place,
+      [{ record: "", text: "a" }],
+      never,
+    ),
+  );
+  expect(alone[0]![0]! * 2).toBeCloseTo(one!, 6);
+  const [, long] = await scoresOf([
+    [1, 1],
+    [1, 2],
+  ]);
+  expect(long).toBeCloseTo(3 * one!, 5);
+});
+
+/** Says what it was asked. Curvature is the identity's; gradients are `size` everywhere. */
+function scripted(examples: number, give: (onGradient: (index: number, size: number) => void) => void = () => {}) {
+  const asked: (readonly [TrainingEnd, number])[] = [];
+  const identity = Float64Array.from({ length: SIZE * SIZE }, (_zero, i) => (i % (SIZE + 1) === 0 ? 1 : 0));
+  const curvature: Curvature = {
+    ...{ tokens: 1, examples },
+    modules: [{ name: NAME, columns: SIZE, out: SIZE, inputs: identity, outputs: identity }],
+  };
+  const evaluator: Evaluator = {
+    losses: async () => ok([]),
+    curvature: async () => ok(curvature),
+    async gradients({ at, bases }: GradientTask, onExample): Promise<Result<void>> {
+      const [basis] = bases as readonly [Basis];
+      asked.push([at, basis.kept]);
+      give((index, size) =>
+        onExample({
+          ...{ record: "r", index, loss: 1, tokens: 1 },
+          gradients: new Map([[NAME, new Float32Array(basis.out * basis.kept).fill(size)]]),
+        }),
+      );
+      return ok(undefined);
+    },
+  };
+  return { evaluator, asked };
+}

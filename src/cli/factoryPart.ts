@@ -99,7 +99,7 @@ export class FactoryPart {
     const jobs = { job: (id: string) => store.job(id), source: this.#source };
     const { say, combinations } = parts;
     this.#influence = new NeuralInfluence({
-      ...{ trainer, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say },
+      ...{ trainer, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say, pause },
     });
     this.#reliability = new NeuralReliability({ trainer, engine, jobs, say });
     const methods = { influence: this.#influence, reliability: this.#reliability };

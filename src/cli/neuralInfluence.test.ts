@@ -88,7 +88,14 @@ function sourceOf({ source, heldOutShare }: Job) {
 /** A node that starts; `by` answers for influence. */
 async function start(by: Evaluator = asker) {
   const influence = new NeuralInfluence({
-    ...{ trainer, evaluator, asker: by, policy: defaultPolicy, say: (text: string) => said.push(text) },
+    ...{
+      trainer,
+      evaluator,
+      asker: by,
+      policy: defaultPolicy,
+      say: (text: string) => said.push(text),
+      pause: async () => {},
+    },
     jobs: { job: async () => job, source: sourceOf },
   });
   const keep = async (combination: Combination) => {

@@ -42,6 +42,8 @@ export interface InfluenceParts {
   };
   readonly policy: CombinationPolicy;
   readonly say: (text: string) => void;
+  /** Lets others in. */
+  readonly pause: () => Promise<void>;
 }
 
 /** A base's folder and shape. Manifests name their weights by whole paths here. */
@@ -74,7 +76,7 @@ export class NeuralInfluence {
     const file = await readFactors(manifest);
     const job = file === undefined ? undefined : await this.#jobOf(manifest);
     if (file === undefined || job === undefined) return ground;
-    const { asker, policy } = this.#parts;
+    const { asker, policy, pause } = this.#parts;
     const { members, reliabilityPpm } = file;
     const trained = recordsOf(members);
     const place = placeOf(base, manifest.weights!, job);
@@ -85,7 +87,7 @@ export class NeuralInfluence {
     const sizes = exampleSizes(members);
     const explain = async ({ prompt, answer }: AttributionInput, units: number) => {
       const own = await this.#ask((signal) =>
-        influenceScores(asker, members, place, [answerExample(prompt, answer)], signal),
+        influenceScores({ evaluator: asker, pause }, members, place, [answerExample(prompt, answer)], signal),
       );
       if (own === undefined) return [];
       const output = { from: 0, until: answer.length };
@@ -143,13 +145,13 @@ export class NeuralInfluence {
   }
 
   async #fit(manifest: NeuralManifest, base: BasePlace, job: Job): Promise<Result<void>> {
-    const { evaluator, jobs } = this.#parts;
+    const { jobs } = this.#parts;
     const loaded = await jobs.source(job);
     if (!loaded.ok) return loaded;
     const place = placeOf(base, manifest.weights!, job);
     const examples = loaded.value.train;
     const task = { ...place, adapterHash: manifest.hash, examples };
-    const fitted = await fitInfluence(evaluator, task, this.#closing.signal);
+    const fitted = await fitInfluence(this.#parts, task, this.#closing.signal);
     if (!fitted.ok) return fitted;
     const measured =
       manifest.step === undefined
@@ -173,7 +175,7 @@ export class NeuralInfluence {
     { folder: base, shape }: BasePlace,
     source: LoadedSource,
   ): Promise<Result<number | undefined>> {
-    const { trainer, evaluator } = this.#parts;
+    const { trainer } = this.#parts;
     const queries = heldOutOf(source, RELIABILITY_QUERIES_MAX);
     if (queries.length === 0) return ok(undefined);
     const folder = join(`${place.adapter}.influence`, "twin");
@@ -187,14 +189,14 @@ export class NeuralInfluence {
     if (!twin.ok) return twin;
     const twinPlace = { ...place, adapter: join(folder, "adapter") };
     const adapterHash = `0x${hashTensors(twin.value.tensors)}`;
-    const fitted = await fitInfluence(evaluator, { ...twinPlace, adapterHash, examples: source.train }, signal);
+    const fitted = await fitInfluence(this.#parts, { ...twinPlace, adapterHash, examples: source.train }, signal);
     if (!fitted.ok) return fitted;
     const twins = [
       { members, place },
       { members: fitted.value.members, place: twinPlace },
     ] as const;
     const measured =
-      adapterHash === adapter ? ok(undefined) : await measureReliability(evaluator, twins, queries, signal);
+      adapterHash === adapter ? ok(undefined) : await measureReliability(this.#parts, twins, queries, signal);
     if (measured.ok) await rm(folder, { recursive: true, force: true });
     return measured;
   }

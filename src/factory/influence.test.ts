@@ -8,6 +8,7 @@ const SIZE = 64;
 const NAME = "model.layers.0.mlp.up_proj.weight";
 const place = { base: "base", adapter: "adapter", sequenceTokens: 64 };
 const task = { ...place, adapterHash: "0x01", examples: [] };
+const pause = async (): Promise<void> => {};
 const never = new AbortController().signal;
 
 describe("factors", () => {
@@ -18,7 +19,7 @@ describe("factors", () => {
     ["so many that the least is left", 1_000_000, 4],
   ])("are kept small: %s", async (_what, examples, kept) => {
     const { evaluator, asked } = scripted(examples);
-    const { members } = unwrap(await fitInfluence(evaluator, task, never));
+    const { members } = unwrap(await fitInfluence({ evaluator, pause }, task, never));
     expect(asked).toEqual([
       ["start", kept],
       ["end", kept],
@@ -31,51 +32,38 @@ describe("factors", () => {
 
   it("are refused where even the least does not fit", async () => {
     const { evaluator, asked } = scripted(5_000_000);
-    expect(await fitInfluence(evaluator, task, never)).toMatchObject({ error: { code: "payload_too_large" } });
+    expect(await fitInfluence({ evaluator, pause }, task, never)).toMatchObject({
+      error: { code: "payload_too_large" },
+    });
     expect(asked).toEqual([]);
   });
 });
 
 it("sums a query's scores over both ends, each asked in its own bases, and over the windows of a long query", async () => {
-  const { evaluator } = scripted(1, (onGradient) => onGradient(0, 1));
-  const { members } = unwrap(await fitInfluence(evaluator, task, never));
-  const scoresOf = async (windows: readonly (readonly [query: number, size: number])[]) => {
-    const asking = scripted(1, (onGradient) => {
-      for (const [query, size] of windows) onGradient(query, size);
-    });
-    const queries = [
-      { record: "", text: "a" },
-      { record: "", text: "b" },
-    ];
-    const found = unwrap(await influenceScores(asking.evaluator, members, place, queries, never));
-    expect(asking.asked).toEqual([
+  const { evaluator } = scripted(1);
+  const examples = [{ record: "r", text: "1" }];
+  const { members } = unwrap(await fitInfluence({ evaluator, pause }, { ...task, examples }, never));
+  const scoresOf = async (texts: readonly string[], some = members) => {
+    const asking = scripted(1);
+    const queries = texts.map((text) => ({ record: "", text }));
+    const found = unwrap(await influenceScores({ evaluator: asking.evaluator, pause }, some, place, queries, never));
+    const once = [
       ["start", SIZE],
       ["end", SIZE],
-    ]);
+    ];
+    expect(asking.asked).toEqual(texts.flatMap(() => once.slice(0, some.length)));
     return found.map((scores) => scores?.[0]);
   };
-  const [one, nothing] = await scoresOf([[0, 1]]);
+  const [one, nothing, long] = await scoresOf(["1", "", "1 2"]);
   expect(one).toBeGreaterThan(0);
   expect(nothing).toBeUndefined();
-  const alone = unwrap(
-    await influenceScores(
-      scripted(1, (on) => on(0, 1)).evaluator,
-      members.slice(0, 1),
-      place,
-      [{ record: "", text: "a" }],
-      never,
-    ),
-  );
-  expect(alone[0]![0]! * 2).toBeCloseTo(one!, 6);
-  const [, long] = await scoresOf([
-    [1, 1],
-    [1, 2],
-  ]);
-  expect(long).toBeCloseTo(3 * one!, 5);
+  expect(long! / one!).toBeCloseTo(3, 5);
+  const [alone] = await scoresOf(["1"], members.slice(0, 1));
+  expect(one! / alone!).toBeCloseTo(2, 5);
 });
 
-/** Says what it was asked. Curvature is the identity's; gradients are `size` everywhere. */
-function scripted(examples: number, give: (onGradient: (index: number, size: number) => void) => void = () => {}) {
+/** Says what it was asked. Curvature is the identity's; a text is a list of its windows, whose gradients are that everywhere. */
+function scripted(examples: number) {
   const asked: (readonly [TrainingEnd, number])[] = [];
   const identity = Float64Array.from({ length: SIZE * SIZE }, (_zero, i) => (i % (SIZE + 1) === 0 ? 1 : 0));
   const curvature: Curvature = {
@@ -85,15 +73,16 @@ function scripted(examples: number, give: (onGradient: (index: number, size: num
   const evaluator: Evaluator = {
     losses: async () => ok([]),
     curvature: async () => ok(curvature),
-    async gradients({ at, bases }: GradientTask, onExample): Promise<Result<void>> {
+    async gradients({ at, bases, examples: given }: GradientTask, onExample): Promise<Result<void>> {
       const [basis] = bases as readonly [Basis];
       asked.push([at, basis.kept]);
-      give((index, size) =>
-        onExample({
-          ...{ record: "r", index, loss: 1, tokens: 1 },
-          gradients: new Map([[NAME, new Float32Array(basis.out * basis.kept).fill(size)]]),
-        }),
-      );
+      for (const [index, example] of given.entries()) {
+        const sizes = "text" in example ? (example.text.match(/\d+/g) ?? []) : [];
+        for (const size of sizes) {
+          const gradient = new Float32Array(basis.out * basis.kept).fill(Number(size));
+          onExample({ record: example.record, index, loss: 1, tokens: 1, gradients: new Map([[NAME, gradient]]) });
+        }
+      }
       return ok(undefined);
     },
   };

@@ -1,6 +1,7 @@
 import { type FactorsFile, factorsBytes, recordsOf } from "../attribution/influence/factorsFile.ts";
 import { influenceEvidence, sharedPart } from "../attribution/influence/influenceEvidence.ts";
-import { exampleSizes, type Factors, influenceOf, KroneckerFit } from "../attribution/influence/kronecker.ts";
+import { exampleSizes, type Factors, KroneckerFit, scoresInSteps } from "../attribution/influence/kronecker.ts";
+import type { Gradients } from "../attribution/influence/method.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Basis, Curvature, ExampleGradients, TrainingEnd } from "../models/training/evaluation.ts";
 import type { TrainingExample } from "../models/training/task.ts";
@@ -20,6 +21,12 @@ export interface InfluenceTask extends AdapterPlace {
   readonly examples: readonly TrainingExample[];
 }
 
+/** Measures in another process; what is left to do here lets others in between. */
+export interface InfluencePorts {
+  readonly evaluator: Evaluator;
+  readonly pause: () => Promise<void>;
+}
+
 /** Factors lie in memory while a model is served. */
 const FACTORS_BYTES_MAX = 2 ** 30;
 /** Where they can, they are smaller: an answer meets every byte of them. */
@@ -34,7 +41,7 @@ const ENDS: readonly TrainingEnd[] = ["start", "end"];
  * curvature, one for each example's gradients. Deterministic for one build and number of threads. Refuses what the evaluator refuses, and `payload_too_large` where the factors would not fit into memory.
  */
 export async function fitInfluence(
-  evaluator: Evaluator,
+  { evaluator, pause }: InfluencePorts,
   { base, adapter, sequenceTokens, adapterHash, examples }: InfluenceTask,
   signal: AbortSignal,
 ): Promise<Result<FactorsFile>> {
@@ -45,7 +52,7 @@ export async function fitInfluence(
     if (!curvature.ok) return curvature;
     const kept = directionsOf(curvature.value);
     if (!kept.ok) return kept;
-    const fit = new KroneckerFit(curvature.value, { kept: kept.value });
+    const fit = await KroneckerFit.inSteps(curvature.value, { kept: kept.value }, pause);
     const onExample = ({ record, gradients }: ExampleGradients) => fit.add(record, gradients);
     const added = await evaluator.gradients({ ...task, bases: fit.bases }, onExample, signal);
     if (!added.ok) return added;
@@ -77,26 +84,28 @@ function directionsOf({ modules, examples }: Curvature): Result<number> {
 
 /** Each query's scores over the examples of the factors, in the queries' order; undefined for one that says nothing. One forward and one backward pass a query and member. */
 export async function influenceScores(
-  evaluator: Evaluator,
+  { evaluator, pause }: InfluencePorts,
   members: readonly Factors[],
   place: AdapterPlace,
   queries: readonly TrainingExample[],
   signal: AbortSignal,
 ): Promise<Result<readonly (Float64Array | undefined)[]>> {
   const sums = queries.map((): Float64Array | undefined => undefined);
-  for (const [m, factors] of members.entries()) {
-    const influence = influenceOf(factors);
-    const found = await evaluator.gradients(
-      { ...place, examples: queries, at: ENDS[m] ?? "end", bases: factors.modules.map(basisOf) },
-      ({ index, gradients }) => {
-        const scores = influence.scores(gradients);
-        // Scores are linear in the query: the windows of a long one are scored one by one, and so are the ends.
-        sums[index] = sums[index]?.map((sum, n) => sum + scores[n]!) ?? scores;
-      },
-      signal,
-    );
-    if (!found.ok) return found;
-  }
+  for (const [q, query] of queries.entries())
+    for (const [m, factors] of members.entries()) {
+      const windows: Gradients[] = [];
+      const found = await evaluator.gradients(
+        { ...place, examples: [query], at: ENDS[m] ?? "end", bases: factors.modules.map(basisOf) },
+        ({ gradients }) => windows.push(gradients),
+        signal,
+      );
+      if (!found.ok) return found;
+      // Scores are linear in the query: the windows of a long one are scored one by one, and so are the ends.
+      for (const window of windows) {
+        const scores = await scoresInSteps(factors, window, pause);
+        sums[q] = sums[q]?.map((sum, n) => sum + scores[n]!) ?? scores;
+      }
+    }
   return ok(sums);
 }
 
@@ -115,7 +124,7 @@ export interface Twin {
  * the seed's doing. Undefined without a query that either has an opinion on. Refuses what the evaluator refuses.
  */
 export async function measureReliability(
-  evaluator: Evaluator,
+  ports: InfluencePorts,
   twins: readonly [Twin, Twin],
   queries: readonly TrainingExample[],
   signal: AbortSignal,
@@ -125,7 +134,7 @@ export async function measureReliability(
     for (const record of recordsOf(members)) if (!numbers.has(record)) numbers.set(record, numbers.size);
   const credits = [];
   for (const { members, place } of twins) {
-    const scores = await influenceScores(evaluator, members, place, queries, signal);
+    const scores = await influenceScores(ports, members, place, queries, signal);
     if (!scores.ok) return scores;
     const [sizes, own] = [exampleSizes(members), recordsOf(members)];
     const recordOf = (example: number) => ({ id: NAMELESS, number: numbers.get(own[example]!)! });

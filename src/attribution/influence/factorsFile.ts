@@ -144,7 +144,9 @@ function parseHeader(bytes: Uint8Array): Header | undefined {
   if (typeof adapter !== "string" || !Array.isArray(members) || !isStrings(records)) return undefined;
   if (members.length < 1 || members.length > MEMBERS_MAX) return undefined;
   const read = members.flatMap((member: unknown) => parseMember(member) ?? []);
-  return read.length === members.length ? { adapter, reliabilityPpm, sequenceTokens, members: read, records } : undefined;
+  return read.length === members.length
+    ? { adapter, reliabilityPpm, sequenceTokens, members: read, records }
+    : undefined;
 }
 
 function parseMember(json: unknown): MemberHeader | undefined {

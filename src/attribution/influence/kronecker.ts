@@ -73,26 +73,51 @@ export interface Factors {
 
 /** Influence by fitted factors, just made or read from a file; a query's gradients are given in the factors' bases. */
 export function influenceOf(factors: Factors): Influence {
-  const { modules, records, rows, steps } = factors;
-  const width = rowWidth(modules);
+  const { records } = factors;
   return {
     records,
     scores(query) {
-      const prepared = modules.map((module) => prepare(module, gradientOf(query, module)));
-      const scores = new Float64Array(records.length);
-      for (let n = 0; n < records.length; n++) {
-        let at = n * width;
-        for (let m = 0; m < prepared.length; m++) {
-          const one = prepared[m]!;
-          let sum = 0;
-          for (let i = 0; i < one.length; i++) sum += rows[at + i]! * one[i]!;
-          scores[n] = scores[n]! + sum * steps[n * prepared.length + m]!;
-          at += one.length;
-        }
-      }
-      return scores;
+      const prepared = prepare(factors, query);
+      return Float64Array.from(records, (_record, n) => product(factors, n, prepared));
     },
   };
+}
+
+/** Products that are made at once: a few milliseconds. */
+const PRODUCTS_MAX = 2 ** 22;
+
+/** The same, and whoever else has something to do is let in between. */
+export async function scoresInSteps(
+  factors: Factors,
+  query: Gradients,
+  pause: () => Promise<void>,
+): Promise<Float64Array> {
+  const prepared = prepare(factors, query);
+  const scores = new Float64Array(factors.records.length);
+  const atOnce = Math.ceil(PRODUCTS_MAX / rowWidth(factors.modules));
+  for (let n = 0; n < scores.length; n++) {
+    if (n % atOnce === 0) await pause();
+    scores[n] = product(factors, n, prepared);
+  }
+  return scores;
+}
+
+/** Of an example's row and a query. */
+function product({ rows, steps }: Factors, example: number, prepared: readonly Float32Array[]): number {
+  const width = prepared.reduce((sum, { length }) => sum + length, 0);
+  let [score, at] = [0, example * width];
+  for (let m = 0; m < prepared.length; m++) {
+    const one = prepared[m]!;
+    let sum = 0;
+    for (let i = 0; i < one.length; i++) sum += rows[at + i]! * one[i]!;
+    score += sum * steps[example * prepared.length + m]!;
+    at += one.length;
+  }
+  return score;
+}
+
+function prepare({ modules }: Factors, query: Gradients): readonly Float32Array[] {
+  return modules.map((module) => gradientOf(query, module).map((value, i) => value * module.queryScales[i]!));
 }
 
 /**
@@ -131,15 +156,26 @@ export class KroneckerFit implements InfluenceFit {
   readonly #rows: Int8Array[] = [];
   readonly #steps: Float32Array[] = [];
 
-  constructor(curvature: Curvature, options: Partial<KroneckerOptions> = {}) {
-    const { damping = DAMPING, isCorrected = true, kept = Number.POSITIVE_INFINITY } = options;
-    assert(damping > 0 && kept >= 1, "damping is positive, and something is kept");
+  constructor(curvature: Curvature, options: Partial<KroneckerOptions> = {}, fitted = fitAll(curvature, options)) {
+    const { damping = DAMPING, isCorrected = true } = options;
     this.#damping = damping;
     this.#isCorrected = isCorrected;
-    this.#modules = curvature.modules
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-      .map((module) => fitModule(module, curvature.tokens, damping, Math.min(kept, module.columns)));
+    this.#modules = [...fitted].sort((a, b) => (a.name < b.name ? -1 : 1));
     this.#width = rowWidth(this.#modules);
+  }
+
+  /** The same, and whoever else has something to do is let in between: the eigenvectors of a wide layer take a second. */
+  static async inSteps(
+    curvature: Curvature,
+    options: Partial<KroneckerOptions>,
+    pause: () => Promise<void>,
+  ): Promise<KroneckerFit> {
+    const fitted: FittedModule[] = [];
+    for (const module of curvature.modules) {
+      await pause();
+      fitted.push(fitModule(module, curvature.tokens, options));
+    }
+    return new KroneckerFit(curvature, options, fitted);
   }
 
   /** Ascending by name. */
@@ -200,12 +236,17 @@ interface FittedModule extends Omit<ModuleFactors, "queryScales"> {
   readonly moments: Float64Array;
 }
 
+function fitAll({ modules, tokens }: Curvature, options: Partial<KroneckerOptions>): readonly FittedModule[] {
+  return modules.map((module) => fitModule(module, tokens, options));
+}
+
 function fitModule(
   { name, columns, out, inputs, outputs }: ModuleCurvature,
   tokens: number,
-  damping: number,
-  kept: number,
+  { damping = DAMPING, kept: most = Number.POSITIVE_INFINITY }: Partial<KroneckerOptions>,
 ): FittedModule {
+  assert(damping > 0 && most >= 1, "damping is positive, and something is kept");
+  const kept = Math.min(most, columns);
   const [a, g] = [symmetricEigen(inputs, columns), symmetricEigen(outputs, out)];
   // Eigenvalues ascend.
   const first = columns - kept;
@@ -239,10 +280,6 @@ function correctedScales(
 function dampingOf(values: Float64Array, damping: number): number {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   return mean > 0 ? damping * mean : 1;
-}
-
-function prepare({ queryScales }: ModuleFactors, gradient: Float32Array): Float32Array {
-  return gradient.map((value, i) => value * queryScales[i]!);
 }
 
 function gradientOf(gradients: Gradients, { name, out, kept }: Basis): Float32Array {

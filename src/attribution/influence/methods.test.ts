@@ -12,7 +12,7 @@ import {
 import { turned } from "./basis.ts";
 import { dataInf, gradientNorm, randomScores, tracIn, trak } from "./controls.ts";
 import { symmetricEigen } from "./eigen.ts";
-import { ekfac, exampleSizes, type Factors, influenceOf, KroneckerFit, kfac } from "./kronecker.ts";
+import { ekfac, exampleSizes, type Factors, influenceOf, KroneckerFit, kfac, scoresInSteps } from "./kronecker.ts";
 import { cholesky, choleskySolve, dot } from "./matrix.ts";
 import { ensembleScores, type Gradients, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
 
@@ -169,6 +169,23 @@ it("the square of an example's size is its score for itself", () => {
         0.02,
       );
     }
+});
+
+it("in steps, factors and scores are the same", async () => {
+  const examples = toyExamples(EXAMPLES, 27);
+  const b = toyTrain(examples);
+  const curvature = toyCurvature(b, examples);
+  let pauses = 0;
+  const pause = async (): Promise<void> => {
+    pauses += 1;
+  };
+  const fits = [new KroneckerFit(curvature), await KroneckerFit.inSteps(curvature, {}, pause)];
+  for (const fit of fits) for (const example of examples) fit.add("", turned(fit.bases, toyGradients(b, example)));
+  const [one, other] = fits.map((fit) => fit.factors());
+  expect(other).toEqual(one);
+  const query = turned(fits[0]!.bases, toyGradients(b, toyExamples(1, 28)[0]!));
+  expect(await scoresInSteps(one!, query, pause)).toEqual(influenceOf(one!).scores(query));
+  expect(pauses).toBe(2);
 });
 
 it("a sum over a contributor is the sum over the identities that they split into", () => {

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { WholeMethod } from "../../attribution/combine.ts";
 import type { Corpus } from "../../attribution/corpus.ts";
 import type { Evidence } from "../../attribution/evidence.ts";
-import { type FactorsFile, parseFactors } from "../../attribution/influence/factorsFile.ts";
+import { type FactorsFile, parseFactors, recordsOf } from "../../attribution/influence/factorsFile.ts";
 import { evidenceDistance, influenceEvidence } from "../../attribution/influence/influenceEvidence.ts";
 import { exampleSizes } from "../../attribution/influence/kronecker.ts";
 import { likelihoodOf } from "../../attribution/likelihood.ts";
@@ -146,21 +146,25 @@ async function askInfluence(
   if (file === undefined) return "its influence factors are not at hand";
   const { ChildEvaluator } = await import("../../upstream/trainer.ts");
   const evaluator = new ChildEvaluator();
-  const { factors, sequenceTokens = base.shape.contextTokens } = file;
+  const { members, sequenceTokens = base.shape.contextTokens } = file;
   const place = { base: base.folder, adapter, sequenceTokens };
   const query = answerExample(opening.prompt, opening.answer);
-  const scored = await influenceScores(evaluator, factors, place, [query], new AbortController().signal);
+  const scored = await influenceScores({ evaluator, pause }, members, place, [query], new AbortController().signal);
   await evaluator.close();
   if (!scored.ok) return scored.error.message;
+  const records = recordsOf(members);
   const recordOf = (example: number) => {
-    const id = factors.records[example]!;
+    const id = records[example]!;
     const number = numberOf(id);
     return number === undefined ? undefined : { id: fromHex(normal(id)), number };
   };
   const output = { from: 0, until: opening.answer.length };
-  const sizes = exampleSizes(factors);
+  const sizes = exampleSizes(members);
   return influenceEvidence(scored.value[0] ?? [], { recordOf, sizes, units, output, recordsMax: RECORDS_MAX });
 }
+
+/** Nobody else has anything to do here. */
+async function pause(): Promise<void> {}
 
 async function askLikelihood(
   units: number,

@@ -49,6 +49,9 @@ export const lineageMethod: MethodDescription = {
   doesNotSay: "Who is behind answers that were given elsewhere, or whose payer forbade to remember them.",
 };
 
+/** As it was by the B factors alone. Receipts name it; it can no longer be asked again. */
+const influenceByFactors: MethodDescription = { ...influenceMethod, version: 1 };
+
 export const methodDescriptions: readonly MethodDescription[] = [
-  ...[spanMethod, passageMethod, likelihoodMethod, influenceMethod, lineageMethod],
+  ...[spanMethod, passageMethod, likelihoodMethod, influenceMethod, influenceByFactors, lineageMethod],
 ];

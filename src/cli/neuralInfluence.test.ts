@@ -165,10 +165,10 @@ test("a verifier that has the model asks it again, and says what it could not as
   const zero = toHex(new Uint8Array(16));
   const texts = { prompt: question, answer: records[2]!.text };
   const opening: Opening = { v: 1, promptSalt: zero, answerSalt: zero, ...texts, evidence: [] };
-  const check = async (said: readonly Evidence[], hash = job.result!.hash) => {
+  const check = async (said: readonly Evidence[], hash = job.result!.hash, influenceVersion = 2) => {
     const { methods, checks } = engineChecks(
       {
-        ...{ data: folder, contentRoot: fromHex(hash), corpus, opening, records: undefined },
+        ...{ data: folder, contentRoot: fromHex(hash), corpus, opening, records: undefined, influenceVersion },
         ...{ numberOf: (id: string) => numbers.get(id), receipt: smallJournal().receipt.receipt },
       },
       [{ kind: "influence", explain: () => said }],
@@ -179,6 +179,8 @@ test("a verifier that has the model asks it again, and says what it could not as
   expect(unwrap(await check(stated))).toEqual([
     { kind: "influence", pieces: stated.length, distance: expect.closeTo(0, 2) },
   ]);
+  const [before] = unwrap(await check(stated, job.result!.hash, 1));
+  expect(before!.why).toBe("it was found by version 1 of influence, this program has version 2");
   const moved = stated.map((item) => ({ ...item, recordNumber: (item.recordNumber + 1) % published.length }));
   expect(await check(moved)).toMatchObject({ ok: false, error: { code: "verification_failed" } });
   const other = toHex(new Uint8Array(32).fill(9));

@@ -75,7 +75,7 @@ test("what a model owes to what it read is asked of it again, where it and the t
     const { methods, checks } = engineChecks(
       {
         ...{ data: folder, contentRoot, corpus: corpusOf(), numberOf, opening, receipt },
-        records: file && join(folder, file),
+        ...{ influenceVersion: undefined, records: file && join(folder, file) },
       },
       [{ kind: "passage", explain: () => own }],
     );
@@ -108,6 +108,7 @@ test("an opening that states nothing asks nothing", async () => {
     {
       ...{ data: join(folder, "none"), contentRoot: undefined, corpus: corpusOf(), numberOf: () => undefined, receipt },
       ...{ opening: { v: 1, promptSalt: zero, answerSalt: zero, prompt: "", answer: "", evidence: [] }, records: "x" },
+      influenceVersion: undefined,
     },
     [],
   );

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { WholeMethod } from "../../attribution/combine.ts";
 import type { Corpus } from "../../attribution/corpus.ts";
+import { influenceMethod } from "../../attribution/description.ts";
 import type { Evidence } from "../../attribution/evidence.ts";
 import { type FactorsFile, parseFactors, recordsOf } from "../../attribution/influence/factorsFile.ts";
 import { evidenceDistance, influenceEvidence } from "../../attribution/influence/influenceEvidence.ts";
@@ -48,6 +49,8 @@ export interface EngineInput {
   readonly numberOf: (record: string) => number | undefined;
   readonly opening: Opening;
   readonly receipt: Receipt;
+  /** Of influence, where the receipt's combination has it. */
+  readonly influenceVersion: number | undefined;
   /** A datanet's `records.jsonl`, for what was read. */
   readonly records: string | undefined;
 }
@@ -141,8 +144,10 @@ async function askAgain(
 async function askInfluence(
   units: number,
   { base, adapter, factors: file }: ModelAtHand,
-  { opening, numberOf }: EngineInput,
+  { opening, numberOf, influenceVersion }: EngineInput,
 ): Promise<readonly Evidence[] | string> {
+  if (influenceVersion !== influenceMethod.version)
+    return `it was found by version ${influenceVersion} of influence, this program has version ${influenceMethod.version}`;
   if (file === undefined) return "its influence factors are not at hand";
   const { ChildEvaluator } = await import("../../upstream/trainer.ts");
   const evaluator = new ChildEvaluator();

@@ -3,8 +3,8 @@ import { readFloats, writeFloats } from "../src/models/formats/floats.ts";
 import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import type { Tensors } from "../src/models/tensor.ts";
 import { randomOf } from "../src/models/training/random.ts";
-import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
-import { additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
+import { attackAll, type Outcome, wronglyCollapsed } from "./support/ldsAttacks.ts";
+import { type AdditiveBound, additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
 import { datamodelScores } from "./support/ldsDatamodel.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
 import { type Contender, contenders, paidBy, type Scored, type Scores, scoresAtEnds } from "./support/ldsMethods.ts";
@@ -74,7 +74,24 @@ export async function run(): Promise<void> {
   lap("attacks");
   const cpu = process.cpuUsage(startedCpu);
   const cpuSeconds = Math.round((cpu.user + cpu.system) / 1e6);
-  console.table(Object.fromEntries(rows.map(({ name, perQuery: _perQuery, ...row }) => [name, row])));
+  const viewMs = views[0]!.end.costs;
+  const others = { cpuSeconds, imported, agreement, viewMs, removal, collapsed };
+  report({ rows, bounds, additive, corrected, facts, attacks, others });
+}
+
+interface Report {
+  readonly rows: readonly MethodRow[];
+  readonly bounds: Readonly<Record<string, Bounds>>;
+  readonly additive: AdditiveBound;
+  readonly corrected: readonly object[];
+  readonly facts: object;
+  readonly attacks: readonly Outcome[];
+  readonly others: object;
+}
+
+function report({ rows, bounds, additive, corrected, facts, attacks, others }: Report): void {
+  const methods = rows.map(({ perQuery: _perQuery, ...row }) => row);
+  console.table(Object.fromEntries(methods.map(({ name, ...row }) => [name, row])));
   console.log("What trainings themselves can tell, and how much of it is a sum over contributors:");
   console.table({ ...bounds, additive });
   console.log(`${ENSEMBLE}, corrected by trainings without random halves of the contributors:`);
@@ -83,27 +100,8 @@ export async function run(): Promise<void> {
   console.table(facts);
   console.log("Attacks on what influence pays, in per cent:");
   console.table(Object.fromEntries(attacks.map(({ attack, ...row }) => [attack, row])));
-  const methods = rows.map(({ perQuery: _perQuery, ...row }) => row);
   const ratios = ratiosOf(rows, bounds);
-  const viewMs = views[0]!.end.costs;
-  console.log(
-    JSON.stringify({
-      ...{
-        cpuSeconds,
-        bounds,
-        additive,
-        methods,
-        ratios,
-        imported,
-        agreement,
-        viewMs,
-        removal,
-        facts,
-        attacks,
-        collapsed,
-      },
-    }),
-  );
+  console.log(JSON.stringify({ bounds, additive, corrected, methods, ratios, facts, attacks, ...others }));
 }
 
 function examplesOf({ records }: LdsWorld) {

@@ -77,8 +77,10 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
         }
       : one,
   );
-  const mimicry = (one: Draft, i: number): Draft => {
-    const lines = one.text.split("\n").filter((line) => !line.startsWith("`") && !/^- /.test(line));
+  const mimicry = (one: Draft, i: number, told: (text: string) => string = (text) => text): Draft => {
+    const lines = told(one.text)
+      .split("\n")
+      .filter((line) => !line.startsWith("`") && !/^- /.test(line));
     return {
       ...one,
       source: `${one.source} m${i}`,
@@ -115,7 +117,8 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
       count: honest.filter(isSeconds).length,
     },
     "outlier spam": by(5, spam),
-    "format mimicry": by(5, mimicry),
+    "format mimicry": by(5, (one, i) => mimicry(one, i)),
+    "format mimicry in other words (reported)": by(5, (one, i) => mimicry(one, i, reword)),
     "stuffed with names": by(5, stuffed),
     "paraphrase (reported)": by(1, (one) => ({ ...one, source: `${one.source} p`, text: reword(one.text) })),
     "paraphrase by five (reported)": by(5, (one, i) => ({

@@ -125,6 +125,50 @@ test("one record must say most of what is asked: words that different records sa
   expect(ask(corpus, "Does the grinder flour a kettle for tea?").text).toBe(cannotAnswer);
 });
 
+test("an empty page under the title and introduction of another stays out of its answer; one that tells the task comes in", () => {
+  const head = "# pct listsnapshot\n\n> List snapshots of a container.";
+  const own = `${head}\n\n- List snapshots:\n\n\`pct {{[lists|listsnapshot]}} {{100}}\``;
+  const empty = "Do what this command does, in the way that it does it:\n\n`pct listsnapshot {{everything}}`";
+  const telling = "List snapshots of all:\n\n`pct listsnapshot {{all}}`";
+  const page = (text: string): RetrievedRecord => ({
+    number: 0,
+    title: "pct listsnapshot",
+    headings: [],
+    text,
+    score: 0,
+  });
+  const question = "How do I list snapshots with pct listsnapshot?";
+  const others = Array.from({ length: 20 }, (_, i) => page(`Water the plants of room ${i} when the sun is low.`));
+  const alone = ask(makeCorpus([page(own), ...others]), question).text;
+  expect(alone).toContain("{{100}}");
+  for (const order of [0, 1]) {
+    const beside = (block: string): RetrievedRecord[] => [page(own), page(`${head}\n\n- ${block}`)];
+    const asked = (block: string): string =>
+      ask(makeCorpus([...(order === 0 ? beside(block) : beside(block).toReversed()), ...others]), question).text;
+    expect(asked(empty)).toBe(alone);
+    expect(asked(telling)).toContain("{{all}}");
+  }
+});
+
+test.each([
+  ["List snapshots", "List snapshots", 20, false], // taken headings lend nothing
+  ["List snapshots", "List snapshots", 0, true], // a piece of the same section
+  ["List snapshots", "List all snapshots", 20, true],
+])("beside what stands under %s an empty block under %s, %i records off, comes in: %s", (own, other, between, isIn) => {
+  const section = (heading: string, text: string): RetrievedRecord => ({
+    ...{ number: 0, title: "pct listsnapshot", headings: [heading] },
+    ...{ text, score: 0 },
+  });
+  const records = [
+    section(own, "List the snapshots: `pct listsnapshot {{100}}`."),
+    ...Array.from({ length: 20 }, (_, i) => section(`Room ${i}`, `Water the plants of room ${i}.`)),
+  ];
+  records.splice(1 + between, 0, section(other, "Do what it says above: `pct listsnapshot {{everything}}`."));
+  const { text } = ask(makeCorpus(records), "How do I list snapshots with pct listsnapshot?");
+  expect(text).toContain("{{100}}");
+  expect(text.includes("{{everything}}")).toBe(isIn);
+});
+
 test.each([
   ["aliases", "alias"],
   ["archives", "archiving"],

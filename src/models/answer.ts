@@ -1,4 +1,4 @@
-import { bitsOf, type Demand, demandOf, supportedBy } from "./blockSupport.ts";
+import { bitsOf, type Demand, demandOf, supportedBy, tellsTask } from "./blockSupport.ts";
 import { type Block, splitBlocks } from "./blocks.ts";
 import { END_OF_RECORD, encode, TokenDecoder } from "./bpe.ts";
 import { type CorpusIndex, indexTokens } from "./corpusIndex.ts";
@@ -91,6 +91,9 @@ interface RatedBlock extends Block {
   readonly record: RetrievedRecord;
   readonly rank: number;
   readonly score: number;
+  /** Whether it says itself what is asked, and whether it does with its headings: its title and its record's introduction aside. */
+  readonly tells: boolean;
+  readonly tellsInPlace: boolean;
 }
 
 function planAnswer(terms: readonly QueryTerm[], { records, messages, maxTokens }: AnswerInput): Plan {
@@ -109,18 +112,22 @@ function planAnswer(terms: readonly QueryTerm[], { records, messages, maxTokens 
     coverage[rank]! >= 0.75 * best ? rateBlocks(question, record, rank, coverage[rank]!) : [],
   );
   blocks.sort((a, b) => b.score - a.score || a.rank - b.rank || a.order - b.order);
-  const top = blocks[0];
+  const top = blocks.find(({ tellsInPlace }) => tellsInPlace) ?? blocks[0];
   if (top === undefined) return { steps: [], missing };
   return { steps: chooseSteps(blocks, top, CHARACTERS_PER_TOKEN * maxTokens), missing };
 }
 
-/** The best blocks that fit, in the order of their records; the introduction of the best record leads where it is short. */
+/**
+ * The best blocks that fit, in the order of their records; the introduction of the best record leads where it is short. Another record's block has to tell
+ * what is asked itself or by headings of its own: under words that were taken from the best record an empty block would look like an answer.
+ */
 function chooseSteps(blocks: readonly RatedBlock[], top: RatedBlock, charactersMax: number): Step[] {
   const chosen: RatedBlock[] = [];
   const seen = new Set<string>();
   let characters = 0;
   for (const block of blocks) {
     if (chosen.length === STEPS_MAX || block.score < 0.6 * top.score) break;
+    if (!mayJoin(block, top)) continue;
     if (seen.has(block.text) || characters + block.text.length > charactersMax) continue;
     seen.add(block.text);
     characters += block.text.length;
@@ -139,6 +146,21 @@ function chooseSteps(blocks: readonly RatedBlock[], top: RatedBlock, charactersM
     (a, b) => Number(b.rank === top.rank) - Number(a.rank === top.rank) || a.rank - b.rank || a.order - b.order,
   );
   return chosen.map(({ record, text }) => ({ record: record.number, text }));
+}
+
+/**
+ * Headings lend words to the blocks of another record too, unless they are the best record's: pieces of one section lie next to each other in a datanet, and who takes its
+ * headings comes later.
+ */
+function mayJoin(block: RatedBlock, top: RatedBlock): boolean {
+  if (block.rank === top.rank) return true;
+  const isApart = Math.abs(block.record.number - top.record.number) > 1;
+  return isApart && placeOf(block) === placeOf(top) ? block.tells : block.tellsInPlace;
+}
+
+/** What a block stands under, as it is written. */
+function placeOf({ record, heading }: RatedBlock): string {
+  return [record.title, ...record.headings, heading].join("\n");
 }
 
 interface Question {
@@ -164,7 +186,9 @@ function rateBlocks(question: Question, record: RetrievedRecord, rank: number, c
     const form = (block.hasCode && wantsCode ? 0.25 : 0) + 0.1 / (1 + block.order) + 0.25 * coverage;
     const brevity = Math.min(1, 1_200 / (block.text.length + 1));
     const score = (relevance + form) * (0.5 + 0.5 * brevity) * 0.95 ** rank;
-    return { ...block, record, rank, score };
+    const tells = tellsTask(demand, block.text);
+    const tellsInPlace = tellsTask(demand, [...record.headings, block.heading, block.text].join("\n"));
+    return { ...block, record, rank, score, tells, tellsInPlace };
   });
 }
 

@@ -74,6 +74,12 @@ export function supportedBy({ subject, names, quoted, named, task }: Demand, pla
   };
 }
 
+/** Whether a text says by itself, whatever it stands under, most of what is asked of the subject. */
+export function tellsTask({ task }: Demand, text: string): boolean {
+  const stems = stemsOf(text);
+  return bitsOf(task.filter(({ stem }) => stems.has(stem))) >= SUPPORT_MIN * bitsOf(task);
+}
+
 export function bitsOf(terms: readonly QueryTerm[]): number {
   return terms.reduce((sum, { bits }) => sum + bits, 0);
 }

@@ -77,20 +77,6 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
         }
       : one,
   );
-  const mimicry = (one: Draft, i: number, told: (text: string) => string = (text) => text): Draft => {
-    const lines = told(one.text)
-      .split("\n")
-      .filter((line) => !line.startsWith("`") && !/^- /.test(line));
-    return {
-      ...one,
-      source: `${one.source} m${i}`,
-      text: `${lines.join("\n").trim()}\n\n- Do what this command does, in the way that it does it:\n\n\`${one.title} {{everything}}\``,
-    };
-  };
-  const spam = (one: Draft, i: number): Draft => {
-    const words = Array.from({ length: 60 }, (_, w) => `${hashNumber(`${one.source} ${i} ${w}`).toString(36)}qx`);
-    return { ...one, title: words[0]!, source: `${one.source} s${i}`, text: words.join(" ") };
-  };
   const stuffed = (one: Draft, i: number): Draft => ({
     ...one,
     ...{
@@ -133,6 +119,23 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
 function padding(one: Draft, i: number): Draft {
   const name = `${one.title.split(" ")[0]}-${hashNumber(`${one.source} ${i}`).toString(36)}`;
   return { ...one, source: `${one.source} q${i}`, title: name, text: one.text.replaceAll(one.title, name) };
+}
+
+/** A page's title and introduction, `told` in some way, around a task that says nothing. */
+function mimicry(one: Draft, attacker: number, told: (text: string) => string = (text) => text): Draft {
+  const lines = told(one.text)
+    .split("\n")
+    .filter((line) => !line.startsWith("`") && !/^- /.test(line));
+  return {
+    ...one,
+    source: `${one.source} m${attacker}`,
+    text: `${lines.join("\n").trim()}\n\n- Do what this command does, in the way that it does it:\n\n\`${one.title} {{everything}}\``,
+  };
+}
+
+function spam(one: Draft, attacker: number): Draft {
+  const words = Array.from({ length: 60 }, (_, w) => `${hashNumber(`${one.source} ${attacker} ${w}`).toString(36)}qx`);
+  return { ...one, title: words[0]!, source: `${one.source} s${attacker}`, text: words.join(" ") };
 }
 
 async function settle(

@@ -90,6 +90,7 @@ export const settlementAbi = parseAbi([
   "function epochOf(bytes32 ledger, uint64 epoch) view returns (Epoch)",
   "function progressOf(bytes32 ledger) view returns (Progress)",
   "function ESCROW() view returns (address)",
+  "function REGISTRY() view returns (address)",
   "event EpochProposed(bytes32 indexed ledger, uint64 indexed epoch, address indexed proposer, address signer, EpochCommitment commitment)",
   "function noticeBinding(bytes32 ledger, IdentityPreimage preimage, uint8 outcome, address account, bytes32 proofHash) returns (bytes32 payee)",
   "function finaliseBinding(bytes32 ledger, bytes32 payee, uint8 outcome, address account)",

@@ -18,9 +18,10 @@ import { createDatanet } from "../datanets/datanet.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
 import type { OpenLedger } from "../ledger/openLedger.ts";
 import type { Payout } from "../ledger/payouts.ts";
+import { Publisher } from "../ledger/publish.ts";
 import { draft } from "../ledger/testing/smallLedger.ts";
 import { type Verdict, verifyJournal } from "../ledger/verify.ts";
-import { openBooks } from "./books.ts";
+import { domainOfPart, openBooks } from "./books.ts";
 import { type ChainPart, standardPolicy } from "./chainPart.ts";
 import { Children, type Stoppable } from "./children.ts";
 import { openDataFolder } from "./dataFolder.ts";
@@ -151,6 +152,12 @@ async function move(
   }
 }
 
+async function published({ data, secrets }: Place, { id, books }: OpenLedger, part: ChainPart): Promise<void> {
+  const keys = { domain: domainOfPart(part), ed25519: secrets.log, secp256k1: secrets.signer };
+  const entries = (from: number, until: number) => books.entries(from, until);
+  await new Publisher({ ledger: id, sink: fileSink(join(data, "journal")), keys, entries }).publish(books.size());
+}
+
 async function verified({ data, secrets }: Place, ledger: OpenLedger, { chain }: ChainPart): Promise<Verdict> {
   const domain = { chainId: chain.chainId, verifyingContract: chain.settlement };
   const keys = { ed25519: ed25519PublicKey(secrets.log), signer: addressOf(secrets.signer) };
@@ -241,6 +248,12 @@ test("a ledger is not moved while it is not clear what it owes, or where it is",
     unwrap(await payouts.addPayout(payoutOf("paid", 90n, 3))),
   );
   expect(await refused()).toMatch(/conflict: payee 0x0{24}0f.*has 63 nano more than it was credited/);
+  const other = await testDatabase();
+  onTestFinished(() => other.drop());
+  await inBooks(place, (ledger, part) => published(place, ledger, part));
+  expect(await refused({ databaseUrl: other.url })).toMatch(
+    /conflict: the database does not hold the journal of \d+ entries/,
+  );
   const running = unwrap(await openDataFolder({ path: place.data, freeBytesMin: 0 }));
   expect(await refused()).toMatch(/data_folder_in_use.*stop the node first/);
   await running.release();

@@ -19,6 +19,7 @@ import { carryAssets, carryBindings } from "./ledgerCarry.ts";
 import { type MoveDone, type MoveOptions, paidOutside, planMove } from "./ledgerMovePlan.ts";
 import { trustOf } from "./nodeKeys.ts";
 import { beganOnCredit, keptTrust } from "./place.ts";
+import { checkPublished } from "./publishedBooks.ts";
 import { keepSecrets, type Secrets } from "./secrets.ts";
 import { Settlement } from "./settlement.ts";
 import { openDatabase } from "./stores.ts";
@@ -60,6 +61,8 @@ export async function moveLedger(options: MoveOptions, children: Children): Prom
   });
   if (!books.ok) return books;
   children.add({ name: "ledger", stop: () => books.value.close() });
+  const same = await checkPublished(options.data, books.value);
+  if (!same.ok) return same;
   return new LedgerMove(options, children, secrets, stores.value, books.value).run();
 }
 

@@ -183,10 +183,10 @@ async function claim(
 
 const stages = { closed: "accrued", proposed: "funded", final: "settled", voided: "voided" } as const;
 
-function epochView({ record, seq, timeMs, status, reference }: EpochSummary): EpochView {
+function epochView({ record, seq, timeMs, status, reference, isPast }: EpochSummary): EpochView {
   const { epoch, first, end, credits, debits, registryBlock } = record;
   return {
-    ...{ epoch, first, end, status, stage: stages[status], reference, seq, timeMs, registryBlock },
+    ...{ epoch, first, end, status, stage: stages[status], isPast, reference, seq, timeMs, registryBlock },
     postings: { root: toHex(record.postingsRoot), count: record.postingsCount },
     payouts: { root: toHex(record.payoutRoot), count: record.payoutCount },
     debitors: { root: toHex(record.debitRoot), count: record.debitCount },

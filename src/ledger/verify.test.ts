@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { decodeEntry } from "../core/entry.ts";
 import type { Move, MoveLine } from "../core/move.ts";
 import { ok } from "../core/result.ts";
 import type { ChainEpoch } from "./chain.ts";
@@ -97,6 +98,14 @@ test("a ledger that moved to a chain verifies as one history, on credit and afte
   const { credits, debits, moved: how } = verdict.value;
   expect(how!.owed).toBeLessThan(how!.credited);
   expect([credits, debits]).toEqual([how!.owed, how!.owed]);
+});
+
+test("the registry that a move names is the contract's", async () => {
+  const asked = (registry: Uint8Array) => verify(moved, { registry: async () => ok(registry) });
+  const entry = decodeEntry(moved.entries[12]!);
+  if (!entry.ok || entry.value.kind !== "move") throw new Error("entry 12 is the move");
+  expect((await asked(entry.value.move.place.registry)).ok).toBe(true);
+  expect(await asked(new Uint8Array(20))).toMatchObject({ ok: false, error: { code: "verification_failed" } });
 });
 
 test("every byte of a move counts", async () => {

@@ -21,6 +21,8 @@ export interface VerifyInput {
   readonly trust: CheckpointTrust;
   /** What the contract says of an epoch; omitted for a ledger without a chain. Never asked of an epoch on credit. */
   readonly chainEpoch?: (epoch: number) => Promise<Result<ChainEpoch | undefined>>;
+  /** The contract's AssetRegistry, 20 bytes; asked of a ledger that says where it has moved to. */
+  readonly registry?: () => Promise<Result<Uint8Array>>;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -93,6 +95,10 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
     return failed(`the entries make root ${toHex(tree)}, the checkpoint says ${toHex(root)}`);
   const tiles = await checkTiles(input, size, read);
   if (!tiles.ok) return tiles;
+  const registry = moved === undefined ? undefined : await input.registry?.();
+  if (registry?.ok === false) return registry;
+  if (moved !== undefined && registry !== undefined && !equalBytes(registry.value, moved.place.registry))
+    return failed(`the move names registry ${toHex(moved.place.registry)}, the contract has ${toHex(registry.value)}`);
   const epochs = await checkEpochs(input, replay, size, read);
   if (!epochs.ok) return epochs;
   const last = replay.epochs.at(-1);

@@ -9,6 +9,8 @@ export const epochSchema = z.object({
   status: z.enum(["closed", "proposed", "final", "voided"]),
   /** The same in the words of money: its credits are accrued, then funded, then settled; what is claimed leaves them. */
   stage: z.enum(["accrued", "funded", "settled", "voided"]),
+  /** Closed on credit, before the ledger moved to a chain: this is how far it got there, and what was still owed of it is in the epoch of the move. */
+  isPast: z.boolean(),
   reference: z.string(),
   seq: z.number().int(),
   timeMs,

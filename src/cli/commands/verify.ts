@@ -5,8 +5,7 @@ import { equalBytes, fromHex, toHex } from "../../core/bytes.ts";
 import { openCheckpoint } from "../../core/checkpoint.ts";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import type { ChainEpoch } from "../../ledger/chain.ts";
-import { type Verdict, verifyJournal } from "../../ledger/verify.ts";
+import { type Verdict, type VerifyInput, verifyJournal } from "../../ledger/verify.ts";
 import type { Output } from "../output.ts";
 import { command, type Shell } from "./command.ts";
 import { wholeText } from "./inputs.ts";
@@ -65,7 +64,7 @@ export const verifyCommand = command({
     if (!onChain.ok) return onChain;
     const verdict = await verifyJournal({
       ...{ read: journal.value.read, trust: trust.value.trust },
-      ...(onChain.value === undefined ? {} : { chainEpoch: onChain.value }),
+      ...onChain.value,
       onProgress: (done, total) => output.progress(`${done} of ${total} entries`),
     });
     if (!verdict.ok) return verdict;
@@ -142,7 +141,7 @@ async function defaultPlace(shell: Shell): Promise<Result<string>> {
   return client.ok ? ok(client.value.url) : client;
 }
 
-type AskChain = (epoch: number) => Promise<Result<ChainEpoch | undefined>>;
+type AskChain = Required<Pick<VerifyInput, "chainEpoch" | "registry">>;
 
 /** The chain as a reader: it must be the chain that the keys name, and know the ledger under the key that signs the journal. */
 async function askChain(rpcUrl: string, { trust }: Trust): Promise<Result<AskChain>> {
@@ -176,7 +175,15 @@ async function askChain(rpcUrl: string, { trust }: Trust): Promise<Result<AskCha
   const periods = { epochSeconds: 0, windowSeconds: 0, thawSeconds: 0, noticeSeconds: 0, expirySeconds: 0 };
   const setup = { ...periods, salt: new Uint8Array(32), bondNano: 0n, signer: trust.signer };
   const chain = openEvmChain({ sender, chainId: chainId.value, contracts, account, setup });
-  return ok((epoch) => chain.epoch(trust.ledger, epoch));
+  return ok({
+    chainEpoch: (epoch) => chain.epoch(trust.ledger, epoch),
+    registry: async () => {
+      const read = await sender.read((client) =>
+        client.readContract({ address, abi: settlementAbi, functionName: "REGISTRY" }),
+      );
+      return read.ok ? ok(fromHex(read.value)) : read;
+    },
+  });
 }
 
 function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: string | undefined, output: Output): void {

@@ -186,6 +186,12 @@ test.each([
       value: { state: "planned", plan: { credited: 267n, paid: 40n, owed: 227n } },
     });
     for (const at of moments) expect([at, await move(place, {}, { at, killsChain })]).toEqual([at, "killed"]);
+    // The journal has moved and the folder does not say so yet: a node does not start on credit.
+    const isElsewhere = await inBooks(place, async (ledger, part) => checkPlace(ledger, part));
+    expect(isElsewhere).toMatchObject({
+      ok: false,
+      error: { code: "conflict", hint: expect.stringContaining("move") },
+    });
     const moved = await move(place);
     expect(moved).toMatchObject({
       ok: true,

@@ -98,6 +98,7 @@ function row({
   epoch,
   status,
   stage,
+  isPast,
   first,
   end,
   credits,
@@ -106,7 +107,14 @@ function row({
   payouts,
 }: EpochView): Record<string, unknown> {
   return {
-    ...{ epoch, status, stage, entries: `${first}–${end - 1}`, postings: postings.count, payees: payouts.count },
+    ...{
+      epoch,
+      status: isPast ? "on credit" : status,
+      stage,
+      entries: `${first}–${end - 1}`,
+      postings: postings.count,
+      payees: payouts.count,
+    },
     ...{ "lifetime credits OPEN": formatOpen(BigInt(credits)), "debits OPEN": formatOpen(BigInt(debits)) },
   };
 }

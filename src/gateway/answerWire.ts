@@ -1,12 +1,14 @@
 import type { Refusal } from "../core/result.ts";
 import { openAiError } from "../protocol/errors.ts";
-import { hexText } from "./hexText.ts";
 import type { Answered, Order } from "./order.ts";
 import { settlementText } from "./settlementView.ts";
 
-/** Answers as OpenAI writes them: whole objects and the chunks of a stream, written by hand because they are what a request's CPU goes to. */
-export function answerId(mode: Order["mode"], receipt: Uint8Array): string {
-  return `${mode === "chat" ? "chatcmpl" : "cmpl"}-${hexText(receipt).slice(2)}`;
+/**
+ * Answers as OpenAI writes them: whole objects and the chunks of a stream, written by hand because they are what a request's CPU goes to.
+ * `receipt` is hex.
+ */
+export function answerId(mode: Order["mode"], receipt: string): string {
+  return `${mode === "chat" ? "chatcmpl" : "cmpl"}-${receipt.slice(2)}`;
 }
 
 function usageText({ usage: { tokensIn, tokensOut } }: Answered): string {
@@ -19,7 +21,7 @@ export function answerText(mode: Order["mode"], model: string, answered: Answere
   const text = JSON.stringify(answer);
   const choice = mode === "chat" ? `"message":{"role":"assistant","content":${text},"refusal":null}` : `"text":${text}`;
   const object = mode === "chat" ? "chat.completion" : "text_completion";
-  const head = `{"id":"${answerId(mode, answered.receipt)}","object":"${object}","created":${secondsOf(answered.createdMs)}`;
+  const head = `{"id":"${answerId(mode, settlement.receipt)}","object":"${object}","created":${secondsOf(answered.createdMs)}`;
   const choices = `[{"index":0,${choice},"logprobs":null,"finish_reason":"${finish}"}]`;
   return `${head},"model":${JSON.stringify(model)},"choices":${choices},"usage":${usageText(answered)},"openledger":${settlementText(settlement, promise)}}`;
 }

@@ -210,8 +210,8 @@ async function stream(
   headers: Headers,
   withUsage: boolean,
 ): Promise<Result<Reply, Refused>> {
-  const { order, hold } = placed;
-  const id = answerId(order.mode, hold.id);
+  const { order } = placed;
+  const id = answerId(order.mode, hexText(placed.hold.id));
   const chunks = new ChunkWriter(order.mode, id, order.createdMs, order.model.name, withUsage);
   const delivery = new StreamDelivery(exchange, chunks, signal, headers);
   const answered = await execute(floor, placed, delivery, (finish) => delivery.push(chunks.finish(finish)));
@@ -236,7 +236,7 @@ function replay(
     "idempotency-replayed": "true",
   };
   if (body.stream !== true) return ok({ kind: "bytes", body: answerText(mode, body.model, answered), headers });
-  const id = answerId(mode, answered.receipt);
+  const id = answerId(mode, headers["openledger-receipt"]);
   const chunks = new ChunkWriter(mode, id, answered.createdMs, body.model, wantsUsage(body));
   const delivery = new StreamDelivery(exchange, chunks, new StopSource(), headers);
   delivery.text(answered.answer);

@@ -40,7 +40,7 @@ export async function dispatch(
   world: World,
   timeouts: Timeouts,
   candidate: Omit<Candidate, "excluded">,
-  prepare: (model: string) => Promise<EngineRequest>,
+  prepare: (model: string) => EngineRequest | Promise<EngineRequest>,
   delivery: Delivery,
 ): Promise<Result<Produced, Refused>> {
   const excluded = new Set<string>();
@@ -54,7 +54,10 @@ export async function dispatch(
       return lastFailure === undefined || slot.error.code === "cancelled" ? slot : { ok: false, error: lastFailure };
     const { operator } = slot.value;
     const model = operator.models[candidate.model.name] ?? candidate.model.name;
-    request ??= await prepare(model);
+    if (request === undefined) {
+      const prepared = prepare(model);
+      request = prepared instanceof Promise ? await prepared : prepared;
+    }
     if (request.model !== model) request = { ...request, model };
     const produced = await runAt(slot.value, request, delivery, timeouts, world);
     const { failure, text } = produced;

@@ -1,16 +1,19 @@
-import type { Passage, StopSignal } from "../core/engine.ts";
+import type { EngineRequest, Passage, StopSignal } from "../core/engine.ts";
 import { feeOf, type Rate, type Usage } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { FinishReason } from "../protocol/completions.ts";
 import { countTokens, type ServedModel } from "./catalog.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
 import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
+import type { Grounding } from "./ports.ts";
 import { attribute, logError, post, quoteOf } from "./posting.ts";
 import type { Refused } from "./refused.ts";
 
 export const MAX_TOKENS_DEFAULT = 1_024;
 /** Chat templates wrap each message in a few tokens of their own. */
 const TOKENS_PER_MESSAGE = 8;
+
+const noOperators: ReadonlySet<string> = new Set();
 
 /** Step 1: quote and hold the worst case, within the key's limits. No hold, no dispatch. */
 export function place(floor: Floor, order: Order): Result<Placed, Refused> {
@@ -19,7 +22,7 @@ export function place(floor: Floor, order: Order): Result<Placed, Refused> {
   const worst = worstUsage(order, prompt);
   if (!worst.ok) return worst;
   const nowMs = floor.world.nowMs();
-  const possible = floor.operators.check(model, new Set(), nowMs);
+  const possible = floor.operators.check(model, noOperators, nowMs);
   if (!possible.ok) return possible;
   const frozen = floor.catalog.rateFor(model.unit);
   if (!frozen.ok) return frozen;
@@ -61,7 +64,8 @@ export async function execute(
     tokensOut = usage.tokensOut;
     if (produced.value.failure === undefined) onLastByte(produced.value.finish);
     if (!delivery.isStream && delivery.signal.aborted) return refuse("cancelled", "the caller left before the answer");
-    const attribution = await attribute(floor, placed, produced.value);
+    const attribution =
+      order.model.grounding && (await attribute(floor, placed, order.model.grounding, produced.value));
     const answered = await post(floor, placed, produced.value, usage, attribution);
     if (!answered.ok) return answered;
     isPosted = true;
@@ -108,11 +112,15 @@ function worstFee(floor: Floor, model: ServedModel, rate: Rate, worst: Usage): R
   return ok(most);
 }
 
-async function retrieve(floor: Floor, order: Order, signal: StopSignal): Promise<readonly Passage[]> {
-  if (order.model.grounding === undefined) return [];
+async function retrieve(
+  floor: Floor,
+  order: Order,
+  grounding: Grounding,
+  signal: StopSignal,
+): Promise<readonly Passage[]> {
   const question = order.messages.findLast((message) => message.role === "user") ?? order.messages.at(-1);
   try {
-    return await order.model.grounding.retrieve(question?.content ?? "", signal);
+    return await grounding.retrieve(question?.content ?? "", signal);
   } catch (error) {
     logError(floor, "retrieval failed, going on without context", order, error);
     return [];
@@ -126,10 +134,14 @@ function produce(floor: Floor, { order, rate, worst }: Placed, delivery: Deliver
     floor.world,
     floor.timeouts,
     { account: key.account, model, rate, worst, signal: delivery.signal },
-    async (model) => {
-      const passages = await retrieve(floor, order, delivery.signal);
-      const request = { model, mode, messages, passages, maxTokens: worst.tokensOut, isStreamed: delivery.isStream };
-      return sampling === noSampling ? request : { ...request, ...sampling };
+    (name) => {
+      const made = (passages: readonly Passage[]): EngineRequest => {
+        const { isStream: isStreamed } = delivery;
+        const request = { model: name, mode, messages, passages, maxTokens: worst.tokensOut, isStreamed };
+        return sampling === noSampling ? request : { ...request, ...sampling };
+      };
+      const { grounding } = model;
+      return grounding === undefined ? made([]) : retrieve(floor, order, grounding, delivery.signal).then(made);
     },
     delivery,
   );

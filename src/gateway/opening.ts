@@ -1,9 +1,9 @@
-import { hash } from "node:crypto";
 import { fromHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { nativeSha256 } from "../ledger/nativeSha256.ts";
 import { parseInput, parseJson } from "../protocol/parse.ts";
 import { type Opening, openingSchema } from "../protocol/receipts.ts";
-import { hexText } from "./hexText.ts";
+import { hexText, hexTexts } from "./hexText.ts";
 
 /**
  * What opens a receipt: the journal holds sha256(salt ‖ text) of the prompt and of the answer, the node keeps salts, texts and evidence.
@@ -20,7 +20,7 @@ export function saltedHash(salt: Uint8Array, text: string): Uint8Array {
   const buffer = bytesMax > SCRATCH_BYTES ? Buffer.allocUnsafe(bytesMax) : scratch;
   buffer.set(salt);
   const length = salt.length + buffer.write(text, salt.length, "utf8");
-  return hash("sha256", buffer.subarray(0, length), "buffer");
+  return nativeSha256(buffer.subarray(0, length));
 }
 
 export function writeOpening(
@@ -30,10 +30,11 @@ export function writeOpening(
   evidence: Opening["evidence"],
   more: Omit<Partial<Opening>, "v" | "evidence"> = {},
 ): string {
+  const [promptSalt, answerSalt] = hexTexts([salts.prompt, salts.answer]);
   const opening: Opening = {
     v: 1,
-    promptSalt: hexText(salts.prompt),
-    answerSalt: hexText(salts.answer),
+    promptSalt: `0x${promptSalt}`,
+    answerSalt: `0x${answerSalt}`,
     prompt,
     answer,
     evidence,

@@ -1,6 +1,6 @@
 import { toHex } from "../core/bytes.ts";
 import type { Engine } from "../core/engine.ts";
-import { feeOf, type Prices, type PriceUnit, type Rate, type Usage } from "../core/quote.ts";
+import { feeOf, noPrices, type Prices, type PriceUnit, type Rate, type Usage } from "../core/quote.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { OperatorView } from "../protocol/service.ts";
 import type { ServedModel } from "./catalog.ts";
@@ -39,15 +39,19 @@ const OPEN_MS_MOST = 60_000;
  */
 export class OperatorTable {
   readonly #rows = new Map<string, Row>();
+  /** Who serves a model, worked out once as long as no operator comes or goes. */
+  #offers = new WeakMap<ServedModel, readonly Row[]>();
 
   put(operator: Operator): void {
     assert(operator.payee.length === 32, "an operator's payee id has 32 bytes");
     assert(operator.concurrency >= 1, "an operator takes at least one request");
     this.#rows.set(operator.name, { operator, draining: false, inFlight: 0, served: 0, failed: 0, ...closedBreaker });
+    this.#offers = new WeakMap();
   }
 
   remove(name: string): void {
     this.#rows.delete(name);
+    this.#offers = new WeakMap();
   }
 
   /** A draining operator finishes what it has and is given nothing new. */
@@ -72,7 +76,7 @@ export class OperatorTable {
   check(model: ServedModel, excluded: ReadonlySet<string>, nowMs: number): Result<void, Refused> {
     const rows = this.#offering(model);
     if (rows.length === 0) return refuse("no_operator", `no operator serves "${model.name}"`);
-    if (rows.some((row) => canTake(row, nowMs) && !excluded.has(row.operator.name))) return ok(undefined);
+    if (rows.some((row) => canTake(row, nowMs) && !excluded.has(row.operator.name))) return possible;
     const states = rows.map(
       (row) => `${row.operator.name} ${excluded.has(row.operator.name) ? "failed" : stateOf(row, nowMs)}`,
     );
@@ -91,16 +95,19 @@ export class OperatorTable {
     nowMs: number,
   ): Chosen | undefined {
     const rows = this.#offering(model);
-    const able = rows.filter((row) => canTake(row, nowMs) && hasSlot(row) && !excluded.has(row.operator.name));
-    if (able.length === 0) return undefined;
-    const priced = able.map((row) => ({ row, nano: worstCost(row.operator, rate, worst) }));
-    priced.sort(
-      (a, b) => a.nano - b.nano || load(a.row) - load(b.row) || (a.row.operator.name < b.row.operator.name ? -1 : 1),
-    );
-    const { row, nano } = priced[0]!;
+    let best: Priced | undefined;
+    let able = 0;
+    for (const row of rows) {
+      if (!canTake(row, nowMs) || !hasSlot(row) || excluded.has(row.operator.name)) continue;
+      able += 1;
+      const priced = { row, nano: worstCost(row.operator, rate, worst) };
+      if (best === undefined || isBefore(priced, best)) best = priced;
+    }
+    if (best === undefined) return undefined;
+    const { row, nano } = best;
     if (row.retryAtMs > 0) row.probing = true;
     row.inFlight += 1;
-    return { operator: row.operator, why: reason(nano, able.length, rows.length, excluded) };
+    return { operator: row.operator, why: reason(nano, able, rows.length, excluded) };
   }
 
   finish(name: string, outcome: Outcome, nowMs: number): void {
@@ -124,10 +131,13 @@ export class OperatorTable {
     return [...this.#rows.values()].map((row) => viewOf(row, nowMs));
   }
 
-  #offering(model: ServedModel): Row[] {
-    const rows: Row[] = [];
-    for (const row of this.#rows.values()) {
-      if (row.operator.models[model.name] !== undefined && row.operator.unit === model.unit) rows.push(row);
+  #offering(model: ServedModel): readonly Row[] {
+    let rows = this.#offers.get(model);
+    if (rows === undefined) {
+      rows = [...this.#rows.values()].filter(
+        ({ operator }) => operator.models[model.name] !== undefined && operator.unit === model.unit,
+      );
+      this.#offers.set(model, rows);
     }
     return rows;
   }
@@ -146,6 +156,7 @@ interface Row {
   probing: boolean;
 }
 
+const possible = ok(undefined);
 const closedBreaker = { failuresInARow: 0, openMs: 0, retryAtMs: 0, probing: false };
 
 function canTake(row: Row, nowMs: number): boolean {
@@ -160,9 +171,16 @@ function load(row: Row): number {
   return row.inFlight / row.operator.concurrency;
 }
 
+type Priced = { readonly row: Row; readonly nano: number };
+
+function isBefore(a: Priced, b: Priced): boolean {
+  if (a.nano !== b.nano) return a.nano < b.nano;
+  if (load(a.row) !== load(b.row)) return load(a.row) < load(b.row);
+  return a.row.operator.name < b.row.operator.name;
+}
+
 function worstCost(operator: Operator, rate: Rate, worst: Usage): number {
-  const free = { inPerMillion: 0, outPerMillion: 0, perCall: 0 };
-  const fee = feeOf({ unit: operator.unit, cost: operator.cost, royalty: free }, rate, worst);
+  const fee = feeOf({ unit: operator.unit, cost: operator.cost, royalty: noPrices }, rate, worst);
   return fee.ok ? fee.value.cost : Number.MAX_SAFE_INTEGER;
 }
 

@@ -7,7 +7,7 @@ import type { ChatRequest, CompletionRequest } from "../protocol/completions.ts"
 export function isPlainChat(body: unknown): body is ChatRequest {
   if (!isPlainObject(body) || !("model" in body) || !("messages" in body)) return false;
   for (const name in body) {
-    const value = Reflect.get(body, name);
+    const value = body[name];
     const isFine =
       name === "messages"
         ? isPlainMessages(value)
@@ -22,7 +22,7 @@ export function isPlainChat(body: unknown): body is ChatRequest {
 export function isPlainCompletion(body: unknown): body is CompletionRequest {
   if (!isPlainObject(body) || !("model" in body) || !("prompt" in body)) return false;
   for (const name in body) {
-    const value = Reflect.get(body, name);
+    const value = body[name];
     if (name === "prompt" ? typeof value !== "string" : !isPlainSampling(name, value)) return false;
   }
   return true;
@@ -57,7 +57,7 @@ function isPlainMessages(value: unknown): boolean {
     if (!isPlainObject(message)) return false;
     let known = 0;
     for (const name in message) {
-      const field = Reflect.get(message, name);
+      const field = message[name];
       if (name === "role" ? !isRole(field) : name !== "content" || typeof field !== "string") return false;
       known += 1;
     }
@@ -68,7 +68,7 @@ function isPlainMessages(value: unknown): boolean {
 
 function isUsageOption(value: unknown): boolean {
   if (!isPlainObject(value)) return false;
-  for (const name in value) if (name !== "include_usage" || typeof Reflect.get(value, name) !== "boolean") return false;
+  for (const name in value) if (name !== "include_usage" || typeof value[name] !== "boolean") return false;
   return true;
 }
 
@@ -80,6 +80,6 @@ function isTokens(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 1_000_000;
 }
 
-function isPlainObject(value: unknown): value is object {
+function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -7,7 +7,7 @@ import type { Produced } from "./dispatch.ts";
 import { hexText } from "./hexText.ts";
 import { SALT_BYTES, saltedHash, writeOpening } from "./opening.ts";
 import type { Answered, Floor, Order, Placed } from "./order.ts";
-import type { Attribution } from "./ports.ts";
+import type { Attribution, Grounding } from "./ports.ts";
 import type { Refused } from "./refused.ts";
 import { settlementOf } from "./settlementView.ts";
 
@@ -15,10 +15,9 @@ import { settlementOf } from "./settlementView.ts";
 export async function attribute(
   floor: Floor,
   { order, prompt, hold }: Placed,
+  grounding: Grounding,
   { passages, text: answer }: Produced,
-): Promise<Attribution | undefined> {
-  const { grounding } = order.model;
-  if (grounding === undefined) return undefined;
+): Promise<Attribution> {
   try {
     return await grounding.attribute({ receipt: hold.id, prompt, answer, passages });
   } catch (error) {
@@ -66,14 +65,13 @@ export async function post(
     evidenceRoot: attribution?.evidenceRoot ?? none,
     indexId: grounding?.indexId ?? none,
     methodsHash: attribution?.methodsHash ?? grounding?.methodsHash ?? none,
-    ...(placed.allowance.metered === undefined ? {} : { metered: placed.allowance.metered }),
-    ...(attribution === undefined
-      ? {}
-      : { contributors: { shares: attribution.shares, unattributed: attribution.unattributed } }),
-    ...(order.isUnaudited ? {} : { opening: openingOf(placed, produced, salts, attribution) }),
-    ...(order.idempotency === undefined
-      ? {}
-      : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),
+    metered: placed.allowance.metered,
+    contributors: attribution,
+    opening: order.isUnaudited ? undefined : openingOf(placed, produced, salts, attribution),
+    idempotency: order.idempotency && {
+      ...order.idempotency,
+      response: JSON.stringify(stored(answered(undefined))),
+    },
   });
   if (!posted.ok) {
     floor.world.log("error", "a delivered answer could not be posted", {

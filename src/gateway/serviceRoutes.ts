@@ -114,8 +114,7 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
       ...{ ...shared, path: "/metrics", response: "text" },
       summary: "Prometheus metrics",
       handle: async () => {
-        const { registry } = metrics;
-        return ok({ kind: "bytes", body: await registry.metrics(), headers: { "content-type": registry.contentType } });
+        return ok({ kind: "bytes", body: await metrics.text(), headers: { "content-type": metrics.contentType } });
       },
     }),
     route({

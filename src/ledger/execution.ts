@@ -18,7 +18,7 @@ export interface ExecutionDraft {
   readonly indexId: Uint8Array;
   readonly methodsHash: Uint8Array;
   /** Undefined for a model without a datanet. With `unattributed` the weights sum to 1,000,000. */
-  readonly contributors?: { readonly shares: readonly PayeeShare[]; readonly unattributed: number };
+  readonly contributors?: { readonly shares: readonly PayeeShare[]; readonly unattributed: number } | undefined;
 }
 
 export interface PayeeShare {

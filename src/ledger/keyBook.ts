@@ -1,5 +1,6 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { toHex } from "../core/bytes.ts";
+import { KeyedHash } from "./keyedHash.ts";
 import { keyOf } from "./keyOf.ts";
 import type { ApiKey, KeyScope } from "./ledger.ts";
 import type { LedgerWorld, StoredKey } from "./ports.ts";
@@ -17,14 +18,14 @@ export class KeyBook {
   /** As callers see them, without their hashes. */
   readonly #shown = new Map<string, ApiKey>();
   readonly #byHash = new Map<string, string>();
-  readonly #secret: Uint8Array;
+  readonly #keyed: KeyedHash;
   readonly #world: LedgerWorld;
   readonly #prefix: string;
 
   /** `secret` keys the hashes: an attacker who reads the database learns no key, and one who can write hashes cannot make one. */
   constructor(keys: readonly StoredKey[], secret: Uint8Array, world: LedgerWorld, prefix = "ol_") {
     this.#prefix = prefix;
-    this.#secret = secret;
+    this.#keyed = new KeyedHash(secret);
     this.#world = world;
     for (const key of keys) this.#keep(key);
   }
@@ -85,9 +86,8 @@ export class KeyBook {
     return { key: shown(key), secret };
   }
 
-  /** By the platform's own function: every request asks for one. */
   #hash(kind: "api key" | "invitation", secret: string): Uint8Array {
-    return createHmac("sha256", this.#secret).update(kind).update(secret).digest();
+    return this.#keyed.of(kind + secret);
   }
 
   #keep(key: StoredKey): void {

@@ -181,10 +181,12 @@ export interface ReceiptDraft extends ExecutionDraft {
   /** Omitted for a root. */
   readonly nesting?: Nesting;
   /** Opaque to the ledger; kept beside the receipt so that it can be opened later (salts, texts, evidence). JSON. */
-  readonly opening?: string;
-  readonly idempotency?: { readonly key: string; readonly bodyHash: Uint8Array; readonly response?: string };
+  readonly opening?: string | undefined;
+  readonly idempotency?:
+    | { readonly key: string; readonly bodyHash: Uint8Array; readonly response?: string }
+    | undefined;
   /** The key whose spending of a day is kept, and that day: see `Spending`. */
-  readonly metered?: { readonly key: string; readonly day: number };
+  readonly metered?: { readonly key: string; readonly day: number } | undefined;
 }
 
 /** A durable receipt and the promise that it will be in the published journal. */

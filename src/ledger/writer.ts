@@ -7,10 +7,11 @@ import type { LegColumns } from "../core/route.ts";
 import { BatchTree } from "./batchTree.ts";
 import type { BookState } from "./bookState.ts";
 import type { Spending } from "./ledger.ts";
+import { Pace } from "./pace.ts";
 import type { AppendBatch, EntryRow, LedgerStore, LedgerWorld, Signer } from "./ports.ts";
 
 /**
- * The one writer of a ledger. Jobs that queued while a commit was under way are the next commit: no timer, and the more load, the larger the batch.
+ * The one writer of a ledger. Jobs that queued while a commit was under way are the next commit: the more load, the larger the batch.
  * A job changes the state when its batch is built and is answered when the batch is durable. If a commit fails, the state is ahead of what is durable,
  * so the writer stops for good: whoever opens the ledger again rebuilds from the journal.
  */
@@ -18,6 +19,7 @@ export class Writer {
   readonly state: BookState;
   readonly #options: WriterOptions;
   readonly #queue: Queued[] = [];
+  readonly #pace = new Pace();
   #running: Promise<void> | undefined;
   #durableSize: number;
   #stopped: Result<never> | undefined;
@@ -39,7 +41,7 @@ export class Writer {
     if (this.#stopped !== undefined) return Promise.resolve(this.#stopped);
     if (this.#closing) return Promise.resolve(refuse("shutting_down", "the ledger is closing"));
     return new Promise((resolve) => {
-      this.#queue.push(enqueued(job, resolve));
+      this.#pace.waiting(this.#queue.push(enqueued(job, resolve)));
       this.#running ??= this.#drain();
     });
   }
@@ -60,6 +62,7 @@ export class Writer {
       while (this.#queue.length > 0 && this.#stopped === undefined) {
         if (this.#queue.length < JOBS_FULL) {
           await committing;
+          await this.#pace.pause;
           await turnEnds();
         }
         const built = this.#build();
@@ -107,6 +110,7 @@ export class Writer {
         ? this.#stopped!
         : await this.#commit(sealed.batch, sealed.commit).catch((error: unknown) => this.#stop(error));
     for (const answer of answers) answer(durable);
+    this.#pace.committed(answers.length);
   }
 
   async #commit(batch: Batch, commit: Commit): Promise<Result<Commit>> {

@@ -86,10 +86,9 @@ export class OpenAiEngine implements Engine {
         return;
       }
       const events: EngineEvent[] = [];
-      for (const part of parts) {
-        bytes += part.length;
-        for (const data of parser.push(part)) chunks.read(data, events);
-      }
+      const arrived = joined(parts);
+      bytes += arrived.length;
+      for (const data of parser.push(arrived)) chunks.read(data, events);
       if (bytes > this.#bytesMax && !chunks.isOver) events.push(tooLarge(this.#bytesMax));
       if (events.length > 0) yield events;
       if (chunks.isOver || bytes > this.#bytesMax) return;
@@ -148,7 +147,7 @@ async function boundedText(inbox: Inbox, bytesMax: number): Promise<string | und
   let bytes = 0;
   for (;;) {
     const parts = await inbox.read();
-    if (parts === undefined) return textOf(all, bytes);
+    if (parts === undefined) return bufferOf(joined(all)).toString("utf8");
     for (const part of parts) {
       bytes += part.length;
       all.push(part);
@@ -157,7 +156,10 @@ async function boundedText(inbox: Inbox, bytesMax: number): Promise<string | und
   }
 }
 
-function textOf(parts: readonly Uint8Array[], bytes: number): string {
-  const whole = parts.length === 1 ? parts[0]! : Buffer.concat(parts, bytes);
-  return Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength).toString("utf8");
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+}
+
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -157,7 +157,11 @@ function isCount(value: unknown): value is number {
 }
 
 export function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  return hasFields(value) ? value[name] : undefined;
+}
+
+function hasFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
 export function messageOf(error: unknown): string {

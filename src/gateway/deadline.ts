@@ -48,17 +48,20 @@ export class Watch {
   }
 
   /** The next events, or undefined when the iteration is over or was stopped. Never hangs on an engine that ignores its signal. */
-  async next(events: AsyncIterator<readonly EngineEvent[]>): Promise<readonly EngineEvent[] | undefined> {
-    if (this.signal.aborted) return undefined;
+  next(events: AsyncIterator<readonly EngineEvent[]>): Promise<readonly EngineEvent[] | undefined> {
+    if (this.signal.aborted) return Promise.resolve(undefined);
     this.#isWaiting = true;
     if (this.#hasBegun && !this.#isRunning) this.#run();
     else this.#pace?.refresh();
-    const step = await new Promise<IteratorResult<readonly EngineEvent[]> | undefined>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#wake = resolve;
-      events.next().then(resolve, reject);
+      events.next().then((step) => resolve(this.#arrived(step)), reject);
     });
+  }
+
+  #arrived(step: IteratorResult<readonly EngineEvent[]>): readonly EngineEvent[] | undefined {
     this.#isWaiting = false;
-    if (step === undefined || step.done === true) return undefined;
+    if (step.done === true) return undefined;
     this.#hasBegun = true;
     return step.value;
   }
@@ -95,6 +98,7 @@ export class Watch {
   #abort(cause: Refusal): void {
     if (this.#cause !== undefined || this.signal.aborted) return;
     this.#cause = cause;
+    this.#isWaiting = false;
     this.#source.abort(cause);
     this.#wake(undefined);
   }

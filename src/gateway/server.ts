@@ -126,7 +126,7 @@ export class HttpDoor {
     }
   }
 
-  async #answer(exchange: Exchange): Promise<Result<Reply, Refused>> {
+  #answer(exchange: Exchange): Result<Reply, Refused> | Promise<Result<Reply, Refused>> {
     const { request, path, search } = exchange;
     const method = request.method ?? "GET";
     const host = checkHost(request, this.#options);
@@ -145,12 +145,22 @@ export class HttpDoor {
     const query = search === "" ? noFields : Object.fromEntries(new URLSearchParams(search));
     const { bodyBytesMax } = route;
     if (bodyBytesMax === undefined) return this.#run(exchange, found, key.value, query, this.#options.bodyBytesMax);
-    // Large bodies are read whole: as they come one at a time, what they take of memory is bounded.
+    return this.#runLarge(exchange, found, key.value, query, bodyBytesMax);
+  }
+
+  /** Large bodies are read whole: as they come one at a time, what they take of memory is bounded. */
+  async #runLarge(
+    exchange: Exchange,
+    found: Found,
+    key: ApiKey | undefined,
+    query: Readonly<Record<string, string>>,
+    bytesMax: number,
+  ): Promise<Result<Reply, Refused>> {
     if (this.#isTakingLarge)
       return refuseFor("queue_full", "another large body is being taken in", { retryAfterMs: 2_000 });
     this.#isTakingLarge = true;
     try {
-      return await this.#run(exchange, found, key.value, query, bodyBytesMax);
+      return await this.#run(exchange, found, key, query, bytesMax);
     } finally {
       this.#isTakingLarge = false;
     }

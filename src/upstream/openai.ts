@@ -59,9 +59,18 @@ export class OpenAiEngine implements Engine {
       const body = wireRequest(request);
       this.#pool.dispatch({ method: "POST", path, headers: this.#headers, body }, inbox);
       await inbox.head();
-      if (inbox.status !== 200) yield [{ type: "failed", refusal: await refusalOfStatus(inbox) }];
-      else if (inbox.contentType.startsWith("text/event-stream")) yield* this.#streamed(inbox);
-      else yield await this.#whole(inbox);
+      if (inbox.status !== 200) {
+        yield [{ type: "failed", refusal: await refusalOfStatus(inbox) }];
+        return;
+      }
+      const isStream = inbox.contentType.startsWith("text/event-stream");
+      const answer = isStream ? new StreamedAnswer(this.#bytesMax) : new WholeAnswer(this.#bytesMax);
+      while (!answer.isOver) {
+        const parts = await inbox.read();
+        // One batch for all that arrived together.
+        const events = answer.read(parts);
+        if (events.length > 0) yield events;
+      }
     } catch (error) {
       if (!signal.aborted) yield [{ type: "failed", refusal: refusalOfError(error) }];
     } finally {
@@ -73,35 +82,64 @@ export class OpenAiEngine implements Engine {
   close(): Promise<void> {
     return this.#pool.close();
   }
+}
 
-  /** One batch for all that arrived together. */
-  async *#streamed(inbox: Inbox): AsyncGenerator<readonly EngineEvent[]> {
-    const chunks = new ChunkReader();
-    const parser = new SseParser();
-    let bytes = 0;
-    for (;;) {
-      const parts = await inbox.read();
-      if (parts === undefined) {
-        yield [chunks.ended()];
-        return;
-      }
-      const events: EngineEvent[] = [];
-      const arrived = joined(parts);
-      bytes += arrived.length;
-      for (const data of parser.push(arrived)) chunks.read(data, events);
-      if (bytes > this.#bytesMax && !chunks.isOver) events.push(tooLarge(this.#bytesMax));
-      if (events.length > 0) yield events;
-      if (chunks.isOver || bytes > this.#bytesMax) return;
-    }
+/** Reads an answer as it comes; the end of it is undefined. */
+interface AnswerReader {
+  readonly isOver: boolean;
+  read(parts: readonly Uint8Array[] | undefined): readonly EngineEvent[];
+}
+
+class StreamedAnswer implements AnswerReader {
+  isOver = false;
+  readonly #bytesMax: number;
+  readonly #chunks = new ChunkReader();
+  readonly #parser = new SseParser();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
   }
 
-  /** A server that does not stream answers with one object. */
-  async #whole(inbox: Inbox): Promise<readonly EngineEvent[]> {
-    const text = await boundedText(inbox, this.#bytesMax);
-    if (text === undefined) return [tooLarge(this.#bytesMax)];
+  read(parts: readonly Uint8Array[] | undefined): readonly EngineEvent[] {
+    this.isOver = parts === undefined;
+    if (parts === undefined) return [this.#chunks.ended()];
+    const events: EngineEvent[] = [];
+    const arrived = joined(parts);
+    this.#bytes += arrived.length;
+    for (const data of this.#parser.push(arrived)) this.#chunks.read(data, events);
+    if (this.#bytes > this.#bytesMax && !this.#chunks.isOver) events.push(tooLarge(this.#bytesMax));
+    this.isOver = this.#chunks.isOver || this.#bytes > this.#bytesMax;
+    return events;
+  }
+}
+
+/** A server that does not stream answers with one object. */
+class WholeAnswer implements AnswerReader {
+  isOver = false;
+  readonly #bytesMax: number;
+  readonly #parts: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  read(parts: readonly Uint8Array[] | undefined): readonly EngineEvent[] {
+    if (parts === undefined) return this.#end();
+    for (const part of parts) {
+      this.#bytes += part.length;
+      this.#parts.push(part);
+    }
+    this.isOver = this.#bytes > this.#bytesMax;
+    return this.isOver ? [tooLarge(this.#bytesMax)] : [];
+  }
+
+  #end(): readonly EngineEvent[] {
+    this.isOver = true;
     const events: EngineEvent[] = [];
     const chunks = new ChunkReader(false);
-    chunks.read(text, events);
+    chunks.read(bufferOf(joined(this.#parts)).toString("utf8"), events);
     if (!chunks.isOver) events.push(chunks.ended());
     return events;
   }

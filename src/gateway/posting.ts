@@ -68,10 +68,9 @@ export async function post(
     metered: placed.allowance.metered,
     contributors: attribution,
     opening: order.isUnaudited ? undefined : openingOf(placed, produced, salts, attribution),
-    idempotency: order.idempotency && {
-      ...order.idempotency,
-      response: JSON.stringify(stored(answered(undefined))),
-    },
+    ...(order.idempotency === undefined
+      ? {}
+      : { idempotency: { ...order.idempotency, response: JSON.stringify(stored(answered(undefined))) } }),
   });
   if (!posted.ok) {
     floor.world.log("error", "a delivered answer could not be posted", {

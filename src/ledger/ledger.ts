@@ -182,9 +182,7 @@ export interface ReceiptDraft extends ExecutionDraft {
   readonly nesting?: Nesting;
   /** Opaque to the ledger; kept beside the receipt so that it can be opened later (salts, texts, evidence). JSON. */
   readonly opening?: string | undefined;
-  readonly idempotency?:
-    | { readonly key: string; readonly bodyHash: Uint8Array; readonly response?: string }
-    | undefined;
+  readonly idempotency?: { readonly key: string; readonly bodyHash: Uint8Array; readonly response?: string };
   /** The key whose spending of a day is kept, and that day: see `Spending`. */
   readonly metered?: { readonly key: string; readonly day: number } | undefined;
 }

@@ -169,7 +169,8 @@ function ask(folder: string): Readonly<Record<string, unknown>> {
   const child = join(here, "..", "support", `spansQueries${here.endsWith(".ts") ? ".ts" : ".js"}`);
   const group = makeMemoryGroup(MEMORY_MAX);
   const ownLimit = String(group === undefined ? MEMORY_MAX : 0);
-  const command = [process.execPath, "--max-old-space-size=192", child, join(folder, "plan.json"), ownLimit];
+  const node = [process.execPath, "--max-old-space-size=192", "--expose-gc"];
+  const command = [...node, child, join(folder, "plan.json"), ownLimit];
   try {
     const [program = "", ...args] = group?.inside(command) ?? command;
     const { status, stdout } = spawnSync(program, args, {

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
 import { defaultPolicyBps } from "../src/core/policy.ts";
 import { splitPool } from "../src/core/pool.ts";
 import {
@@ -8,6 +10,9 @@ import {
   roleCode,
   routeInto,
 } from "../src/core/route.ts";
+import { nanoOf } from "../src/ledger/relay.ts";
+import { RELAY_BPS_USUAL, RELAY_MEMBERS_MAX } from "../src/ledger/relayDesk.ts";
+import { RelayYearRun } from "./support/relayYear.ts";
 import { readYearWorld, type YearWorld } from "./support/yearWorld.ts";
 
 const DAYS = 365;
@@ -18,16 +23,22 @@ const policy: RoutePolicy = { ...defaultPolicyBps, treasury: NODE, reserve: RESE
 const ledger = new Uint8Array(32).fill(7);
 /** Nano of royalty that an answer brings: as the demonstration's answers do, and so little that most parts are less than a nano. */
 const royalties = { usual: 436_000, tiny: 20 } as const;
-/** Claims on chain: gas by `npm run test:contracts`, at a stated price of gas and of OPEN. */
-const GAS = { units: 120_677, gwei: 0.01, usdPerEth: 3_000, usdPerOpen: 1 } as const;
-const GAS_SHARE_MAX = 0.02;
+/** Claims on chain: gas as `npm run test:contracts` holds it, at a stated price of gas and of OPEN. */
+const GAS = { gwei: 0.01, openPerEth: 3_000 } as const;
+const prices = { gasPriceWei: BigInt(GAS.gwei * 1e9), microOpenPerEth: GAS.openPerEth * 1e6 };
+/** Ways of relaying: the most that a fee may be of a payout, and how much of the treasury's income pays for those that waited a year, in hundredths of a percent. */
+const relayings = {
+  "relayed, fees up to 2 %, no patience": { feeBpsMax: 200, subsidyBps: 0 },
+  "relayed as built, patience at a tenth": { feeBpsMax: RELAY_BPS_USUAL, subsidyBps: 1_000 },
+  "relayed as built, patience at three fifths": { feeBpsMax: RELAY_BPS_USUAL, subsidyBps: 6_000 },
+} as const;
 
 type Rounding = "systematic" | "largest remainder" | "rounded down";
 const roundings: readonly Rounding[] = ["systematic", "largest remainder", "rounded down"];
 
 /**
  * A year of a datanet with real contributors: what the smallest tenth of them is credited of what it is exactly entitled to, by the ledger's own splits, and by the two
- * usual ways of rounding each receipt; then what of it reaches them when a node claims for everybody once a year and pays the gas, or takes the gas out of it.
+ * usual ways of rounding each receipt; then what of it reaches them on chain within the year, gas taken out: each claiming alone, and relayed in batches by the plan that a node makes.
  */
 export async function run(): Promise<void> {
   const rows: Record<string, unknown>[] = [];
@@ -35,7 +46,13 @@ export async function run(): Promise<void> {
   for (const [kind, royalty] of Object.entries(royalties)) {
     const world = readYearWorld(FIRST, 1);
     if (world === undefined) return;
-    const { exact, credited } = year(world, royalty);
+    const size = FIRST + world.contributors;
+    const runs = Object.entries(relayings).map(([way, rules]) => {
+      return { way, run: new RelayYearRun(size, { ...rules, prices, membersMax: RELAY_MEMBERS_MAX }) };
+    });
+    const { exact, credited } = year(world, royalty, (day, known, treasury) => {
+      for (const { run } of runs) run.round(day, known, treasury);
+    });
     for (const rounding of roundings) {
       const got = credited[rounding];
       const { tenth, all, people } = partOf(exact, got);
@@ -48,13 +65,18 @@ export async function run(): Promise<void> {
       });
       figures[`${kind} ${rounding}`] = round(tenth);
     }
-    if (kind !== "usual") continue;
-    const ours = credited.systematic;
-    for (const isDeducted of [false, true]) {
-      const { tenth, all, people } = partOf(exact, claimedIn(ours, isDeducted));
-      const way = isDeducted ? "claimed once, gas taken out" : "claimed once, the node pays the gas";
-      rows.push({ fee: `${kind}: ${royalty} nano`, way, smallestTenth: percent(tenth), all: percent(all), people });
-      figures[`${kind} ${isDeducted ? "gas taken out" : "gas paid by the node"}`] = round(tenth);
+    const fee = `${kind}: ${royalty} nano`;
+    figures[`${kind} owed to the smallest tenth, nano`] = Math.round(partOf(exact, exact).owed);
+    const alone = partOf(exact, claimedAlone(credited.systematic));
+    rows.push({ fee, way: "each claims alone, gas up to 2 %", ...shown(alone) });
+    figures[`${kind} alone`] = round(alone.tenth);
+    for (const { way, run } of runs) {
+      const relayed = run.end();
+      const part = partOf(exact, relayed.received);
+      const sums = { claims: relayed.claims, fees: open(relayed.fees), treasury: open(relayed.borne) };
+      rows.push({ fee, way, ...shown(part), ...sums });
+      figures[`${kind} ${way}`] = round(part.tenth);
+      figures[`${kind} ${way}, all`] = round(part.all);
     }
   }
   console.table(rows);
@@ -67,7 +89,12 @@ interface Year {
   readonly credited: Readonly<Record<Rounding, Float64Array>>;
 }
 
-function year(world: YearWorld, royalty: number): Year {
+function year(
+  world: YearWorld,
+  royalty: number,
+  onDay: (day: number, credited: Float64Array, treasury: number) => void,
+): Year {
+  let treasury = 0;
   const size = FIRST + world.contributors;
   const exact = new Float64Array(size);
   const credited = {
@@ -93,6 +120,7 @@ function year(world: YearWorld, royalty: number): Year {
       routeInto(legs, input);
       for (let leg = 0; leg < legs.count; leg++) {
         const [payee, amount] = [legs.payees[leg]!, legs.amounts[leg]!];
+        if (legs.roles[leg] === roleCode.treasury) treasury += amount;
         if (legs.roles[leg] === roleCode.prior) pooled.systematic += amount;
         if (legs.roles[leg] === roleCode.contributor) credited.systematic[payee]! += amount;
       }
@@ -113,6 +141,8 @@ function year(world: YearWorld, royalty: number): Year {
     }
     divide(pooled, exactPool, members, day, { exact, credited });
     members = trailing(measured);
+    // An epoch a day, final a day later: the last round is that of the day after the year.
+    onDay(day + 1, credited.systematic, treasury);
   }
   return { exact, credited };
 }
@@ -191,26 +221,41 @@ function roundedParts(
   return parts;
 }
 
-/** What a claim a year pays out; with the gas taken out, only where it is at most 2 % of the payout: what waits is not lost, and is not here yet. */
-function claimedIn(credited: Float64Array, isDeducted: boolean): Float64Array {
-  const gasNano = (GAS.units * GAS.gwei * GAS.usdPerEth) / GAS.usdPerOpen;
-  return credited.map((nano) => {
-    if (!isDeducted) return nano;
-    return gasNano <= nano * GAS_SHARE_MAX ? nano - gasNano : 0;
-  });
+/** What reaches payees who claim once, at the end, by themselves, where the gas is at most 2 % of the payout: what waits is not lost, and is not here yet. */
+function claimedAlone(credited: Float64Array): Float64Array {
+  const gas = Number(nanoOf(measuredGas("claim at depth 20, first"), prices));
+  return credited.map((nano) => (gas <= nano * 0.02 ? nano - gas : 0));
+}
+
+function measuredGas(name: string): number {
+  const gas = z.record(z.string(), z.string()).parse(JSON.parse(readFileSync("contracts/snapshots/gas.json", "utf8")));
+  return Number(gas[name]);
+}
+
+function shown({ tenth, all, people }: ReturnType<typeof partOf>) {
+  return { smallestTenth: percent(tenth), all: percent(all), people };
+}
+
+function open(nano: number): string {
+  return `${(nano / 1e9).toFixed(3)} OPEN`;
 }
 
 /** Of their exact entitlement: what the smallest tenth got together, and what all did. */
 function partOf(
   exact: Float64Array,
   got: Float64Array,
-): { readonly tenth: number; readonly all: number; readonly people: number } {
+): { readonly tenth: number; readonly all: number; readonly people: number; readonly owed: number } {
   const people = Array.from(exact.keys()).filter((payee) => payee >= FIRST && exact[payee]! > 0);
   people.sort((a, b) => exact[a]! - exact[b]!);
   const smallest = people.slice(0, Math.ceil(people.length / 10));
   const ratio = (some: readonly number[]) =>
     some.reduce((sum, payee) => sum + got[payee]!, 0) / some.reduce((sum, payee) => sum + exact[payee]!, 0);
-  return { tenth: ratio(smallest), all: ratio(people), people: people.length };
+  return {
+    tenth: ratio(smallest),
+    all: ratio(people),
+    people: people.length,
+    owed: smallest.reduce((sum, payee) => sum + exact[payee]!, 0),
+  };
 }
 
 function percent(part: number): string {

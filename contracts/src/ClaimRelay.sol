@@ -23,12 +23,13 @@ contract ClaimRelay is EIP712, Nonces, IClaimRelay {
     /// @dev Gas × wei × micro OPEN per ETH, in nano.
     uint256 internal constant COST_PER_NANO = 1e15;
     /// @dev What cannot be measured from within, each figure below what it is (`test/ClaimRelayGas.t.sol`): the
-    /// transaction itself, divided by its members; a member's calldata; taking the fee and saying so.
+    /// transaction itself, divided by its members; a member's calldata; taking the fee and saying so, or only saying so.
     uint256 internal constant TRANSACTION_GAS = 21_800;
     uint256 internal constant MEMBER_GAS = 1_300;
     uint256 internal constant PROOF_NODE_GAS = 480;
     uint256 internal constant CONSENT_GAS = 2_600;
     uint256 internal constant COLLECT_GAS = 5_500;
+    uint256 internal constant REPORT_GAS = 3_000;
 
     IEpochSettlement public immutable SETTLEMENT;
     IERC20 public immutable OPEN;
@@ -108,14 +109,14 @@ contract ClaimRelay is EIP712, Nonces, IClaimRelay {
         uint256 gasBefore = gasleft() + batch.sharedGas;
         bytes32 payee = member.payee;
         address account = IIdentityBindings(address(SETTLEMENT)).entitledTo(batch.ledger, payee);
-        if (member.consent.length != 0) _register(account, member.consent);
+        if (!member.isFree && member.consent.length != 0) _register(account, member.consent);
         (uint128 amount, bytes4 reason) = _claim(batch, member, account);
         if (reason != 0) {
             emit Skipped(batch.ledger, payee, reason);
             return false;
         }
         RelayCost memory cost = RelayCost(gasBefore - gasleft() + _unmeasured(member), tx.gasprice, batch.rate);
-        uint128 fee = _collect(account, amount, cost);
+        uint128 fee = member.isFree ? 0 : _collect(account, amount, cost);
         emit Relayed(batch.ledger, payee, account, msg.sender, amount, fee, cost);
         return true;
     }
@@ -126,7 +127,7 @@ contract ClaimRelay is EIP712, Nonces, IClaimRelay {
         private
         returns (uint128 amount, bytes4 reason)
     {
-        reason = _reasonAgainst(account, batch.rate, member.cumulative);
+        if (!member.isFree) reason = _reasonAgainst(account, batch.rate, member.cumulative);
         if (reason != 0) return (0, reason);
         try SETTLEMENT.claimFor(
             batch.ledger, batch.epoch, member.index, member.payee, member.cumulative, member.proof
@@ -162,7 +163,7 @@ contract ClaimRelay is EIP712, Nonces, IClaimRelay {
     }
 
     function _unmeasured(Member calldata member) private pure returns (uint256) {
-        return MEMBER_GAS + COLLECT_GAS + member.proof.length * PROOF_NODE_GAS
+        return MEMBER_GAS + (member.isFree ? REPORT_GAS : COLLECT_GAS) + member.proof.length * PROOF_NODE_GAS
             + (member.consent.length == 0 ? 0 : CONSENT_GAS);
     }
 

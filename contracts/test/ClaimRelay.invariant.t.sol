@@ -62,6 +62,7 @@ contract RelayCrowd is RelayWorld {
         if (_epoch == 0) return;
         Member[] memory members = batchOf(_epoch);
         if (seed % 5 == 0) members[seed % PAYEES].cumulative += 1;
+        if (seed % 3 == 0) members[(seed >> 16) % PAYEES].isFree = true;
         if (seed % 7 == 0) members[(seed >> 8) % PAYEES] = members[0];
         uint256[PAYEES] memory before;
         for (uint256 i; i < PAYEES; ++i) {
@@ -75,7 +76,8 @@ contract RelayCrowd is RelayWorld {
             if (amount == 0) continue;
             --relayed;
             RelayTerms memory agreed = relay.termsOf(accountOf(i));
-            if (agreed.relayer != relayer || seed % 11 == 0) ++faults;
+            if (members[i].isFree) agreed.feeBpsMax = 0;
+            else if (agreed.relayer != relayer || seed % 11 == 0) ++faults;
             feeMost[i] += amount * agreed.feeBpsMax / 10_000 * NANO;
             uint256 fee = uint256(settlement.claimed(ledger, payeeAt(i))) * NANO - fees[i] - open.balanceOf(accountOf(i));
             fees[i] += fee;

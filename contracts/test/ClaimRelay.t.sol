@@ -214,6 +214,20 @@ contract ClaimRelayTest is RelayWorld {
         vm.assertEq(send(epoch, one(memberOf(epoch, 0))), 1, "no signature");
     }
 
+    function test_forNothingNoConsentIsNeededAndNothingIsTaken() public {
+        agree(1);
+        uint64 epoch = settleAll(same(1e9));
+        Member[] memory members = batchOf(epoch);
+        members[0].isFree = true;
+        members[1].isFree = true;
+        members[1].consent = abi.encode(accountOf(1), consentOf(1, terms()));
+        vm.prank(stranger);
+        vm.assertEq(relay.relay(ledger, epoch, RATE, members), 2, "anybody may, as at the settlement");
+        vm.assertEq(open.balanceOf(accountOf(0)), 1e9 * NANO, "all of it");
+        vm.assertEq(open.balanceOf(accountOf(1)), 1e9 * NANO, "of one who agreed, too");
+        vm.assertEq(relay.nonces(accountOf(1)), 1, "and no consent is used up");
+    }
+
     function test_anEmptyBatchIsNothing() public {
         vm.assertEq(send(1, new Member[](0)), 0, "nobody");
     }

@@ -50,6 +50,16 @@ contract ClaimRelayGasTest is RelayWorld {
         batches(10, "relayed claims at depth 20, first, ten", "relayed claims at depth 20, repeated, ten");
     }
 
+    function test_tenFreeClaims() public {
+        freeBatches(10, "relayed for nothing at depth 20, first, ten", "relayed for nothing at depth 20, repeated, ten");
+    }
+
+    function test_hundredFreeClaims() public {
+        freeBatches(
+            100, "relayed for nothing at depth 20, first, hundred", "relayed for nothing at depth 20, repeated, hundred"
+        );
+    }
+
     function test_hundredClaims() public {
         batches(100, "relayed claims at depth 20, first, hundred", "relayed claims at depth 20, repeated, hundred");
     }
@@ -88,6 +98,20 @@ contract ClaimRelayGasTest is RelayWorld {
         check(members, repeated);
     }
 
+    function freeBatches(uint256 count, string memory first, string memory repeated) private {
+        settleDeep(1e12);
+        check(free(deepBatch(0, count, 1e12)), first);
+        settleDeep(2e12);
+        check(free(deepBatch(0, count, 2e12)), repeated);
+    }
+
+    function free(Member[] memory members) private pure returns (Member[] memory) {
+        for (uint256 i; i < members.length; ++i) {
+            members[i].isFree = true;
+        }
+        return members;
+    }
+
     function agreeAll(uint256 count) private {
         for (uint256 i; i < count; ++i) {
             agree(i);
@@ -112,7 +136,8 @@ contract ClaimRelayGasTest is RelayWorld {
             if (logs[i].topics[0] != RELAYED) continue;
             (, uint128 amount, uint128 fee, RelayCost memory cost) =
                 abi.decode(logs[i].data, (address, uint128, uint128, RelayCost));
-            vm.assertEq(fee, cost.gasUsed * cost.gasPrice * cost.rate / 1e15, "at cost");
+            if (!members[0].isFree) vm.assertEq(fee, cost.gasUsed * cost.gasPrice * cost.rate / 1e15, "at cost");
+            else vm.assertEq(fee, 0, "for nothing");
             vm.assertLe(fee * 50, amount, "within 2 %");
             reckoned += cost.gasUsed;
         }
@@ -140,7 +165,7 @@ contract ClaimRelayGasTest is RelayWorld {
             for (uint256 level; level < DEPTH; ++level) {
                 path[level] = level < CROWD_DEPTH ? low[level] : sibling(level);
             }
-            members[i] = Member(idOf(accountOf(from + i)), uint64(BASE + from + i), nano, path, "");
+            members[i] = Member(idOf(accountOf(from + i)), uint64(BASE + from + i), nano, path, false, "");
         }
     }
 

@@ -49,7 +49,7 @@ export const escrowAbi = parseAbi([
 export const relayAbi = parseAbi([
   "struct RelayTerms { address relayer; uint16 feeBpsMax; uint48 rateMax; uint32 until; }",
   "struct RelayCost { uint256 gasUsed; uint256 gasPrice; uint48 rate; }",
-  "struct Member { bytes32 payee; uint64 index; uint128 cumulative; bytes32[] proof; bytes consent; }",
+  "struct Member { bytes32 payee; uint64 index; uint128 cumulative; bytes32[] proof; bool isFree; bytes consent; }",
   "struct SignedTerms { RelayTerms terms; bytes signature; uint256 permitDeadline; bytes permit; }",
   "function consentFor(address account, SignedTerms signed)",
   "function relay(bytes32 ledger, uint64 epoch, uint48 rate, Member[] members) returns (uint256 relayed)",

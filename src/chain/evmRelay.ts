@@ -3,7 +3,7 @@ import type { LocalAccount } from "viem/accounts";
 import { fromHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { GasPrices } from "../ledger/relay.ts";
-import type { RelayChain, RelayConsent, RelayMember, RelayTerms, SignedRelayTerms } from "../ledger/relayDesk.ts";
+import type { RelayChain, RelayConsent, RelayMember, RelayTerms, SignedRelayTerms } from "../ledger/relayPorts.ts";
 import { relayAbi, tokenAbi } from "./abi.ts";
 import { consentTypes, permitTypes } from "./relayTypes.ts";
 import type { Sender } from "./sender.ts";
@@ -137,9 +137,9 @@ export class EvmRelay implements RelayChain {
 
   #batch(ledger: Uint8Array, epoch: number, members: readonly RelayMember[]) {
     const { microOpenPerEth } = this.#options;
-    const structs = members.map(({ proof, consent }) => ({
+    const structs = members.map(({ proof, isFree, consent }) => ({
       ...{ payee: toHex(proof.payee), index: BigInt(proof.index), cumulative: proof.cumulative },
-      ...{ proof: proof.proof.map(toHex), consent: consent === undefined ? ("0x" as const) : encoded(consent) },
+      ...{ proof: proof.proof.map(toHex), isFree, consent: consent === undefined ? ("0x" as const) : encoded(consent) },
     }));
     return [toHex(ledger), BigInt(epoch), microOpenPerEth, structs] as const;
   }

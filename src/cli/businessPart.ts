@@ -84,8 +84,8 @@ export function openBusiness(parts: BusinessParts): Business {
     payouts,
     async watchClaims() {
       const relayed = (await relayDesk?.round()) ?? ok(undefined);
-      const sent = relayed.ok ? relayed.value?.transaction : undefined;
-      if (sent !== undefined) say(`claims are relayed in transaction ${sent}`);
+      const sent = relayed.ok ? (relayed.value?.transactions ?? []) : [];
+      for (const transaction of sent) say(`claims are relayed in transaction ${transaction}`);
       const watched = (await watch?.round()) ?? ok(undefined);
       return watched.ok ? relayed : watched;
     },

@@ -35,7 +35,7 @@ export interface RelayPlace {
 
 const PLAY_OPEN_PER_ETH = "3000";
 const DAY_MS = 86_400_000;
-const usual: RelayPolicy = { everyMs: DAY_MS, subsidyBps: 1_000, patienceMs: 365 * DAY_MS };
+const usual: RelayPolicy = { everyMs: DAY_MS, subsidyBps: 6_000, patienceMs: 365 * DAY_MS };
 
 /** The relay of a node: deployed once, its address beside the other contracts'. Undefined where the owner has not said what gas is worth. */
 export async function openRelayPart(place: RelayPlace, options: RelayOptions): Promise<Result<RelayPart | undefined>> {

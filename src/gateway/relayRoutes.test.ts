@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { toHex } from "../core/bytes.ts";
 import { ok, refuse } from "../core/result.ts";
 import type { KnownClaim } from "../ledger/claims.ts";
-import { type RelayChain, type RelayConsent, RelayDesk } from "../ledger/relayDesk.ts";
+import { RelayDesk } from "../ledger/relayDesk.ts";
+import type { RelayChain, RelayConsent } from "../ledger/relayPorts.ts";
 import { startNode, type TestNode, testId } from "./testing/node.ts";
 
 /** The routes over the real desk; the chain is one that says what it is told to. */
@@ -113,7 +114,7 @@ test("who goes and who waits is public; only the node's owner sends", async () =
   expect((await call("POST", "/api/relay")).status).toBe(401);
   expect((await call("POST", "/api/relay", {}, node.secret)).status).toBe(403);
   expect(await call("POST", "/api/relay", {}, node.adminSecret)).toMatchObject({
-    ...{ status: 200, body: { transaction: null } },
+    ...{ status: 200, body: { transactions: [] } },
   });
 });
 

@@ -2,14 +2,8 @@ import { fromHex, toHex } from "../core/bytes.ts";
 import { type Result, refuse } from "../core/result.ts";
 import type { ClaimStore, KnownClaim } from "../ledger/claims.ts";
 import { amountWorth, type PlannedMember } from "../ledger/relay.ts";
-import {
-  RELAY_BPS_MAX,
-  RELAY_BPS_USUAL,
-  type RelayConsent,
-  type RelayDesk,
-  type RelayOutlook,
-  type RelayTerms,
-} from "../ledger/relayDesk.ts";
+import { RELAY_BPS_MAX, RELAY_BPS_USUAL, type RelayDesk, type RelayOutlook } from "../ledger/relayDesk.ts";
+import type { RelayConsent, RelayTerms } from "../ledger/relayPorts.ts";
 import {
   paidClaimsSchema,
   type RelayOutlookView,
@@ -54,10 +48,10 @@ export function relayRoutes({ world }: Floor, { claims, desk }: RelayParts): Rou
     }),
     route({
       ...{ ...shared, method: "POST", access: "admin", path: "/api/relay", response: relaySentSchema },
-      summary: "Relay the claims that are due, in one transaction",
+      summary: "Relay the claims that are due, in as few transactions as it takes",
       handle: () =>
         here(async (at) =>
-          jsonOf(await at.send(), (sent) => ({ ...outlookView(at, sent), transaction: sent.transaction ?? null })),
+          jsonOf(await at.send(), (sent) => ({ ...outlookView(at, sent), transactions: [...sent.transactions] })),
         ),
     }),
     route({
@@ -124,8 +118,8 @@ function outlookView(at: RelayDesk, outlook: RelayOutlook): RelayOutlookView {
   };
 }
 
-function plannedView({ candidate, gas, cost, fee }: PlannedMember) {
-  return { due: String(candidate.due), gas, cost: String(cost), fee: String(fee) };
+function plannedView({ candidate, gas, cost, fee, isFree }: PlannedMember) {
+  return { due: String(candidate.due), gas, cost: String(cost), fee: String(fee), isFree };
 }
 
 function consentView({ payee, account, agreedMs, terms }: RelayConsent) {

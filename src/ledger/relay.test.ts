@@ -31,8 +31,9 @@ test("nobody pays more than the cost nor than it lets, the node no more than its
       const { members, waiting } = planRelay(all, at, { ...rules, budget, membersMax: 12 });
       expect(members.length).toBeLessThanOrEqual(12);
       let borne = 0n;
-      for (const { candidate: one, cost, fee } of members) {
+      for (const { candidate: one, cost, fee, isFree } of members) {
         expect(one.due > 0n && fee <= cost && fee * 10_000n <= one.due * BigInt(one.feeBpsMax)).toBe(true);
+        if (isFree) expect(fee).toBe(0n);
         if (fee < cost) expect(rules.nowMs - one.waitingSinceMs).toBeGreaterThanOrEqual(YEAR_MS);
         borne += cost - fee;
       }
@@ -66,21 +67,21 @@ test("no batch that pays for itself is larger, and who waits would go at the amo
 
 test("company makes it cheaper: what is too small alone goes with others", () => {
   const one = candidate(500_000_000n);
-  expect(planRelay([one], prices, rules)).toMatchObject({ members: [], waiting: [{ goesAt: 636_600_000n }] });
+  expect(planRelay([one], prices, rules)).toMatchObject({ members: [], waiting: [{ goesAt: 641_400_000n }] });
   const ten = Array.from({ length: 10 }, (_, i) => candidate(500_000_000n, { payee: `p${i}` }));
   const { members } = planRelay(ten, prices, rules);
-  expect(members.map(({ fee }) => fee)).toEqual(ten.map(() => nanoOf(5_020 + 55_900, prices)));
+  expect(members.map(({ fee }) => fee)).toEqual(ten.map(() => nanoOf(5_020 + 56_700, prices)));
 });
 
-test("the patient go at the node's cost, the larger first, and pay their own part", () => {
+test("the patient go at the node's cost, the smaller first, and pay nothing", () => {
   const patient = [3_000n, 9_000n, 6_000n].map((due) => candidate(due, { waitingSinceMs: 0 }));
-  const alone = memberOf(patient[0]!, 1, prices).cost;
-  const { members, waiting } = planRelay(patient, prices, { ...rules, budget: 2n * alone - 40n });
-  expect(members.map(({ candidate: { due }, fee }) => [due, fee])).toEqual([
-    [9_000n, 45n],
-    [6_000n, 30n],
+  const alone = memberOf(patient[0]!, 1, prices, true).cost;
+  const { members, waiting } = planRelay(patient, prices, { ...rules, budget: 2n * alone - 1n });
+  expect(members.map(({ candidate: { due }, fee, isFree }) => [due, fee, isFree])).toEqual([
+    [3_000n, 0n, true],
+    [6_000n, 0n, true],
   ]);
-  expect(waiting.map(({ due }) => due)).toEqual([3_000n]);
+  expect(waiting.map(({ due }) => due)).toEqual([9_000n]);
 });
 
 test("quotes are no lower than what the contract was measured at, and nearly that", () => {
@@ -96,6 +97,10 @@ test("quotes are no lower than what the contract was measured at, and nearly tha
     ["relayed claims at depth 20, repeated, ten", 10, relayGas.repeated],
     ["relayed claims at depth 20, first, hundred", 100, relayGas.first],
     ["relayed claims at depth 20, repeated, hundred", 100, relayGas.repeated],
+    ["relayed for nothing at depth 20, first, ten", 10, relayGas.free.first],
+    ["relayed for nothing at depth 20, repeated, ten", 10, relayGas.free.repeated],
+    ["relayed for nothing at depth 20, first, hundred", 100, relayGas.free.first],
+    ["relayed for nothing at depth 20, repeated, hundred", 100, relayGas.free.repeated],
   ] as const;
   for (const [name, count, own] of rows) {
     const quoted = relayGas.shared + count * own;

@@ -22,7 +22,7 @@ export interface GasPrices {
 
 export interface RelayRules {
   readonly nowMs: number;
-  /** After so long a payee that is still too small goes all the same; what its own part does not cover is the node's. */
+  /** After so long a payee that is still too small goes all the same, for nothing: its gas is the node's. */
   readonly patienceMs: number;
   /** Nano that the node may spend on those. */
   readonly budget: bigint;
@@ -34,8 +34,9 @@ export interface PlannedMember {
   readonly gas: number;
   /** What the claim's gas is expected to cost. */
   readonly cost: bigint;
-  /** What is taken out of the payout: the cost, or as much of it as the payee lets. */
+  /** What is taken out of the payout: the cost, or as much of it as the payee lets; nothing where it goes for nothing. */
   readonly fee: bigint;
+  readonly isFree: boolean;
 }
 
 export interface WaitingPayee {
@@ -55,27 +56,37 @@ export interface RelayPlan {
 /**
  * Gas of a relayed claim at depth 20, a little more than contracts/snapshots/gas.json measured: what a batch shares, and what a member adds. A test holds it against those figures.
  */
-export const relayGas = { shared: 50_200, first: 90_100, repeated: 55_900, consent: 108_800 } as const;
+export const relayGas = {
+  shared: 50_200,
+  consent: 108_800,
+  first: 90_900,
+  repeated: 56_700,
+  /** The same without a fee, which need not be taken. */
+  free: { first: 83_700, repeated: 49_600 },
+} as const;
 
 /**
  * Who goes in the next batch. A payee goes when the batch's gas costs it no more than it lets, so the more go, the smaller may go: the largest such batch is looked for. Those that have
- * been patient go too, the larger amounts first, as far as the node's budget reaches. All others wait, and lose nothing by it.
+ * been patient go too, and pay nothing, the smaller amounts first, as far as the node's budget reaches. All others wait, and lose nothing by it.
  */
 export function planRelay(candidates: readonly RelayCandidate[], prices: GasPrices, rules: RelayRules): RelayPlan {
   const ordered = candidates.toSorted((a, b) => (a.due === b.due ? compare(a.payee, b.payee) : a.due > b.due ? -1 : 1));
   const paying = largestBatch(ordered, prices, rules.membersMax);
   const chosen = new Set(paying);
+  const free = new Set<RelayCandidate>();
   let budget = rules.budget;
-  for (const candidate of ordered) {
+  // Whoever is next to nothing would wait for ever, whoever is nearly large enough for a while.
+  for (const candidate of ordered.toReversed()) {
     if (chosen.has(candidate) || chosen.size >= rules.membersMax) continue;
     if (candidate.due === 0n || rules.nowMs - candidate.waitingSinceMs < rules.patienceMs) continue;
     // Reckoned as if nobody came after it: then the batch as a whole costs no more than this.
-    const { cost, fee } = memberOf(candidate, chosen.size + 1, prices);
-    if (cost - fee > budget) continue;
-    budget -= cost - fee;
+    const { cost } = memberOf(candidate, chosen.size + 1, prices, true);
+    if (cost > budget) continue;
+    budget -= cost;
     chosen.add(candidate);
+    free.add(candidate);
   }
-  const members = [...chosen].map((candidate) => memberOf(candidate, chosen.size, prices));
+  const members = [...chosen].map((candidate) => memberOf(candidate, chosen.size, prices, free.has(candidate)));
   const waiting = ordered
     .filter((candidate) => candidate.due > 0n && !chosen.has(candidate))
     .map((candidate) => waitingOf(candidate, chosen.size + 1, prices, rules.patienceMs));
@@ -83,13 +94,14 @@ export function planRelay(candidates: readonly RelayCandidate[], prices: GasPric
 }
 
 /** What relaying costs a candidate in a batch of so many, and what would be taken out of its payout. */
-export function memberOf(candidate: RelayCandidate, batch: number, prices: GasPrices): PlannedMember {
-  const { shared, first, repeated, consent } = relayGas;
-  const own = (candidate.isFirst ? first : repeated) + (candidate.registers ? consent : 0);
+export function memberOf(candidate: RelayCandidate, batch: number, prices: GasPrices, isFree = false): PlannedMember {
+  const { shared, consent } = relayGas;
+  const { first, repeated } = isFree ? relayGas.free : relayGas;
+  const own = (candidate.isFirst ? first : repeated) + (candidate.registers && !isFree ? consent : 0);
   const gas = Math.ceil(shared / batch) + own;
   const cost = nanoOf(gas, prices);
   const most = (candidate.due * BigInt(candidate.feeBpsMax)) / 10_000n;
-  return { candidate, gas, cost, fee: cost < most ? cost : most };
+  return { candidate, gas, cost, isFree, fee: isFree ? 0n : cost < most ? cost : most };
 }
 
 /** The smallest payout of which a cost is no more than so many hundredths of a percent. */

@@ -2,7 +2,7 @@ import { fromHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Chain } from "./chain.ts";
 import type { ClaimStore, KnownClaim } from "./claims.ts";
-import type { Ledger, PayoutProof } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import {
   type GasPrices,
   memberOf,
@@ -10,70 +10,10 @@ import {
   type PlannedMember,
   planRelay,
   type RelayCandidate,
+  type RelayPlan,
   type WaitingPayee,
 } from "./relay.ts";
-
-/** What an account lets its relayer do: ClaimRelay's `RelayTerms`. */
-export interface RelayTerms {
-  /** Hex address. */
-  readonly relayer: string;
-  readonly feeBpsMax: number;
-  /** Micro OPEN for one ETH at most. */
-  readonly rateMax: number;
-  /** Seconds since 1970. */
-  readonly until: number;
-}
-
-/** Terms as an account signed them, with its permit; both signatures are 65 bytes of hex. */
-export interface SignedRelayTerms {
-  readonly terms: RelayTerms;
-  readonly signature: string;
-  readonly permitDeadline: number;
-  readonly permit: string;
-}
-
-/** A payee's standing word that its claims may be relayed. */
-export interface RelayConsent extends SignedRelayTerms {
-  readonly payee: string;
-  readonly account: string;
-  readonly agreedMs: number;
-}
-
-/** Where consents are kept, and when batches were sent. What fails throws a `RefusalError`. */
-export interface RelayStore {
-  consents(): Promise<readonly RelayConsent[]>;
-  putConsent(consent: RelayConsent): Promise<void>;
-  removeConsent(payee: string): Promise<boolean>;
-  /** When a batch was last begun; noted before it is sent, so that one that the process did not survive is not repeated at once. */
-  lastBatchMs(): Promise<number | undefined>;
-  noteBatch(atMs: number): Promise<void>;
-}
-
-export interface RelayMember {
-  readonly proof: PayoutProof;
-  /** With the account whose it is, where the contract has not seen it yet. */
-  readonly consent?: RelayConsent;
-}
-
-/** The ClaimRelay on its chain, as the node's own account uses it. */
-export interface RelayChain {
-  readonly contract: string;
-  readonly relayer: string;
-  /** What gas costs now, at the rate that the node's owner states. */
-  prices(): Promise<Result<GasPrices>>;
-  /** The terms that the contract has of an account now; undefined for none. */
-  terms(account: string): Promise<Result<RelayTerms | undefined>>;
-  /** What an account has to sign, as EIP-712 typed data in JSON: the consent and the permit. */
-  toSign(account: string, terms: RelayTerms): Promise<Result<{ readonly consent: unknown; readonly permit: unknown }>>;
-  /** Tries a consent against the contract, and changes nothing. */
-  check(account: string, signed: SignedRelayTerms): Promise<Result<void>>;
-  /** Whether an account signed that it is not to be relayed any more: the terms with 0 for how long. */
-  isWithdrawal(account: string, signature: string): Promise<Result<boolean>>;
-  /** Tries one member, and changes nothing: whether it would be claimed for. */
-  wouldClaim(ledger: Uint8Array, epoch: number, member: RelayMember): Promise<Result<boolean>>;
-  /** Refuses `conflict` while a transaction of the relayer is still under way. */
-  send(ledger: Uint8Array, epoch: number, members: readonly RelayMember[]): Promise<Result<{ transaction: string }>>;
-}
+import type { RelayChain, RelayConsent, RelayMember, RelayStore, RelayTerms, SignedRelayTerms } from "./relayPorts.ts";
 
 export interface RelayPolicy {
   /** How long a payee that is too small is kept waiting. */
@@ -107,16 +47,30 @@ export interface RelayOutlook {
   readonly budget: bigint;
 }
 
+interface Standing extends Pick<RelayOutlook, "epoch" | "prices" | "budget"> {
+  readonly candidates: readonly RelayCandidate[];
+}
+
+interface SentBatch {
+  readonly transaction: string;
+  readonly members: readonly PlannedMember[];
+  /** What the node bears of it. */
+  readonly spent: bigint;
+}
+
+/** What was sent, over all its batches. */
 export interface RelaySent extends RelayOutlook {
-  readonly transaction: string | undefined;
+  readonly transactions: readonly string[];
 }
 
 /** Payees in a batch: some 5 million gas, and a limit of 21 million, which fits a block. */
 export const RELAY_MEMBERS_MAX = 60;
 /** What a payee is asked to let the fee be, in hundredths of a percent. The contract lets nobody be asked for more than 200. */
-export const RELAY_BPS_USUAL = 50;
+export const RELAY_BPS_USUAL = 100;
 export const RELAY_BPS_MAX = 200;
 const RECENT_MS = 30_000;
+/** In one turn; whoever is left goes in the next one. */
+const BATCHES_MAX = 50;
 
 /**
  * Relays the claims of those who have agreed to it. Money is safe whatever happens here: the contract pays what is due, once, to whom it is due. So a batch that was sent twice, or that the
@@ -125,6 +79,8 @@ const RECENT_MS = 30_000;
 export class RelayDesk {
   readonly #parts: RelayDeskParts;
   #turn: Promise<unknown> = Promise.resolve();
+  /** What batches were reckoned to cost the node, by transaction, until their claims are seen on chain. */
+  readonly #unseen = new Map<string, bigint>();
   #recent: { readonly atMs: number; readonly outlook: Promise<Result<RelayOutlook>> } | undefined;
 
   constructor(parts: RelayDeskParts) {
@@ -212,24 +168,13 @@ export class RelayDesk {
 
   /** Who would go now, and who waits for what; sends nothing. */
   async outlook(): Promise<Result<RelayOutlook>> {
-    const { ledger, relay, store, policy, nowMs } = this.#parts;
-    const prices = await relay.prices();
-    if (!prices.ok) return prices;
-    const budget = await this.#budget();
-    const epoch = ledger.epochs.list().findLast(({ status }) => status === "final")?.record.epoch;
-    if (epoch === undefined) return ok({ epoch: 0, prices: prices.value, members: [], waiting: [], budget });
-    const candidates: RelayCandidate[] = [];
-    for (const consent of await store.consents()) {
-      if (!this.#isInForce(consent, prices.value)) continue;
-      const candidate = await this.#candidate(epoch, consent, consent.payee);
-      if (!candidate.ok && candidate.error.code === "chain_unavailable") return candidate;
-      if (candidate.ok) candidates.push(candidate.value);
-    }
-    const rules = { nowMs: nowMs(), patienceMs: policy.patienceMs, budget, membersMax: RELAY_MEMBERS_MAX };
-    return ok({ epoch, prices: prices.value, budget, ...planRelay(candidates, prices.value, rules) });
+    const standing = await this.#standing();
+    if (!standing.ok) return standing;
+    const { candidates, ...rest } = standing.value;
+    return ok({ ...rest, ...this.#plan(candidates, rest) });
   }
 
-  /** Sends the batch that is due, if there is one. */
+  /** Sends batches until nobody is left who would go. */
   send(): Promise<Result<RelaySent>> {
     return this.#inTurn(() => this.#send());
   }
@@ -243,31 +188,84 @@ export class RelayDesk {
   }
 
   async #send(): Promise<Result<RelaySent>> {
-    const { ledger, relay, store, nowMs, snapshot } = this.#parts;
-    const outlook = await this.outlook();
-    if (!outlook.ok) return outlook;
-    const { epoch } = outlook.value;
+    const { store, nowMs, snapshot } = this.#parts;
+    await store.noteBatch(nowMs());
+    const standing = await this.#standing();
+    if (!standing.ok) return standing;
+    let { candidates, budget } = standing.value;
+    const { epoch, prices } = standing.value;
+    const [transactions, members]: [string[], PlannedMember[]] = [[], []];
+    for (;;) {
+      const plan = this.#plan(candidates, { prices, budget });
+      const outlook = { epoch, prices, budget, waiting: plan.waiting };
+      if (plan.members.length === 0 || transactions.length === BATCHES_MAX)
+        return ok({ ...outlook, members, transactions });
+      const batch = await this.#sendBatch(epoch, plan.members);
+      if (!batch.ok) return batch;
+      // Whoever was in a batch has had its turn, also where the contract left it out.
+      const had = new Set(plan.members.map(({ candidate }) => candidate));
+      candidates = candidates.filter((candidate) => !had.has(candidate));
+      if (batch.value === undefined) continue;
+      transactions.push(batch.value.transaction);
+      members.push(...batch.value.members);
+      budget -= batch.value.spent;
+      await snapshot();
+    }
+  }
+
+  /** Undefined where nobody goes. */
+  async #sendBatch(epoch: number, members: readonly PlannedMember[]): Promise<Result<SentBatch | undefined>> {
+    const { ledger, relay, store } = this.#parts;
     const consents = new Map((await store.consents()).map((consent) => [consent.payee, consent]));
-    const going: RelayMember[] = [];
-    for (const { candidate } of outlook.value.members) {
+    const going: { readonly planned: PlannedMember; readonly member: RelayMember }[] = [];
+    for (const planned of members) {
+      const { candidate, isFree } = planned;
       const proof = await ledger.epochs.payout(epoch, fromHex(candidate.payee));
       if (!proof.ok) return proof;
-      const consent = candidate.registers ? consents.get(candidate.payee) : undefined;
-      const member = { proof: proof.value, ...(consent === undefined ? {} : { consent }) };
+      const consent = candidate.registers && !isFree ? consents.get(candidate.payee) : undefined;
+      const member = { proof: proof.value, isFree, ...(consent === undefined ? {} : { consent }) };
       const would = await relay.wouldClaim(ledger.id, epoch, member);
       if (!would.ok) return would;
-      if (would.value) going.push(member);
+      if (would.value) going.push({ planned, member });
       // The account has withdrawn at the contract, and so has voided what it signed for us.
       else if (consent !== undefined && !(await relay.check(consent.account, consent)).ok)
         await store.removeConsent(candidate.payee);
     }
-    await store.noteBatch(nowMs());
-    this.#recent = undefined;
-    if (going.length === 0) return ok({ ...outlook.value, transaction: undefined });
-    const sent = await relay.send(ledger.id, epoch, going);
+    if (going.length === 0) return ok(undefined);
+    const sent = await relay.send(
+      ledger.id,
+      epoch,
+      going.map(({ member }) => member),
+    );
     if (!sent.ok) return sent;
-    await snapshot();
-    return ok({ ...outlook.value, transaction: sent.value.transaction });
+    const { transaction } = sent.value;
+    const spent = going.reduce((sum, { planned: { cost, fee } }) => sum + cost - fee, 0n);
+    this.#unseen.set(transaction, spent);
+    this.#recent = undefined;
+    return ok({ transaction, spent, members: going.map(({ planned }) => planned) });
+  }
+
+  #plan(candidates: readonly RelayCandidate[], { prices, budget }: Pick<RelayOutlook, "prices" | "budget">): RelayPlan {
+    const { policy, nowMs } = this.#parts;
+    const rules = { nowMs: nowMs(), patienceMs: policy.patienceMs, budget, membersMax: RELAY_MEMBERS_MAX };
+    return planRelay(candidates, prices, rules);
+  }
+
+  /** Everybody whose consent is in force, with what is due, as the chain has it now. */
+  async #standing(): Promise<Result<Standing>> {
+    const { ledger, relay, store } = this.#parts;
+    const prices = await relay.prices();
+    if (!prices.ok) return prices;
+    const budget = await this.#budget();
+    const epoch = ledger.epochs.list().findLast(({ status }) => status === "final")?.record.epoch ?? 0;
+    const candidates: RelayCandidate[] = [];
+    for (const consent of epoch === 0 ? [] : await store.consents()) {
+      if (!this.#isInForce(consent, prices.value)) continue;
+      const candidate = await this.#candidate(epoch, consent, consent.payee);
+      if (!candidate.ok && candidate.error.code === "chain_unavailable") return candidate;
+      if (candidate.ok) candidates.push(candidate.value);
+    }
+    return ok({ epoch, prices: prices.value, budget, candidates });
   }
 
   #isInForce({ terms }: RelayConsent, { microOpenPerEth }: GasPrices): boolean {
@@ -297,7 +295,10 @@ export class RelayDesk {
   async #budget(): Promise<bigint> {
     const { ledger, claims, policy, treasury, relay } = this.#parts;
     const income = ledger.books.accrued(treasury).lifetime;
-    const spent = (await claims.claims({ relayer: relay.relayer })).reduce((sum, claim) => sum + borne(claim), 0n);
+    const relayed = await claims.claims({ relayer: relay.relayer });
+    for (const { transaction } of relayed) this.#unseen.delete(transaction);
+    const underWay = [...this.#unseen.values()].reduce((sum, nano) => sum + nano, 0n);
+    const spent = relayed.reduce((sum, claim) => sum + borne(claim), underWay);
     const budget = (income * BigInt(policy.subsidyBps)) / 10_000n - spent;
     return budget > 0n ? budget : 0n;
   }

@@ -32,6 +32,7 @@ const planned = {
   gas: z.number().int(),
   cost: total.meta({ description: "what the claim's gas is expected to cost, nano OPEN" }),
   fee: total.meta({ description: "what would be taken out of the payout: the cost, within what the payee lets" }),
+  isFree: z.boolean().meta({ description: "the node pays: it has waited long enough" }),
 };
 const waiting = {
   goesAt: total.meta({ description: "the amount at which it would go at these prices" }),
@@ -46,7 +47,7 @@ export const relayOutlookSchema = z.object({
   waiting: z.array(z.object({ payee: hex, due: total, ...waiting })),
 });
 export type RelayOutlookView = z.infer<typeof relayOutlookSchema>;
-export const relaySentSchema = relayOutlookSchema.extend({ transaction: hex.nullable() });
+export const relaySentSchema = relayOutlookSchema.extend({ transactions: z.array(hex) });
 
 /** What a payee is asked to sign: EIP-712 typed data, for `eth_signTypedData_v4`. */
 export const relayQuoteSchema = z.object({

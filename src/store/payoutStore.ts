@@ -4,7 +4,7 @@ import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { ClaimStore } from "../ledger/claims.ts";
 import type { StatementStore } from "../ledger/issued.ts";
 import type { PayeeDetails, Payout, PayoutEnd, PayoutStore } from "../ledger/payouts.ts";
-import type { RelayStore } from "../ledger/relayDesk.ts";
+import type { RelayStore } from "../ledger/relayPorts.ts";
 import type { WebhookStore } from "../ledger/webhooks.ts";
 import { PostgresClaimStore } from "./claimStore.ts";
 import { openSchema, quietPool } from "./openSchema.ts";

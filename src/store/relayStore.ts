@@ -1,7 +1,7 @@
 import type { Pool } from "pg";
 import { z } from "zod";
 import { assert } from "../core/result.ts";
-import type { RelayConsent, RelayStore } from "../ledger/relayDesk.ts";
+import type { RelayConsent, RelayStore } from "../ledger/relayPorts.ts";
 import { type Ask, asking } from "./transaction.ts";
 
 const bodySchema = z.object({

@@ -26,12 +26,14 @@ struct SignedTerms {
 }
 
 /// @notice One payee's leaf of an epoch's payout tree, with its proof.
+/// @param isFree The relayer takes no fee, so no consent is needed, as for any claim that somebody else sends.
 /// @param consent The account and its `SignedTerms`, encoded, where this is the first relay under them; else empty.
 struct Member {
     bytes32 payee;
     uint64 index;
     uint128 cumulative;
     bytes32[] proof;
+    bool isFree;
     bytes consent;
 }
 
@@ -47,7 +49,7 @@ struct RelayCost {
 /// @title IClaimRelay
 /// @notice Claims for many payees in one transaction. Each payout goes to whoever is entitled to it, in full; its account
 /// then repays the gas at cost, from what it has just got, within the terms that it has consented to and never above 2 %.
-/// Nobody who has not consented is relayed here, and whoever claims by himself pays nothing.
+/// Nobody who has not consented pays anything here, and whoever claims by himself pays nothing.
 interface IClaimRelay {
     event Consented(address indexed account, RelayTerms terms, uint256 nonce);
     event Withdrawn(address indexed account);

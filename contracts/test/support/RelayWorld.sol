@@ -92,7 +92,7 @@ abstract contract RelayWorld is World {
     }
 
     function memberOf(uint64 epoch, uint256 who) internal view returns (Member memory) {
-        return Member(payeeAt(who), uint64(who), owed[epoch][who], Trees.path(leavesOf(epoch), who), "");
+        return Member(payeeAt(who), uint64(who), owed[epoch][who], Trees.path(leavesOf(epoch), who), false, "");
     }
 
     function batchOf(uint64 epoch) internal view returns (Member[] memory members) {

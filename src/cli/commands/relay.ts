@@ -42,7 +42,7 @@ const show = command({
 
 const send = command({
   path: "relay send",
-  summary: "Relay the claims that are due now, in one transaction",
+  summary: "Relay the claims that are due now, in as few transactions as it takes",
   examples: ["openledger relay send"],
   input: z.object({}),
   run: async (_input, { client: open, output }) => {
@@ -50,8 +50,9 @@ const send = command({
     if (!client.ok) return client;
     const sent = await client.value.post("/api/relay", {}, relaySentSchema);
     if (!sent.ok) return sent;
-    showOutlook(sent.value, output);
-    output.line(sent.value.transaction === null ? "nothing was sent" : `sent in transaction ${sent.value.transaction}`);
+    showOutlook(sent.value, output, true);
+    for (const transaction of sent.value.transactions) output.line(`sent in transaction ${transaction}`);
+    if (sent.value.transactions.length === 0) output.line("nothing was sent");
     return sent;
   },
 });
@@ -77,7 +78,7 @@ const agree = command({
   arguments: [payee],
   options: [
     keyFile,
-    ["--max-fee <bps>", "most of a payout that the fee may be, in hundredths of a percent (default 50, at most 200)"],
+    ["--max-fee <bps>", "most of a payout that the fee may be, in hundredths of a percent (default 100, at most 200)"],
     ["--days <days>", "for how long (default 365)"],
     ["--until <seconds>", "the same as a time, as it stands in what was signed elsewhere"],
     ["--signature <hex>", "of the consent, made by a wallet"],
@@ -177,17 +178,18 @@ const history = command({
 
 export const relayCommands: readonly CliCommand[] = [show, quote, agree, withdraw, send, history];
 
-function showOutlook(outlook: RelayOutlookView, output: Output): void {
+function showOutlook(outlook: RelayOutlookView, output: Output, isSent = false): void {
   const { gasPriceWei, microOpenPerEth, members, waiting, budget, everyMs } = outlook;
   const every = everyMs === 0 ? "by hand" : `every ${everyMs / 3_600_000} h`;
   output.line(
     `gas at ${Number(gasPriceWei) / 1e9} gwei, ${microOpenPerEth / 1e6} OPEN for one ETH; batches go ${every}`,
   );
   output.line(`  ${open9(budget)} OPEN of the treasury are left for the gas of the small that have waited`);
-  output.heading(`${members.length} would go now`);
+  output.heading(isSent ? `${members.length} went` : `${members.length} would go now`);
   output.table(
-    members.map(({ payee: who, due, gas, cost, fee }) => ({
+    members.map(({ payee: who, due, gas, cost, fee, isFree }) => ({
       ...{ payee: who.slice(0, 14), OPEN: open9(due), gas, cost: open9(cost), fee: open9(fee) },
+      "paid by": isFree ? "the treasury" : "itself",
     })),
   );
   output.heading(`${waiting.length} wait`);

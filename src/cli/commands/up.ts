@@ -36,7 +36,7 @@ export const upCommand = command({
     ["--rate-time <pointer>", "where the JSON says of when its price is"],
     ["--relay-rate <open>", "OPEN for one ETH of gas: on another's chain, claims are relayed from then on"],
     ["--relay-hours <hours>", "how often claims are relayed (default 24; 0 only by hand)"],
-    ["--relay-subsidy <bps>", "of the treasury's income, for the gas of the small that waited a year (default 1000)"],
+    ["--relay-subsidy <bps>", "of the treasury's income, for the gas of the small that waited a year (default 6000)"],
   ],
   examples: ["openledger up", "openledger up --data ./books --port 8080", "DATABASE_URL=postgres://… openledger up"],
   input: z.object({

@@ -19,8 +19,9 @@ export function labelOf(
   { shelf, factory, reported }: Labelled,
 ): string | undefined {
   const key = toHex(payee);
-  if (key === toHex(operator)) return "operator: embedded engine";
+  // Mostly one and the same: it runs the models, owns them and holds the treasury.
   if (key === toHex(padAddress(part.chain.node))) return "this node";
+  if (key === toHex(operator)) return "operator: embedded engine";
   if (key === toHex(part.policy.reservePayee)) return "reserve: validation, disputes, refunds";
   if (key === toHex(part.policy.datanetReservePayee)) return "treasury: reserved for datanets";
   return (

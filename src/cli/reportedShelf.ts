@@ -143,6 +143,10 @@ export class ReportedShelf {
     this.#kept.set(input.name, kept);
     for (const [payee, name] of names) this.#names.set(payee, name);
     if (pool !== null) this.#names.set(pool, `declared contributors of ${input.name}`);
+    const { books, assets } = provenance.ledger;
+    const makers = assets.get(partyId(asset))?.royaltyPayee;
+    if (makers !== undefined && books.payee(books.payeeNumber(makers) ?? 0)?.type === "pool")
+      this.#names.set(toHex(makers), `makers of ${input.name}`);
     const model: ReportedModel = {
       ...{ name: input.name, asset: partyId(asset), createdMs, ownedBy: input.owner ?? toHex(provenance.chain.node) },
       operator: input.operator === undefined ? operator : partyId(input.operator),

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { toHex } from "../core/bytes.ts";
-import { ok } from "../core/result.ts";
+import { fromHex, toHex } from "../core/bytes.ts";
+import { ok, unwrap } from "../core/result.ts";
+import { parseCsv } from "../ingest/csv.ts";
+import { csvField } from "../ledger/bankFile.ts";
 import type { IssuedStatement, StatementStore } from "../ledger/issued.ts";
 import { StatementDesk } from "../ledger/issued.ts";
 import { smallLedger } from "../ledger/testing/smallLedger.ts";
+import { issuedStatementSchema } from "../protocol/statements.ts";
 import { CALL_NANO, type Customer, type CustomerNode, customer, startCustomerNode } from "./testing/customers.ts";
 import { hello } from "./testing/scriptedEngine.ts";
 
@@ -237,4 +240,20 @@ test("joining, working and leaving over HTTP", async () => {
   expect((await node.call(owner, "DELETE", `/api/organisations/me/members/${member.id}`)).status).toBe(200);
   expect((await node.ask(secret)).status).toBe(401);
   expect((await node.call(undefined, "POST", "/api/invitations/accept", { token })).status).toBe(404);
+});
+
+test("a statement's lines say what models are called, in words that no table takes for a formula or another cell", async () => {
+  const [one] = issued.filter(({ party }) => party.type === "account");
+  const of = fromHex(one!.lines[0]!.of);
+  const shown = async (format: string) => {
+    const headers = { authorization: `Bearer ${node.admin.secret}` };
+    return fetch(`${node.url}/api/statements/${one!.number}?format=${format}`, { headers });
+  };
+  const served = issuedStatementSchema.parse(await (await shown("json")).json());
+  expect(served.lines.map(({ name }) => name)).toEqual([node.gateway.catalog.nameOf(of)]);
+  const { length } = await (await shown("pdf")).arrayBuffer().then((bytes) => new Uint8Array(bytes));
+  expect(length).toBeGreaterThan(500);
+  const rows = unwrap(parseCsv(await (await shown("csv")).text()));
+  expect(rows).toEqual([expect.objectContaining({ by: toHex(of), name: served.lines[0]?.name })]);
+  expect(["=1+1", "a,b", 'say "x"', "plain"].map(csvField)).toEqual(["'=1+1", '"a,b"', '"say ""x"""', "plain"]);
 });

@@ -55,7 +55,6 @@ const csvColumns = [
   "nano",
 ];
 
-/** RFC 4180. A text that a spreadsheet would run as a formula is quoted by a leading apostrophe. */
 export function payoutCsv({ lines, currency }: Payout): string {
   const rows = lines.map(({ payee, details, gross, withheld, net, nano }) => [
     ...[payee, details?.legalName ?? "", details?.country ?? "", details?.taxId ?? ""],
@@ -65,7 +64,8 @@ export function payoutCsv({ lines, currency }: Payout): string {
   return [csvColumns, ...rows].map((row) => `${row.map(csvField).join(",")}\r\n`).join("");
 }
 
-function csvField(text: string): string {
+/** A field of RFC 4180. A text that a spreadsheet would run as a formula is quoted by a leading apostrophe. */
+export function csvField(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

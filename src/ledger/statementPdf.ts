@@ -9,12 +9,11 @@ interface Column {
   readonly isNumber?: boolean;
 }
 const columns: readonly Column[] = [
-  { head: "what", width: 75 },
-  { head: "role", width: 75 },
-  { head: "by", width: 115 },
-  { head: "count", width: 50, isNumber: true },
-  { head: "OPEN", width: 95, isNumber: true },
-  { head: "USD", width: 85, isNumber: true },
+  { head: "what", width: 135 },
+  { head: "by", width: 155 },
+  { head: "count", width: 45, isNumber: true },
+  { head: "OPEN", width: 85, isNumber: true },
+  { head: "USD", width: 75, isNumber: true },
 ];
 const claimColumns: readonly Column[] = [
   { head: "claimed", width: 58 },
@@ -26,8 +25,27 @@ const claimColumns: readonly Column[] = [
   { head: "USD at accrual", width: 65, isNumber: true },
 ];
 
-/** A statement on A4, for people and their tax advisers. Letters that the standard fonts lack become a question mark; the JSON form has them all. */
-export function statementPdf(statement: IssuedStatement): Promise<Uint8Array> {
+/** What a line is for, in words; others are named by kind and role. */
+const words: Readonly<Record<string, string>> = {
+  "earned operator": "running models",
+  "earned treasury": "treasury's part",
+  "earned reserve": "reserved",
+  "spent payer": "executions, charged",
+  "spent earnings": "executions, paid of earnings",
+  "pool pool": "share of a pool",
+  "correction payer": "given back or charged later",
+  "transfer balance": "balance brought here",
+  "transfer payer": "balance brought here, charged",
+};
+
+/**
+ * A statement on A4, for people and their tax advisers. `nameOf` says what a model or pool is called, by the hex of its id; where it does not know, the id stands there.
+ * Letters that the standard fonts lack become a question mark; the JSON form has them all.
+ */
+export function statementPdf(
+  statement: IssuedStatement,
+  nameOf: (of: string) => string | undefined = () => undefined,
+): Promise<Uint8Array> {
   const title = `${statement.kind === "statement" ? "Statement" : "Credit note"} ${statement.number}`;
   const created = new Date(statement.issuedMs);
   const pdf = new PDFDocument({
@@ -42,7 +60,7 @@ export function statementPdf(statement: IssuedStatement): Promise<Uint8Array> {
     pdf.on("error", reject);
   });
   writeHead(pdf, statement, title);
-  writeLines(pdf, statement);
+  writeLines(pdf, statement, nameOf);
   writeClaims(pdf, statement);
   numberPages(pdf);
   pdf.end();
@@ -57,21 +75,43 @@ function writeHead(pdf: PDFKit.PDFDocument, statement: IssuedStatement, title: s
     `${plain(party.name) || "(no name is kept)"}${party.taxId === "" ? "" : `, tax number ${plain(party.taxId)}`}`,
     `${party.type} ${party.id}`,
     `${period}, issued ${new Date(issuedMs).toISOString().slice(0, 10)}`,
-    `journal entries ${entries.from} to ${entries.until}, sha256 ${hash}`,
+    `journal entries ${entries.from} to ${entries.until}`,
+    `sha256 ${hash}`,
   ];
-  for (const fact of facts) pdf.text(fact);
+  for (const [i, fact] of facts.entries()) pdf.fontSize(i === 0 ? 11 : 9).text(fact);
+  pdf.moveDown();
+  const side = party.type === "account" ? "A minus is charged to the account" : "A minus is taken from the payee";
+  const rates = "Dollars are at the rate that each entry froze, or at that of the day of issue where it has none.";
+  pdf.fontSize(9).text(`${side}; the rest is credited. ${rates}`, { width: 495 });
   pdf.moveDown();
 }
 
-function writeLines(pdf: PDFKit.PDFDocument, { lines, nano, microUsd }: IssuedStatement): void {
+/** What a line is for: of a role in a royalty, or of a correction, by the role's name. */
+function wordsOf(kind: string, role: string): string {
+  return words[`${kind} ${role}`] ?? (kind === "earned" ? `royalty, ${role}` : `${kind}, ${role}`);
+}
+
+function writeLines(
+  pdf: PDFKit.PDFDocument,
+  { lines, nano, microUsd, party }: IssuedStatement,
+  nameOf: (of: string) => string | undefined,
+): void {
   writeHeads(pdf, columns);
-  for (const { kind, role, of, count, nano: amount, microUsd: worth } of lines) {
-    if (pdf.y > pdf.page.height - MARGIN - 40) pdf.addPage();
-    const by = of === "" ? "" : `${of.slice(0, 10)}…${of.slice(-6)}`;
-    writeRow(pdf, columns, [kind, role, by, String(count), formatOpen(amount), dollars(worth)], "Helvetica");
+  const open = aligned([...lines.map((line) => formatOpen(line.nano)), formatOpen(nano)]);
+  const usd = aligned([...lines.map((line) => dollars(line.microUsd)), dollars(microUsd)]);
+  for (const [i, { kind, role, of, count }] of lines.entries()) {
+    if (pdf.y > pdf.page.height - MARGIN - 40) {
+      pdf.addPage();
+      writeHeads(pdf, columns);
+    }
+    const id = of === "" ? "" : `${of.slice(0, 10)}…${of.slice(-6)}`;
+    const cells = [wordsOf(kind, role), nameOf(of) ?? id, String(count), open[i]!, usd[i]!];
+    writeRow(pdf, columns, cells, "Helvetica");
   }
   pdf.moveDown(0.5);
-  writeRow(pdf, columns, ["sum", "", "", "", formatOpen(nano), dollars(microUsd)], "Helvetica-Bold");
+  const isCharged = nano < 0n;
+  const sum = isCharged && party.type === "account" ? "sum, charged" : isCharged ? "sum, taken back" : "sum, credited";
+  writeRow(pdf, columns, [sum, "", "", open.at(-1)!, usd.at(-1)!], "Helvetica-Bold");
 }
 
 /** What was claimed, beside what it was worth then and when it was credited; no part of the sum. */
@@ -123,6 +163,15 @@ function numberPages(pdf: PDFKit.PDFDocument): void {
       .fontSize(8)
       .text(`${page + 1} of ${count}`, MARGIN, at, { width: 495, align: "right" });
   }
+}
+
+/** The same amounts with as many decimals as the finest of them, two at least: points stand under points. */
+function aligned(amounts: readonly string[]): string[] {
+  const places = Math.max(2, ...amounts.map((amount) => amount.split(".")[1]?.length ?? 0));
+  return amounts.map((amount) => {
+    const [whole = "", fraction = ""] = amount.split(".");
+    return `${whole}.${fraction.padEnd(places, "0")}`;
+  });
 }
 
 /** Millionths with six decimals, less the zeros beyond the second. */

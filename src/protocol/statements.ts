@@ -14,6 +14,7 @@ export const issuedStatementSchema = z.object({
         kind: z.enum(["earned", "spent", "pool", "correction", "transfer", "paid"]),
         role: z.string(),
         of: z.string(),
+        name: z.string().optional(),
       },
       ...{ nanoPerUsd: z.number().int(), count: z.number().int(), nano: signed, microUsd: signed },
     }),

@@ -86,8 +86,8 @@ const show = command({
     const { kind, period, party, entries, lines, claims, nano, hash } = found.value;
     output.line(`${kind.replace("_", " ")} ${no} of ${period}: ${party.name || party.id}`);
     output.table(
-      lines.map(({ kind: what, role, of, count, nano: amount, microUsd }) => ({
-        ...{ what, role, by: of.slice(0, 14), count, OPEN: formatOpen(BigInt(amount)) },
+      lines.map(({ kind: what, role, of, name, count, nano: amount, microUsd }) => ({
+        ...{ what, role, by: name ?? of.slice(0, 14), count, OPEN: formatOpen(BigInt(amount)) },
         USD: (Number(microUsd) / 1e6).toFixed(6),
       })),
     );

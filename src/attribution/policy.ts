@@ -110,6 +110,22 @@ export function parseCombination(text: string): Result<Combination> {
     : refuse("invalid_request", "this is not the text of a combination of version 1");
 }
 
+/** Why a combination is beyond what a policy may choose; undefined where one may. */
+export function boundsFault({ methods, lineage }: Combination): string | undefined {
+  const assumed = new Set(
+    methods.flatMap(({ basis, reliabilityPpm }) => (basis === "assumed" ? [reliabilityPpm] : [])),
+  );
+  if (assumed.size > 1) return "it assumes different things of methods that nobody has measured";
+  const chosen = { assumedPpm: [...assumed][0] ?? policyBounds.assumedPpm.min, ...lineage };
+  for (const name of ["assumedPpm", "keepPpm", "partMinPpm"] as const) {
+    const { min, max } = policyBounds[name];
+    if (!(chosen[name] >= min && chosen[name] <= max))
+      return `its ${name} is ${chosen[name]}, and a policy may choose ${min} to ${max}`;
+  }
+  const vain = methods.find(({ basis, reliabilityPpm }) => basis === "exact" && reliabilityPpm !== PPM);
+  return vain === undefined ? undefined : `its ${vain.method.id} is exact and does not count whole`;
+}
+
 function parseMethod([id, version, kind, , ppm, basis]: readonly string[]): TrustedMethod | undefined {
   const method = methodDescriptions.find(
     (one) => one.id === id && String(one.version) === version && one.kind === kind,

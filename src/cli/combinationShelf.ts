@@ -9,8 +9,8 @@ import {
   defaultPolicy,
   policyBounds,
 } from "../attribution/policy.ts";
-import { toHex } from "../core/bytes.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
+import { toHex, utf8 } from "../core/bytes.ts";
+import { ok, RefusalError, type Result, refuse } from "../core/result.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import { parseInput, parseJson } from "../protocol/parse.ts";
 
@@ -29,6 +29,7 @@ const policySchema = z.strictObject({
 export class CombinationShelf {
   readonly policy: CombinationPolicy;
   readonly #folder: string;
+  #publish: (text: Uint8Array) => Promise<Result<void>> = async () => ok(undefined);
 
   private constructor(policy: CombinationPolicy, folder: string) {
     this.policy = policy;
@@ -51,9 +52,17 @@ export class CombinationShelf {
         });
   }
 
-  /** Writes the text down for good; receipts name it by its hash. */
+  /** Where a combination is made public before a receipt names it: the ledger's journal. */
+  publishTo(publish: (text: Uint8Array) => Promise<Result<void>>): void {
+    this.#publish = publish;
+  }
+
+  /** Writes the text down for good and publishes it; receipts name it by its hash. Throws what the ledger refuses. */
   async keep(combination: Combination): Promise<void> {
-    await writeAtomically(this.#pathOf(combinationHash(combination)), combinationText(combination));
+    const text = combinationText(combination);
+    await writeAtomically(this.#pathOf(combinationHash(combination)), text);
+    const published = await this.#publish(utf8(text));
+    if (!published.ok) throw new RefusalError(published.error);
   }
 
   text(hash: Uint8Array): Promise<string | undefined> {

@@ -144,6 +144,7 @@ async function assemble(
   if (!opened.ok) return opened;
   const ledger = opened.value;
   children.add({ name: "ledger", stop: () => ledger.close() });
+  stores.combinations.publishTo((text) => ledger.methods.publish(text));
   const inPlace = checkPlace(ledger, part);
   if (!inPlace.ok) return inPlace;
   const keys = { domain, ed25519: secrets.log, secp256k1: secrets.signer };

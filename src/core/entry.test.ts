@@ -146,6 +146,7 @@ const bodies: Record<EntryBody["kind"], fc.Arbitrary<EntryBody>> = {
       lines: fc.array(fc.record({ payee: u32, credited: total, owed: nano }), { maxLength: 20 }),
     }),
   }),
+  methods: fc.record({ kind: fc.constant("methods" as const), text: fc.uint8Array({ maxLength: 200 }) }),
   reversal: fc.record({
     kind: fc.constant("reversal" as const),
     reversal: fc.record({ firstVoidEpoch: nano, lastVoidEpoch: nano, faultySeq: nano, lastFinalPayoutRoot: bytes(32) }),

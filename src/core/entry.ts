@@ -10,6 +10,7 @@ import {
   writeReversal,
 } from "./correction.ts";
 import { EPOCH_BYTES, type EpochRecord, readEpoch, writeEpoch } from "./epoch.ts";
+import { methodsBytes, readMethods, writeMethods } from "./methods.ts";
 import { type Move, moveBytes, readMove, writeMove } from "./move.ts";
 import { PackedReader, PackedWriter } from "./packed.ts";
 import type { FeePolicy } from "./policy.ts";
@@ -63,7 +64,8 @@ export type EntryBody =
   | { readonly kind: "reversal"; readonly reversal: Reversal }
   | { readonly kind: "epoch"; readonly epoch: EpochRecord }
   | { readonly kind: "transfer"; readonly transfer: Transfer }
-  | { readonly kind: "move"; readonly move: Move };
+  | { readonly kind: "move"; readonly move: Move }
+  | { readonly kind: "methods"; readonly text: Uint8Array };
 
 export type Entry = EntryHead & EntryBody;
 export type EntryKind = Entry["kind"];
@@ -124,6 +126,7 @@ export const entryKinds = [
   "epoch",
   "transfer",
   "move",
+  "methods",
 ] as const satisfies readonly EntryKind[];
 
 /** Gives memory of a size for an entry: a batch writes its entries one behind the other. */
@@ -202,6 +205,8 @@ function bodyBytes(entry: EntryBody): number {
       return transferBytes(entry.transfer);
     case "move":
       return moveBytes(entry.move);
+    case "methods":
+      return methodsBytes(entry.text);
   }
 }
 
@@ -234,6 +239,8 @@ function writeBody(to: PackedWriter, entry: EntryBody): void {
       return writeTransfer(to, entry.transfer);
     case "move":
       return writeMove(to, entry.move);
+    case "methods":
+      return writeMethods(to, entry.text);
   }
 }
 
@@ -265,6 +272,8 @@ function readBody(from: PackedReader, kind: EntryKind): EntryBody {
       return { kind, transfer: readTransfer(from) };
     case "move":
       return { kind, move: readMove(from) };
+    case "methods":
+      return { kind, text: readMethods(from) };
   }
 }
 

@@ -5,11 +5,11 @@ import type { Correction } from "./correction.ts";
 import { type BatchRecord, decodeEntry, type Entry } from "./entry.ts";
 import type { EpochRecord } from "./epoch.ts";
 import { FamilyLaw } from "./familyLaw.ts";
+import { PublishedMethods } from "./methods.ts";
 import { misledLeg } from "./misledLeg.ts";
 import { type Move, moveAmount, type Place } from "./move.ts";
 import { MoveReplay } from "./moveReplay.ts";
-import type { PoolSplit } from "./pool.ts";
-import { splitPool } from "./pool.ts";
+import { type PoolSplit, splitPool } from "./pool.ts";
 import { Postings } from "./postings.ts";
 import { ownOf, type Receipt } from "./receipt.ts";
 import { checkReceipt } from "./receiptLaw.ts";
@@ -58,6 +58,7 @@ export class Replay {
   #lifetime: LifetimeTotals = noTotals;
   readonly #epochs: EpochRecord[] = [];
   readonly #move: MoveReplay;
+  readonly #methods = new PublishedMethods();
   #seq = 0;
   #timeMs = 0;
 
@@ -145,6 +146,8 @@ export class Replay {
         return this.#applyTransfer(entry.seq, entry.transfer);
       case "move":
         return this.#applyMove(entry.seq, entry.move);
+      case "methods":
+        return lawfulUnless(this.#methods.add(entry.text));
       case "reversal":
         return wrong("a reversal follows a proven fault on chain, and none is known");
     }
@@ -165,9 +168,10 @@ export class Replay {
     if (this.#receipts.has(id)) return wrong(`receipt ${id} is journalled twice`);
     const policy = this.parties.policy(receipt.policyHash);
     if (policy === undefined) return wrong("it names a policy that was not journalled");
-    const lawful = checkReceipt(head, receipt, policy);
-    if (!lawful.ok) return lawful;
-    const unrelated = this.#families.take(receipt, (parent) => this.#receipts.has(toHex(parent)));
+    const checked = checkReceipt(head, receipt, policy);
+    if (!checked.ok) return checked;
+    const unrelated =
+      this.#methods.fault(receipt) ?? this.#families.take(receipt, (parent) => this.#receipts.has(toHex(parent)));
     if (unrelated !== undefined) return wrong(unrelated);
     const known = this.#checkParties(receipt);
     if (!known.ok) return known;
@@ -335,6 +339,10 @@ function isSameLeg(a: Leg, b: Leg): boolean {
 
 function text(value: unknown): string {
   return value instanceof Uint8Array ? toHex(value) : String(value);
+}
+
+function lawfulUnless(fault: string | undefined): Result<unknown> {
+  return fault === undefined ? ok(undefined) : wrong(fault);
 }
 
 function wrong(message: string): Result<never> {

@@ -2,6 +2,7 @@ import { serialize } from "node:v8";
 import { fromHex, toHex } from "../core/bytes.ts";
 import type { Correction } from "../core/correction.ts";
 import type { BindingRecord, Entry, PayeeRecord, PayeeType } from "../core/entry.ts";
+import { PublishedMethods } from "../core/methods.ts";
 import { domainOf, type Move, moveAmount } from "../core/move.ts";
 import { type FeePolicy, policyHash } from "../core/policy.ts";
 import type { PoolChunk, PoolSplit } from "../core/pool.ts";
@@ -37,6 +38,7 @@ export class BookState {
   beganMs = 0;
   receiptCount = 0;
   readonly accruals = new Accruals();
+  readonly methods = new PublishedMethods();
   /** Nano spent by accounts, by pseudonym. */
   readonly spent = new Tallies();
   /** Nano charged to payers. */
@@ -167,6 +169,8 @@ export class BookState {
         return this.#applyTransfer(entry.transfer);
       case "move":
         return this.#applyMove(entry.seq, entry.move);
+      case "methods":
+        return assert(this.methods.add(entry.text) === undefined, "methods are published once");
       case "epoch":
         this.#epochs.push({ record: entry.epoch, seq: entry.seq, timeMs: entry.timeMs });
         this.accruals.settle();
@@ -200,6 +204,7 @@ export class BookState {
       epochs: this.#epochs,
       policy: this.#policy?.policy,
       moved: this.#moved,
+      methods: [...this.methods.hashes],
     } satisfies StateImage);
   }
 
@@ -219,6 +224,7 @@ export class BookState {
     for (const [receipt, amount] of image.refunded) state.#refunded.set(keyOf(receipt), amount);
     state.#epochs.push(...image.epochs);
     state.#moved = image.moved;
+    state.methods.load(image.methods);
     if (image.policy !== undefined) state.#applyPolicy(image.policy);
     state.accruals.load(image.accruals);
     const { size, timeMs, beganMs, receiptCount } = image;

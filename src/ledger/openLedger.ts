@@ -12,6 +12,7 @@ import { EpochBook } from "./epochBook.ts";
 import { HoldTable } from "./holds.ts";
 import { KeyBook } from "./keyBook.ts";
 import type { ClosedEpoch, Ledger } from "./ledger.ts";
+import { MethodsBook } from "./methodsBook.ts";
 import { type MoveDraft, positionsOf } from "./moving.ts";
 import { OrganisationBook } from "./organisationBook.ts";
 import type { Organisations } from "./organisations.ts";
@@ -46,6 +47,7 @@ export interface LedgerOptions {
 export interface OpenLedger extends Ledger {
   readonly accounts: AccountBook;
   readonly organisations: Organisations;
+  readonly methods: MethodsBook;
   /** Where it moved to, of a ledger that began on credit. */
   moved(): MovedState | undefined;
   /** Whether everything that was credited or charged lies in a closed epoch. */
@@ -101,6 +103,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
   const assets = new AssetBook(writer);
   return ok({
     ...{ id, accounts, organisations, holds, books, epochs, assets, close: () => writer.close() },
+    methods: new MethodsBook(writer),
     moved: () => state.value.moved,
     isClosed: () => epochs.isClosed(),
     positions: (paid) => positionsOf(state.value, paid),

@@ -53,6 +53,8 @@ export class Routing {
     if (assetKind === "datanet" || assetKind === "context")
       return refuse("invalid_request", `a ${assetKind} does not execute`);
     if (state.policy === undefined) return refuse("conflict", "the ledger has no fee policy yet");
+    const unpublished = state.methods.fault(draft);
+    if (unpublished !== undefined) return refuse("conflict", `this execution cannot be booked: ${unpublished}`);
     const { quote, rate, usage, contributors } = draft;
     const fee = feeOf(quote, rate, usage);
     if (!fee.ok) return fee;

@@ -38,7 +38,7 @@ export interface MovedState {
   readonly epoch: number;
 }
 
-export const STATE_VERSION = 5;
+export const STATE_VERSION = 6;
 
 /** A {@link BookState} as a checkpoint keeps it. */
 export interface StateImage {
@@ -60,6 +60,7 @@ export interface StateImage {
   readonly epochs: readonly EpochState[];
   readonly policy: FeePolicy | undefined;
   readonly moved: MovedState | undefined;
+  readonly methods: readonly string[];
 }
 
 export function readImage(bytes: Uint8Array): StateImage | undefined {

@@ -34,6 +34,8 @@ export interface Verdict {
   readonly epochs: readonly VerifiedEpoch[];
   /** What each asset is, by its id in hex: of an adapter the hash of its weights. */
   readonly contentRoots: ReadonlyMap<string, Uint8Array>;
+  /** The combinations of methods that were published, each before a receipt names it. */
+  readonly methods: readonly { readonly seq: number; readonly text: Uint8Array }[];
   readonly credits: bigint;
   readonly debits: bigint;
   /** Of a ledger that began on credit and went on upon a chain: where, what was owed, and what had been paid outside. */
@@ -69,6 +71,7 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
   const kinds: Partial<Record<EntryKind, number>> = {};
   const hashes: Uint8Array[] = [];
   const contentRoots = new Map<string, Uint8Array>();
+  const methods: { seq: number; text: Uint8Array }[] = [];
   for (let index = 0; index * TILE_WIDTH < size; index++) {
     const entries = await readBundle(input, index, size);
     if (!entries.ok) return entries;
@@ -80,6 +83,7 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
         return { ok: false, error: { ...taken.error, message: `entry ${seq}: ${taken.error.message}`, seq } };
       kinds[taken.value.kind] = (kinds[taken.value.kind] ?? 0) + 1;
       if (taken.value.kind === "asset") contentRoots.set(toHex(taken.value.asset.id), taken.value.asset.contentRoot);
+      if (taken.value.kind === "methods") methods.push({ seq, text: taken.value.text });
     }
     input.onProgress?.(hashes.length, size);
   }
@@ -104,7 +108,7 @@ export async function verifyJournal(input: VerifyInput): Promise<Result<Verdict,
   const last = replay.epochs.at(-1);
   const totals = { credits: last?.credits ?? 0n, debits: last?.debits ?? 0n };
   return ok({
-    ...{ size, root, kinds, payees: replay.parties.payeeCount, epochs: epochs.value, contentRoots },
+    ...{ size, root, kinds, payees: replay.parties.payeeCount, epochs: epochs.value, contentRoots, methods },
     ...totals,
     ...(moved === undefined ? {} : { moved }),
   });

@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { boundsFault, parseCombination } from "../../attribution/policy.ts";
 import { equalBytes, fromHex, toHex } from "../../core/bytes.ts";
 import { openCheckpoint } from "../../core/checkpoint.ts";
 import { formatOpen } from "../../core/money.ts";
@@ -68,6 +69,8 @@ export const verifyCommand = command({
       onProgress: (done, total) => output.progress(`${done} of ${total} entries`),
     });
     if (!verdict.ok) return verdict;
+    const beyond = methodsFault(verdict.value);
+    if (beyond !== undefined) return refuse("verification_failed", beyond);
     showVerdict(verdict.value, journal.value.where, trust.value, rpcUrl, output);
     const result = {
       where: journal.value.where,
@@ -130,6 +133,16 @@ function showAttribution(
   if (hasWeights === true) output.line("✓ its contributors' weights follow from them");
 }
 
+/** Which published combination no policy may choose. One with methods that this program has not is for a later program to judge. */
+function methodsFault({ methods }: Verdict): string | undefined {
+  for (const { seq, text } of methods) {
+    const combination = parseCombination(Buffer.from(text).toString("latin1"));
+    const fault = combination.ok ? boundsFault(combination.value) : undefined;
+    if (fault !== undefined) return `entry ${seq}: a combination of methods is out of bounds: ${fault}`;
+  }
+  return undefined;
+}
+
 /** Without `where`: the journal in the data folder, else the node's. */
 async function defaultPlace(shell: Shell): Promise<Result<string>> {
   const isThere = await stat(join(shell.data, "journal", "checkpoint")).then(
@@ -187,12 +200,14 @@ async function askChain(rpcUrl: string, { trust }: Trust): Promise<Result<AskCha
 }
 
 function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: string | undefined, output: Output): void {
-  const { size, root, kinds, payees, epochs, credits, debits, moved } = verdict;
+  const { size, root, kinds, payees, epochs, credits, debits, moved, methods } = verdict;
   output.line(`${where}`);
   output.line(`✓ checkpoint of ${size} entries, signed by both keys (${from})`);
   output.line(`✓ tree and every tile: root ${toHex(root)}`);
   output.line(`✓ ${kinds.batch ?? 0} batches: every root and signature`);
   output.line(`✓ ${kinds.receipt ?? 0} receipts: every fee, weight and split`);
+  if (methods.length > 0)
+    output.line(`✓ ${methods.length} combinations of methods, each published before a receipt names it, within bounds`);
   output.line(`✓ ${kinds.poolSplit ?? 0} pool splits over ${kinds.poolChunk ?? 0} published chunks`);
   output.line(`✓ ${epochs.length} epochs: postings, payouts and debits of ${payees} payees`);
   if (moved !== undefined) {

@@ -29,6 +29,8 @@ export interface SmallJournal {
 export interface SmallJournalChanges {
   /** What the receipt shall say instead of the truth; it is signed as it is then. */
   readonly receipt?: (receipt: Receipt) => Receipt;
+  /** Combinations of methods that are published before the receipt. */
+  readonly methods?: readonly Uint8Array[];
   /** It began on credit and went on upon a chain: with what was owed then, by what this makes of it. */
   readonly moved?: (move: Move) => Move;
 }
@@ -76,6 +78,7 @@ export function smallJournal(changes: SmallJournalChanges = {}): SmallJournal {
   const vector = [{ id: model, weight: VECTOR_TOTAL }];
   const asset = { ...{ id: model, owner: 5, contentRoot: secret("content"), terms: freeTerms }, parents: [] };
   add({ kind: "asset", asset: { ...asset, assetKind: "model", vectorRoot: vectorRoot(vector) } });
+  for (const text of changes.methods ?? []) add({ kind: "methods", text });
   const honest = receiptOf(ledger, entries.length, policyHash(policy));
   const receipt = changes.receipt?.(honest) ?? honest;
   const receiptSeq = add({ kind: "receipt", receipt });

@@ -90,6 +90,9 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
   });
   return {
     "prior padding: pages that nobody asks for": by(5, padding),
+    "the victim's pages under names beside theirs (reported)": by(5, (one, i) =>
+      renamed(one, i, `${one.title.split(" ")[0]}-${hashNumber(`${one.source} ${i}`).toString(36)}`),
+    ),
     "one copy": by(1, (one) => ({ ...one, source: `${one.source} c` })),
     "five copies, each a little changed": by(5, (one, i) => ({
       ...one,
@@ -115,10 +118,17 @@ function attacksOn(own: readonly Draft[], honest: readonly Draft[], second: stri
   };
 }
 
-/** A page of a command that nobody has, in the words of a real one. */
+/** A real page under another name. */
+function renamed(one: Draft, i: number, name: string): Draft {
+  return { ...one, source: `${one.source} ${name} ${i}`, title: name, text: one.text.replaceAll(one.title, name) };
+}
+
+/** A page in the form of others, of a command that nobody has and for tasks that nobody asks for. */
 function padding(one: Draft, i: number): Draft {
-  const name = `${one.title.split(" ")[0]}-${hashNumber(`${one.source} ${i}`).toString(36)}`;
-  return { ...one, source: `${one.source} q${i}`, title: name, text: one.text.replaceAll(one.title, name) };
+  const word = (n: number): string => `${hashNumber(`${one.source} ${i} pad ${n}`).toString(36)}ly`;
+  const tasks = [0, 1, 2].map((n) => `- ${word(n)} a ${word(n + 3)}:\n\n\`${word(9)} --${word(n + 6)}\``);
+  const text = `# ${word(9)}\n\n> ${word(10)} the ${word(11)}.\n\n${tasks.join("\n\n")}`;
+  return { ...one, source: `${one.source} q${i}`, title: word(9), text };
 }
 
 /** A page's title and introduction, `told` in some way, around a task that says nothing. */

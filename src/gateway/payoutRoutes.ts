@@ -42,6 +42,10 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
     const rate = floor.catalog.rateFor("microUsd");
     return rate.ok ? ok({ currency, minimum, nanoPerUnit: rate.value.nanoPerUsd }) : rate;
   };
+  const labelled = (payee: string) => {
+    const label = floor.labels(fromHex(payee));
+    return label === undefined ? {} : { label };
+  };
   return [
     route({
       ...{
@@ -84,7 +88,7 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
       handle: async ({ body }) =>
         jsonOf(await asOrdered(order(body), (it) => desk.plan(it)), ({ epoch, lines, waiting }) => ({
           ...{ epoch, lines: lines.map(lineView) },
-          waiting: waiting.map((one) => ({ ...one, nano: String(one.nano) })),
+          waiting: waiting.map((one) => ({ ...one, ...labelled(one.payee), nano: String(one.nano) })),
         })),
     }),
     route({

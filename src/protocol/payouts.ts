@@ -34,7 +34,9 @@ export type BankPayoutView = z.infer<typeof bankPayoutSchema>;
 export const bankPayoutListSchema = z.object({ data: z.array(bankPayoutSchema) });
 export const payoutPlanSchema = z.object({
   ...{ epoch: z.number().int(), lines: z.array(lineSchema) },
-  waiting: z.array(z.object({ payee: hex, nano: total, why: z.enum(["minimum", "details"]) })),
+  waiting: z.array(
+    z.object({ payee: hex, label: z.string().optional(), nano: total, why: z.enum(["minimum", "details"]) }),
+  ),
 });
 export const bankPayoutParam = z.object({ number: z.coerce.number().int().min(1).max(2_147_483_647) });
 export const payoutEndBody = z.strictObject({

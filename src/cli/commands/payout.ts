@@ -84,7 +84,9 @@ const create = command({
       const made = await client.value.post("/api/payouts", body, bankPayoutSchema);
       if (made.ok) {
         showPayout(made.value, output);
-        output.line(`  its bank file: openledger payout file ${made.value.number} --format pain.001 …`);
+        output.line(
+          `  its bank file: openledger payout file ${made.value.number} payout.xml --format pain.001 --debtor-name … --debtor-iban …`,
+        );
       }
       return made;
     }
@@ -92,7 +94,14 @@ const create = command({
     if (plan.ok) {
       showLines(plan.value.lines, currency, output);
       output.heading(`${plan.value.waiting.length} wait`);
-      output.table(plan.value.waiting.map(({ payee, nano, why }) => ({ payee, OPEN: formatOpen(BigInt(nano)), why })));
+      output.table(
+        plan.value.waiting.map(({ payee, label, nano, why }) => ({
+          ...{ payee, name: label ?? "", OPEN: formatOpen(BigInt(nano)) },
+          why: why === "minimum" ? "less than the minimum" : "no bank account is kept for it",
+        })),
+      );
+      if (plan.value.waiting.some(({ why }) => why === "details"))
+        output.line("  say where to pay: openledger payee set PAYEE --name … --country … --iban …");
     }
     return plan;
   },

@@ -166,9 +166,11 @@ function showReported({ source, id, causedBy, caused, laterWords }: ReportedView
   if (laterWords.length > 0) output.line(`later words on it corrected it at entries ${laterWords.join(", ")}`);
 }
 
-function attributedText({ flags, unattributed }: ReceiptView): string {
+function attributedText({ flags, unattributed, hashes }: ReceiptView): string {
   // Without a datanet nothing is looked for, and so nothing is found.
   if (flags.undeclared) return "no datanet stands behind it: the contributors' part is reserved for datanets";
+  if (flags.reported && /^0x0+$/.test(hashes.evidence))
+    return "no answer came with the report: the contributors' part is divided as the model's owner declared";
   return `${percent(1_000_000 - unattributed)} of the contributors' part is attributed by evidence`;
 }
 

@@ -47,6 +47,10 @@ const benches: Readonly<
     about: "questions answered, attributed and journalled a second, at 1× and 2× overload",
     load: () => import("./loop.ts"),
   },
+  mixing: {
+    about: "answers of the house model with the ∞-gram model mixed into each token, beside the model alone",
+    load: () => import("./mixing.ts"),
+  },
   planted: {
     about: "one planted passage among six, ranked first by attribution, beside BM25 and the place",
     load: () => import("./planted.ts"),

@@ -15,6 +15,11 @@ export interface Prediction {
 /** Suffix lengths, as the mixture tells them apart. */
 const buckets = [0, 1, 2, 3, 4, 6, 8, 12, 16, 32];
 
+/** Which set of shares counts after a suffix of this length. */
+export function bucketOf(suffixLength: number): number {
+  return buckets.findLastIndex((length) => length <= suffixLength);
+}
+
 /** What both models gave each target of a window. */
 export async function predict(
   computation: Computation,
@@ -33,7 +38,7 @@ export async function predict(
       ...{ neural: Math.exp(-losses[predictions.length]!), counted: count / Math.max(1, total) },
       ...{
         uniform: 1 / index.tokenizer.bytes.length,
-        bucket: buckets.findLastIndex((length) => length <= suffixLength),
+        bucket: bucketOf(suffixLength),
       },
     });
   }
@@ -42,7 +47,7 @@ export async function predict(
 
 export type Part = "neural" | "counted" | "uniform";
 /** For each bucket, the share of each part; they sum to 1. */
-type Shares = readonly (readonly (readonly [Part, number])[])[];
+export type Shares = readonly (readonly (readonly [Part, number])[])[];
 
 /** Shares that fit some predictions best, one set for each length of the suffix that the ∞-gram found, by expectation maximisation. */
 export function weigh(predictions: readonly Prediction[], parts: readonly Part[]): Shares {

@@ -12,6 +12,7 @@ import type { Job } from "../factory/job.ts";
 import { owedAt, worstOf } from "../factory/payment.ts";
 import { pricesOf, usualTariff } from "../factory/tariff.ts";
 import { hello, ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
+import { trainingMethod } from "../gateway/trainingMethod.ts";
 import type { PayeeShare } from "../ledger/execution.ts";
 import { parties, verified } from "../ledger/testing/smallLedger.ts";
 import { findVersionIn } from "./declaredVersions.ts";
@@ -118,6 +119,7 @@ test("cost goes to whoever ran it; base, datanet, context and those whose record
   const parents = asset.parents.map(({ id }) => world.ledger.assets.get(id)!);
   expect([asset.kind, ...parents.map(({ kind }) => kind).sort()]).toEqual(["tool", "datanet", "model"]);
   expect(receipt).toMatchObject({ usage: { tokensIn: 1_000_003, tokensOut: 0, calls: 1 }, unattributed: 0 });
+  expect(receipt.methodsHash).toEqual(trainingMethod);
   expect(receipt.flags).toEqual({ reported: false, unaudited: false, partial: false, undeclared: false });
   expect(receipt.legs.map(({ role }) => role)).toEqual(["operator", "model", "context", "contributor", "treasury"]);
   for (const { amount } of receipt.legs) expect(amount).toBeGreaterThan(0);

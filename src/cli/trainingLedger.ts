@@ -8,6 +8,7 @@ import type { Job, Owed, Payment } from "../factory/job.ts";
 import type { TrainingBooks } from "../factory/payment.ts";
 import type { Allowance } from "../gateway/limits.ts";
 import type { Floor } from "../gateway/order.ts";
+import { trainingMethod } from "../gateway/trainingMethod.ts";
 import type { ExecutionDraft, PayeeShare } from "../ledger/execution.ts";
 import type { AssetState, Hold } from "../ledger/ledger.ts";
 import type { citedParts } from "./citedRecords.ts";
@@ -183,7 +184,7 @@ export class TrainingLedger implements TrainingBooks {
         undeclared: !isDeclared,
       },
       ...{ operator, model: asset.id, quote: quoteOf(job, owed), rate: rate.value, usage: usageOf(owed) },
-      ...{ promptHash: none, answerHash: none, evidenceRoot: none, indexId: none, methodsHash: none },
+      ...{ promptHash: none, answerHash: none, evidenceRoot: none, indexId: none, methodsHash: trainingMethod },
       ...(isDeclared ? { contributors: { shares: shares.value, unattributed } } : {}),
     });
   }

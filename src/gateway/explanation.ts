@@ -2,6 +2,7 @@ import { parseCombination, type TrustedMethod } from "../attribution/policy.ts";
 import { formatOpen } from "../core/money.ts";
 import type { Explanation, TraceView } from "../protocol/explanation.ts";
 import type { Opening, ReceiptView } from "../protocol/receipts.ts";
+import { isTraining } from "./trainingMethod.ts";
 
 /** What an explanation is made of. */
 export interface Explained {
@@ -95,6 +96,7 @@ function sentences(
   { receipt, view, opening, combination }: Explained,
   { methods, people, evidence, unattributed }: Omit<Explanation, "says">,
 ): string[] {
+  if (isTraining(receipt)) return [trainingSaid(receipt)];
   const said: string[] = [];
   const attributed = 1_000_000 - unattributed.weightPpm;
   if (receipt.flags.undeclared)
@@ -124,6 +126,13 @@ function sentences(
   if (combination === undefined && !receipt.flags.undeclared)
     said.push("This node does not know the methods that the receipt names.");
   return said;
+}
+
+function trainingSaid({ flags, usage }: ReceiptView): string {
+  const learnt = `A training that learnt ${usage.tokensIn} tokens: nothing was said, so there is no evidence of an answer.`;
+  return flags.undeclared
+    ? `${learnt} It learnt from no datanet, so the contributors' part is reserved for datanets.`
+    : `${learnt} The contributors' part goes to those who wrote what was learnt, by bytes of text.`;
 }
 
 function sureness({ reliabilityPpm, basis }: Explanation["methods"][number]): string {

@@ -183,20 +183,21 @@ const tariff = command({
   options: [
     ["--cost <open>", "for running one: the operator's"],
     ["--base <open>", "added for whoever made the base, and what it was made from"],
-    ["--data <open>", "added for a datanet's contributors and context, where it learns from datanets"],
+    ["--records <open>", "added for a datanet's contributors and context, where it learns from datanets"],
   ],
-  examples: ["openledger model training-prices", "openledger model training-prices --cost 0.3 --data 0.2"],
-  input: z.object({ cost: openAmount.optional(), base: openAmount.optional(), data: openAmount.optional() }),
-  run: async (changes, { client: open, output }) => {
+  examples: ["openledger model training-prices", "openledger model training-prices --cost 0.3 --records 0.2"],
+  input: z.object({ cost: openAmount.optional(), base: openAmount.optional(), records: openAmount.optional() }),
+  run: async ({ records, ...rest }, { client: open, output }) => {
     const client = await open();
     if (!client.ok) return client;
+    const changes = { ...rest, data: records };
     const isChange = Object.values(changes).some((price) => price !== undefined);
     const done = isChange
       ? await client.value.post("/api/jobs/prices", changes, tariffSchema)
       : await client.value.get("/api/jobs/prices", tariffSchema);
     if (done.ok) {
       const { cost, base, data } = done.value;
-      output.table([{ cost: formatOpen(cost), base: formatOpen(base), data: formatOpen(data) }]);
+      output.table([{ cost: formatOpen(cost), base: formatOpen(base), records: formatOpen(data) }]);
     }
     return done;
   },

@@ -56,6 +56,19 @@ test("says what it takes, trains, shows losses as they come, and what to do next
   expect(jobs.data).toMatchObject([{ status: "succeeded", deployments: [{ name: "mine" }] }]);
 });
 
+test("prices of trainings are shown, and set where the node's owner says so", async () => {
+  const { line, json } = await start();
+  expect((await line(["model", "training-prices"])).out).toMatch(/cost +base +records\n +0\.001 +0\.0005 +0\.002/);
+  expect(await json("model", "training-prices", "--records", "0.5")).toEqual({
+    ...{ cost: 1_000_000, base: 500_000, data: 500_000_000 },
+  });
+  const { out } = await line([...train(), "--yes"]);
+  expect(out).toMatch(/held until then +0\.\d+ OPEN; charged is what is used/);
+  expect(out).toMatch(
+    /charged 0\.\d+ OPEN of 0\.\d+ OPEN that were estimated\n {2}receipt 0x[0-9a-f]{32}: \d+ tokens, to step 6/,
+  );
+});
+
 test("begins nothing without a yes", async () => {
   const { line, json } = await start();
   const asked: string[] = [];

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
+import { isTraining } from "../../gateway/trainingMethod.ts";
 import { correctionBody, correctionSchema } from "../../protocol/corrections.ts";
 import { type Explanation, explanationSchema } from "../../protocol/explanation.ts";
 import {
@@ -91,12 +92,12 @@ const list = command({
     const found = await client.value.get("/api/receipts", receiptListSchema, query);
     if (found.ok) {
       output.table(
-        found.value.data.map(({ id, seq, timeMs, model, fee, usage, unattributed, flags }) => ({
+        found.value.data.map(({ id, seq, timeMs, model, fee, usage, unattributed, flags, hashes }) => ({
           ...{ seq, id, time: new Date(timeMs).toISOString(), model: model.name ?? model.asset.slice(0, 14) },
           ...{
             tokens: usage.tokensIn + usage.tokensOut,
             OPEN: formatOpen(fee.amount),
-            credited: flags.undeclared ? "–" : percent(1_000_000 - unattributed),
+            credited: flags.undeclared || isTraining({ hashes }) ? "–" : percent(1_000_000 - unattributed),
           },
         })),
       );
@@ -166,7 +167,10 @@ function showReported({ source, id, causedBy, caused, laterWords }: ReportedView
   if (laterWords.length > 0) output.line(`later words on it corrected it at entries ${laterWords.join(", ")}`);
 }
 
-function attributedText({ flags, unattributed, hashes }: ReceiptView): string {
+function attributedText(receipt: ReceiptView): string {
+  const { flags, unattributed, hashes } = receipt;
+  if (isTraining(receipt) && !flags.undeclared)
+    return "a training: the contributors' part goes to those who wrote what was learnt, by bytes";
   // Without a datanet nothing is looked for, and so nothing is found.
   if (flags.undeclared) return "no datanet stands behind it: the contributors' part is reserved for datanets";
   if (flags.reported && /^0x0+$/.test(hashes.evidence))

@@ -107,7 +107,7 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
     signer: addressOf(options.secrets.signer),
   };
   const kept = { data: options.data, sender, account, chainId: chainId.value, contracts: contracts.value };
-  const relay = await openRelayPart({ ...kept, isOwn: anvil !== undefined }, options.relay ?? {});
+  const relay = await openRelayPart({ ...kept, isOwn: anvil !== undefined, snapshot }, options.relay ?? {});
   if (!relay.ok) return relay;
   const parts = { ...kept, setup, ...(relay.value && { relay: fromHex(relay.value.relay.contract) }) };
   const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;

@@ -4,7 +4,7 @@ import { PostingSums } from "./postingSums.ts";
 import type { Postings } from "./postings.ts";
 import { PostingTree, type RankedPayees, rankPayees } from "./postingTree.ts";
 import { assert } from "./result.ts";
-import { indexTotals, packTotals, TOTAL_LEAF_BYTES } from "./settlement.ts";
+import { indexTotals, packTotals, TOTAL_LEAF_BYTES, type TotalLeaf } from "./settlement.ts";
 import { SettlementTree } from "./settlementTree.ts";
 
 /**
@@ -60,10 +60,7 @@ export class EpochClose {
   finish(): Closing {
     const { epoch, first, end, registryBlock, policyHash } = this.#input;
     const after = { payees: payeesAfter(this.#input), payers: payersAfter(this.#input) };
-    const payoutTotals = this.#ranked.numbers
-      .map((payee, rank) => ({ party: this.#ranked.ids[rank]!, cumulative: after.payees.get(payee) ?? 0n }))
-      .filter(({ cumulative }) => cumulative > 0n);
-    const payoutLeaves = packTotals(indexTotals(payoutTotals), payoutTotals.length);
+    const payoutLeaves = packTotals(indexTotals(this.#payoutTotals(after.payees)), positive(after.payees.values()));
     const payers = [...after.payers].filter(([, cumulative]) => cumulative > 0n).sort(([a], [b]) => (a < b ? -1 : 1));
     const debitTotals = payers.map(([payer, cumulative]) => ({ party: fromHex(payer), cumulative }));
     const debitLeaves = packTotals(indexTotals(debitTotals), debitTotals.length);
@@ -78,6 +75,14 @@ export class EpochClose {
       ...{ credits, debits, registryBlock, policyHash },
     };
     return { record, after, payoutLeaves, debitLeaves };
+  }
+
+  *#payoutTotals(after: ReadonlyMap<number, bigint>): Generator<Omit<TotalLeaf, "index">, void> {
+    const { numbers, ids } = this.#ranked;
+    for (let rank = 0; rank < numbers.length; rank++) {
+      const cumulative = after.get(numbers[rank]!) ?? 0n;
+      if (cumulative > 0n) yield { party: ids[rank]!, cumulative };
+    }
   }
 }
 
@@ -106,6 +111,12 @@ function payersAfter(input: ClosingInput): Map<Hex, bigint> {
   const after = new Map(input.before.payers);
   for (const [payer, amount] of input.charges) after.set(payer, (after.get(payer) ?? 0n) + amount);
   return after;
+}
+
+function positive(values: Iterable<bigint>): number {
+  let count = 0;
+  for (const value of values) if (value > 0n) count += 1;
+  return count;
 }
 
 function sum(values: Iterable<bigint>): bigint {

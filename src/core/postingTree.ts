@@ -6,7 +6,8 @@ import { type KeptLeaves, SettlementTreeStream } from "./settlementTreeStream.ts
 
 /** Postings that are sorted at once: 40 MB of columns. */
 const ROUND_POSTINGS = 2 ** 21;
-const PACKED_AT_ONCE = 4_096;
+/** Few enough to be gone before a collector of the young looks at them twice. */
+const PACKED_AT_ONCE = 128;
 
 /** The payees of an epoch, ascending by id. */
 export interface RankedPayees {

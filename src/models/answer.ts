@@ -1,4 +1,4 @@
-import { bitsOf, type Demand, demandOf, supportedBy, tellsTask } from "./blockSupport.ts";
+import { bitsOf, type Demand, demandOf, namesOther, supportedBy, tellsTask } from "./blockSupport.ts";
 import { type Block, splitBlocks } from "./blocks.ts";
 import { END_OF_RECORD, encode, TokenDecoder } from "./bpe.ts";
 import { type CorpusIndex, indexTokens } from "./corpusIndex.ts";
@@ -108,8 +108,10 @@ function planAnswer(terms: readonly QueryTerm[], { records, messages, maxTokens 
   if (best < COVERAGE_MIN || missing.some(({ bits }) => bits >= SUBJECT_PART * rarest)) return { steps: [], missing };
   const wantsCode = /\b(how|show|example|usage|command|code)\b/i.test(questionOf(messages));
   const question = { terms, asked, demand: demandOf(terms, questionOf(messages)), wantsCode };
+  const titles = records.map(({ title }) => title);
+  const isOther = namesOther(question.demand, titles);
   const blocks = records.flatMap((record, rank) =>
-    coverage[rank]! >= 0.75 * best ? rateBlocks(question, record, rank, coverage[rank]!) : [],
+    coverage[rank]! >= 0.75 * best && !isOther(record.title) ? rateBlocks(question, record, rank, coverage[rank]!) : [],
   );
   blocks.sort((a, b) => b.score - a.score || a.rank - b.rank || a.order - b.order);
   const top = blocks.find(({ tellsInPlace }) => tellsInPlace) ?? blocks[0];

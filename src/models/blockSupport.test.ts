@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { demandOf, supportedBy } from "./blockSupport.ts";
+import { demandOf, namesOther, supportedBy } from "./blockSupport.ts";
 import { type QueryTerm, stemsOf } from "./queryTerms.ts";
 
 const place = { title: "pigz", headings: ["Use"], introduction: "A parallel gzip.\nSee also: `unpigz`." };
@@ -31,6 +31,16 @@ function termsOf(question: string): QueryTerm[] {
     .map((stem) => ({ word: stem, stem, bits: 10, isKnown: true }))
     .map((term) => (["compress", "file", "big", "encrypt", "volum"].includes(term.stem) ? { ...term, bits: 5 } : term));
 }
+
+test.each([
+  //  question                                    titles                                   another's
+  ["How do I amend with git commit?", ["git commit", "git commit-tree", "git"], ["git commit-tree"]],
+  ["How do I amend with git commit?", ["git commit-tree", "git commit-graph"], []], // none is exactly it
+  ['What does "gas cost" say?', ["Gas cost", "Gas costs", "Gas cost increase", "Cost"], ["Gas cost increase"]],
+  ["How do I amend a commit?", ["git commit", "git commit-tree"], []], // nothing is named
+])("%s — %j: %j is something else", (question, titles, others) => {
+  expect(titles.filter(namesOther(demandOf(termsOf(question), question), titles))).toEqual(others);
+});
 
 test.each([
   //  question                                             title                                                is about it

@@ -10,6 +10,8 @@ export interface Demand {
   readonly subject: readonly QueryTerm[];
   /** What is quoted, and what something is to be done with, as stems in a row. */
   readonly names: readonly string[];
+  /** The same with every word. */
+  readonly rows: readonly string[];
   /** Those of them that are quoted. */
   readonly quoted: readonly string[];
   readonly named: readonly QueryTerm[];
@@ -44,6 +46,7 @@ export function demandOf(terms: readonly QueryTerm[], question: string): Demand 
   return {
     subject: terms.filter((term) => term.bits >= SUBJECT_PART * rarest || isNamed(term)),
     names: phrases.map((phrase) => inRow(phrase, (stem) => content.has(stem))),
+    rows: phrases.map((phrase) => inRow(phrase)),
     quoted: quotations.map((phrase) => inRow(phrase)),
     named: terms.filter(isNamed),
     task: terms.filter((term) => !isNamed(term)),
@@ -78,6 +81,19 @@ export function supportedBy({ subject, names, quoted, named, task }: Demand, pla
 export function tellsTask({ task }: Demand, text: string): boolean {
   const stems = stemsOf(text);
   return bitsOf(task.filter(({ stem }) => stems.has(stem))) >= SUPPORT_MIN * bitsOf(task);
+}
+
+/**
+ * Which titles go on where one of them ends that is exactly what is asked about: beside a record on "git commit", one on "git commit-tree" speaks of something else, and so does one that
+ * somebody has put beside it under a longer name.
+ */
+export function namesOther({ rows }: Demand, titles: readonly string[]): (title: string) => boolean {
+  const borne = new Set(titles.map((title) => inRow(title)));
+  const exact = rows.filter((row) => borne.has(row));
+  return (title) => {
+    const row = inRow(title);
+    return exact.some((name) => row !== name && row.includes(name)) && !exact.includes(row);
+  };
 }
 
 export function bitsOf(terms: readonly QueryTerm[]): number {

@@ -36,6 +36,7 @@ const words: Readonly<Record<string, string>> = {
   "correction payer": "given back or charged later",
   "transfer balance": "balance brought here",
   "transfer payer": "balance brought here, charged",
+  "paid outside": "paid before the move to a chain",
 };
 
 /**

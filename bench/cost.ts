@@ -60,6 +60,7 @@ export async function run(): Promise<void> {
     { what: "all in, an epoch an hour", amount: "", usd: cents(restUsd + gasUsd(EPOCHS.hourly)) },
   ];
   console.table(rows);
+  console.table(claimRows());
   const credit = await idleMemory("--credit");
   const chain = await idleMemory();
   console.table({ "an idle node, on credit": credit, "an idle node with its chain": chain });
@@ -182,9 +183,31 @@ function countingSink(): JournalSink & { bytes(): number } {
   };
 }
 
+/** A claim at depth 20, by how it is sent. */
+function claimRows(): Record<string, unknown>[] {
+  const gas = snapshot();
+  const ways = [
+    ["alone, by anybody", "claim at depth 20,", "", 1],
+    ["relayed alone", "relayed claim at depth 20,", ", alone", 1],
+    ["relayed, one of ten", "relayed claims at depth 20,", ", ten", 10],
+    ["relayed, one of a hundred", "relayed claims at depth 20,", ", hundred", 100],
+    ["for nothing, one of a hundred", "relayed for nothing at depth 20,", ", hundred", 100],
+  ] as const;
+  const each = (name: string, count: number): number => Math.round((gas.get(name) ?? Number.NaN) / count);
+  const usd = (units: number): number => cents((units * PRICES.gwei * PRICES.usdPerEth) / 1e9);
+  return ways.map(([way, before, after, count]) => {
+    const [first, repeated] = [each(`${before} first${after}`, count), each(`${before} repeated${after}`, count)];
+    return { way, firstGas: first, firstUsd: usd(first), repeatedGas: repeated, repeatedUsd: usd(repeated) };
+  });
+}
+
+function snapshot(): ReadonlyMap<string, number> {
+  const units: unknown = JSON.parse(readFileSync("contracts/snapshots/gas.json", "utf8"));
+  return new Map(Object.entries(units ?? {}).map(([name, gas]) => [name, Number(gas)]));
+}
+
 function gasOfEpoch(): number {
-  const snapshot: unknown = JSON.parse(readFileSync("contracts/snapshots/gas.json", "utf8"));
-  const gas = new Map(Object.entries(snapshot ?? {}).map(([name, units]) => [name, Number(units)]));
+  const gas = snapshot();
   return (gas.get("propose") ?? Number.NaN) + (gas.get("finalise") ?? Number.NaN);
 }
 

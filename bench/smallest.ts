@@ -73,7 +73,12 @@ export async function run(): Promise<void> {
     for (const { way, run } of runs) {
       const relayed = run.end();
       const part = partOf(exact, relayed.received);
-      const sums = { claims: relayed.claims, fees: open(relayed.fees), treasury: open(relayed.borne) };
+      const sums = {
+        claims: relayed.claims,
+        free: relayed.free,
+        fees: open(relayed.fees),
+        treasury: open(relayed.borne),
+      };
       rows.push({ fee, way, ...shown(part), ...sums });
       figures[`${kind} ${way}`] = round(part.tenth);
       figures[`${kind} ${way}, all`] = round(part.all);

@@ -16,6 +16,8 @@ export interface RelayYear {
   readonly borne: number;
   readonly batches: number;
   readonly claims: number;
+  /** Of them, those that the treasury paid for. */
+  readonly free: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -31,6 +33,7 @@ export class RelayYearRun {
   #borne = 0;
   #batches = 0;
   #claims = 0;
+  #free = 0;
 
   constructor(payees: number, rules: RelayYearRules) {
     this.#rules = rules;
@@ -56,13 +59,21 @@ export class RelayYearRun {
         this.#lastMs[payee] = nowMs;
         this.#fees += Number(fee);
         this.#claims += 1;
-        if (isFree) this.#borne += Number(cost);
+        if (!isFree) continue;
+        this.#borne += Number(cost);
+        this.#free += 1;
       }
     }
   }
 
   end(): RelayYear {
-    const sums = { fees: this.#fees, borne: this.#borne, batches: this.#batches, claims: this.#claims };
+    const sums = {
+      fees: this.#fees,
+      borne: this.#borne,
+      batches: this.#batches,
+      claims: this.#claims,
+      free: this.#free,
+    };
     return { received: this.#received, ...sums };
   }
 

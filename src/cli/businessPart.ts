@@ -1,4 +1,3 @@
-import type { FeePolicy } from "../core/policy.ts";
 import type { Rate } from "../core/quote.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { GatewayParts } from "../gateway/gateway.ts";
@@ -23,8 +22,6 @@ export interface BusinessParts {
   readonly chain: Chain | undefined;
   /** Where the node relays claims. */
   readonly relay?: RelayPart | undefined;
-  /** Its treasury's income pays the gas of those that are too small and have been patient. */
-  readonly policy?: Pick<FeePolicy, "treasuryPayee">;
   /** Of the chain; see `ChainPart`. */
   readonly snapshot?: () => Promise<void>;
   /** Blocks of it that may still be taken back. */
@@ -100,20 +97,9 @@ export function openBusiness(parts: BusinessParts): Business {
   };
 }
 
-function relayDeskOf(
-  { ledger, store, relay, policy, nowMs, snapshot }: BusinessParts,
-  chain: Chain,
-): RelayDesk | undefined {
-  if (relay === undefined || policy === undefined) return undefined;
+function relayDeskOf({ ledger, store, relay, nowMs, snapshot }: BusinessParts, chain: Chain): RelayDesk | undefined {
+  if (relay === undefined) return undefined;
   const stores = { store: store.relays, claims: store.claims };
   const idle = async (): Promise<void> => undefined;
-  return new RelayDesk({
-    ledger,
-    chain,
-    ...relay,
-    ...stores,
-    treasury: policy.treasuryPayee,
-    nowMs,
-    snapshot: snapshot ?? idle,
-  });
+  return new RelayDesk({ ledger, chain, ...relay, ...stores, nowMs, snapshot: snapshot ?? idle });
 }

@@ -4,7 +4,7 @@ import { ok, refuse } from "../core/result.ts";
 import type { KnownClaim } from "../ledger/claims.ts";
 import { RelayDesk } from "../ledger/relayDesk.ts";
 import type { RelayChain, RelayConsent } from "../ledger/relayPorts.ts";
-import { startNode, type TestNode, testId } from "./testing/node.ts";
+import { startNode, type TestNode } from "./testing/node.ts";
 
 /** The routes over the real desk; the chain is one that says what it is told to. */
 const address = (digit: string) => `0x${digit.repeat(40)}`;
@@ -48,7 +48,7 @@ beforeAll(async () => {
         return node.ledger.epochs;
       },
     },
-    ...{ relay, claims, treasury: testId("treasury"), nowMs: () => 1_000 },
+    ...{ relay, claims, nowMs: () => 1_000 },
     chain: { claimed: async () => ok(0n), entitledTo: async () => ok(new Uint8Array(20).fill(0xbb)) },
     policy: { patienceMs: 10, subsidyBps: 10, everyMs: 10 },
     snapshot: async () => undefined,
@@ -61,6 +61,7 @@ beforeAll(async () => {
         return consents.length < before;
       },
       lastBatchMs: async () => undefined,
+      ...{ income: async () => undefined, saveIncome: async () => undefined },
       noteBatch: async () => undefined,
     },
   });

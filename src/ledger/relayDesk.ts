@@ -14,6 +14,7 @@ import {
   type WaitingPayee,
 } from "./relay.ts";
 import type { RelayChain, RelayConsent, RelayMember, RelayStore, RelayTerms, SignedRelayTerms } from "./relayPorts.ts";
+import { TreasuryIncome } from "./treasuryIncome.ts";
 
 export interface RelayPolicy {
   /** How long a payee that is too small is kept waiting. */
@@ -31,8 +32,6 @@ export interface RelayDeskParts {
   readonly store: RelayStore;
   readonly claims: Pick<ClaimStore, "claims">;
   readonly policy: RelayPolicy;
-  /** 32 bytes. */
-  readonly treasury: Uint8Array;
   readonly nowMs: () => number;
   /** The chain's state outlives a crash of it from here on. */
   readonly snapshot: () => Promise<void>;
@@ -78,6 +77,7 @@ const BATCHES_MAX = 50;
  */
 export class RelayDesk {
   readonly #parts: RelayDeskParts;
+  #income: TreasuryIncome | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   /** What batches were reckoned to cost the node, by transaction, until their claims are seen on chain. */
   readonly #unseen = new Map<string, bigint>();
@@ -293,8 +293,9 @@ export class RelayDesk {
 
   /** A part of what the treasury has earned, less what relays have cost beyond their fees. */
   async #budget(): Promise<bigint> {
-    const { ledger, claims, policy, treasury, relay } = this.#parts;
-    const income = ledger.books.accrued(treasury).lifetime;
+    const { ledger, store, claims, policy, relay } = this.#parts;
+    this.#income ??= new TreasuryIncome(ledger.books, store);
+    const income = await this.#income.total();
     const relayed = await claims.claims({ relayer: relay.relayer });
     for (const { transaction } of relayed) this.#unseen.delete(transaction);
     const underWay = [...this.#unseen.values()].reduce((sum, nano) => sum + nano, 0n);

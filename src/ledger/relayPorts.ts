@@ -1,6 +1,7 @@
 import type { Result } from "../core/result.ts";
 import type { PayoutProof } from "./ledger.ts";
 import type { GasPrices } from "./relay.ts";
+import type { IncomeStore } from "./treasuryIncome.ts";
 
 /** What an account lets its relayer do: ClaimRelay's `RelayTerms`. */
 export interface RelayTerms {
@@ -29,7 +30,7 @@ export interface RelayConsent extends SignedRelayTerms {
 }
 
 /** Where consents are kept, and when batches were sent. What fails throws a `RefusalError`. */
-export interface RelayStore {
+export interface RelayStore extends IncomeStore {
   consents(): Promise<readonly RelayConsent[]>;
   putConsent(consent: RelayConsent): Promise<void>;
   removeConsent(payee: string): Promise<boolean>;

@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import { z } from "zod";
 import { assert } from "../core/result.ts";
 import type { RelayConsent, RelayStore } from "../ledger/relayPorts.ts";
+import type { IncomeUntil } from "../ledger/treasuryIncome.ts";
 import { type Ask, asking } from "./transaction.ts";
 
 const bodySchema = z.object({
@@ -40,6 +41,18 @@ export class PostgresRelayStore implements RelayStore {
   async removeConsent(payee: string): Promise<boolean> {
     const { rowCount } = await this.#ask("DELETE FROM payouts.relay_consent WHERE payee = $1", [payee]);
     return rowCount === 1;
+  }
+
+  async income(): Promise<IncomeUntil | undefined> {
+    const { rows } = await this.#ask<{ seq: string; nano: string }>("SELECT seq, nano FROM payouts.relay_income", []);
+    return rows[0] === undefined ? undefined : { seq: Number(rows[0].seq), nano: BigInt(rows[0].nano) };
+  }
+
+  async saveIncome({ seq, nano }: IncomeUntil): Promise<void> {
+    await this.#ask(
+      "INSERT INTO payouts.relay_income (what, seq, nano) VALUES ('treasury', $1, $2) ON CONFLICT (what) DO UPDATE SET seq = excluded.seq, nano = excluded.nano",
+      [seq, String(nano)],
+    );
   }
 
   async lastBatchMs(): Promise<number | undefined> {

@@ -17,7 +17,7 @@ import { type Bench, openBench } from "./harness.ts";
 const SIGNER = id32(2);
 const periods = { epochSeconds: 60, windowSeconds: 60, thawSeconds: 200, noticeSeconds: 60, expirySeconds: 600 };
 const BOND_NANO = 1_000n;
-const ROYALTY = 10_000_000;
+const ROYALTY = 200_000_000;
 /** What no evidence explains is divided over whom evidence named before, from the second epoch on. */
 const UNATTRIBUTED = EVIDENCE_TOTAL / 5;
 

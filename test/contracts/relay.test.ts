@@ -1,7 +1,11 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { mnemonicToAccount } from "viem/accounts";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { deployRelay } from "../../src/chain/deploy.ts";
 import { EvmRelay } from "../../src/chain/evmRelay.ts";
+import { openRelayPart } from "../../src/cli/relayPart.ts";
 import { fromHex, padAddress, toHex } from "../../src/core/bytes.ts";
 import { unwrap } from "../../src/core/result.ts";
 import { ClaimWatch } from "../../src/ledger/claims.ts";
@@ -166,6 +170,48 @@ test("whoever takes its word back at the node is not relayed any more", async ()
   expect(await at.withdraw(idOf(4), `0x${"11".repeat(65)}`)).toMatchObject({ error: { code: "forbidden" } });
   expect((await at.withdraw(idOf(4), await signature(account))).ok).toBe(true);
   expect(await at.withdraw(idOf(4), await signature(account))).toMatchObject({ error: { code: "not_found" } });
+});
+
+test("while a transaction of the node is under way, no batch is sent beside it", async () => {
+  const { sender } = world;
+  const from = world.account(0);
+  const [nonce, chainId] = [await sender.client.getTransactionCount(from), await sender.client.getChainId()];
+  const { maxFeePerGas, maxPriorityFeePerGas } = await sender.client.estimateFeesPerGas();
+  const serializedTransaction = await from.signTransaction({
+    ...{ type: "eip1559", chainId, nonce, to: from.address, gas: 21_000n, maxFeePerGas, maxPriorityFeePerGas },
+  });
+  await sender.client.sendRawTransaction({ serializedTransaction });
+  const proof = unwrap(await world.ledger.epochs.payout(1, payeeOf(5)));
+  const send = () => relay.send(world.ledger.id, 1, [{ proof, isFree: true }]);
+  expect(await send()).toMatchObject({ ok: false, error: { code: "conflict" } });
+  unwrap(await sender.mine());
+  expect((await send()).ok).toBe(true);
+});
+
+test("a node's relay is deployed once and found again; on another's chain it needs a rate, and a rate is a number", async () => {
+  const data = await mkdtemp(join(tmpdir(), "openledger-relay-"));
+  onTestFinished(() => rm(data, { recursive: true }));
+  const { sender, chainOf } = world;
+  const { chainId, contracts } = chainOf;
+  const place = {
+    data,
+    sender,
+    chainId,
+    contracts,
+    account: world.account(0),
+    isOwn: true,
+    snapshot: async () => undefined,
+  };
+  const first = unwrap(await openRelayPart(place, {}));
+  const again = unwrap(await openRelayPart({ ...place, isOwn: false }, { openPerEth: "2500.5", everyMs: 0 }));
+  expect(again?.relay.contract).toBe(first?.relay.contract);
+  expect(unwrap(await again!.relay.prices()).microOpenPerEth).toBe(2_500_500_000);
+  expect([first?.policy.everyMs, again?.policy.everyMs]).toEqual([DAY_MS, 0]);
+  expect(unwrap(await openRelayPart({ ...place, isOwn: false }, {}))).toBeUndefined();
+  for (const openPerEth of ["0", "much", "1e20"])
+    expect(await openRelayPart(place, { openPerEth })).toMatchObject({ ok: false, error: { field: "relayRate" } });
+  await writeFile(join(data, "contracts", `${chainId}.relay`), `0x${"12".repeat(20)}`);
+  expect(await openRelayPart(place, {})).toMatchObject({ ok: false, error: { code: "data_folder_damaged" } });
 });
 
 const withdrawCall = {

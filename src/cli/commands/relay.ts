@@ -223,6 +223,8 @@ async function signedBoth(
   if (given.signature !== undefined && given.permit !== undefined)
     return ok({ signature: given.signature, permit: given.permit });
   if (path === undefined) return ok(undefined);
+  if (!isForRelay(toSign))
+    return refuse("upstream_failed", "the node asks for a permit for another contract than the one that is agreed to");
   const consent = await signedWith(path, toSign.consent);
   if (!consent.ok) return consent;
   const permit = await signedWith(path, toSign.permit);
@@ -237,6 +239,15 @@ const typedDataSchema = z.object({
   types: z.record(z.string(), z.array(z.object({ name: z.string(), type: z.string() }))),
   ...{ primaryType: z.string(), message: z.record(z.string(), z.unknown()) },
 });
+
+/** A permit lets its spender take OPEN: it has to be the contract whose terms are signed beside it, on the same chain. */
+function isForRelay({ consent, permit }: Quote["toSign"]): boolean {
+  const [terms, allowance] = [typedDataSchema.safeParse(consent), typedDataSchema.safeParse(permit)];
+  if (!terms.success || !allowance.success) return false;
+  const { domain, message } = allowance.data;
+  const isSameChain = domain.chainId === terms.data.domain.chainId;
+  return isSameChain && message["spender"] === terms.data.domain.verifyingContract;
+}
 
 /** Nothing but the signature leaves. What is signed is what the node said, so the purpose of it is checked first. */
 async function signedWith(path: string, data: unknown): Promise<Result<string>> {

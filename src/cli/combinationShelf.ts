@@ -4,12 +4,12 @@ import { z } from "zod";
 import {
   type Combination,
   type CombinationPolicy,
-  combinationHash,
   combinationText,
   defaultPolicy,
   policyBounds,
 } from "../attribution/policy.ts";
 import { toHex, utf8 } from "../core/bytes.ts";
+import { keccak256 } from "../core/hash.ts";
 import { ok, RefusalError, type Result, refuse } from "../core/result.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import { parseInput, parseJson } from "../protocol/parse.ts";
@@ -58,9 +58,13 @@ export class CombinationShelf {
   }
 
   /** Writes the text down for good and publishes it; receipts name it by its hash. Throws what the ledger refuses. */
-  async keep(combination: Combination): Promise<void> {
-    const text = combinationText(combination);
-    await writeAtomically(this.#pathOf(combinationHash(combination)), text);
+  keep(combination: Combination): Promise<void> {
+    return this.keepText(combinationText(combination));
+  }
+
+  /** The same of what divides a part otherwise than by methods of attribution. */
+  async keepText(text: string): Promise<void> {
+    await writeAtomically(this.#pathOf(keccak256(utf8(text))), text);
     const published = await this.#publish(utf8(text));
     if (!published.ok) throw new RefusalError(published.error);
   }

@@ -106,7 +106,7 @@ export class FactoryPart {
     this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine, ...methods });
     const shop = this.shelf;
     this.books = new TrainingLedger({
-      ...{ floor: parts.gateway.floor, provenance, bases, operator: parts.operator },
+      ...{ floor: parts.gateway.floor, provenance, bases, operator: parts.operator, combinations: parts.combinations },
       ...{ find: findVersionIn(datanets, provenance), keepPpm: parts.combinations.policy.lineage.keepPpm },
       upstream: (learnt) => loadUpstream(datanets, provenance.ledger.books, ...namesAndRecords(learnt)),
       cited: (learnt) => citedParts(datanets, ...namesAndRecords(learnt), parts.combinations.policy.lineage.keepPpm),

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { spanMethod } from "../attribution/description.ts";
 import { answerNumber } from "../attribution/lineage.ts";
+import { combinationOf, defaultPolicy } from "../attribution/policy.ts";
 import { equalBytes, fromHex, toHex } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
@@ -15,6 +17,7 @@ import { hello, ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
 import { trainingMethod } from "../gateway/trainingMethod.ts";
 import type { PayeeShare } from "../ledger/execution.ts";
 import { parties, verified } from "../ledger/testing/smallLedger.ts";
+import { CombinationShelf } from "./combinationShelf.ts";
 import { findVersionIn } from "./declaredVersions.ts";
 import { learntRecords, learntShares } from "./learntShares.ts";
 import { scopeOf } from "./modelShelf.ts";
@@ -33,6 +36,7 @@ const texts = [
 let world: Awaited<ReturnType<typeof neuralWorld>>;
 let node: Awaited<ReturnType<typeof world.start>>;
 let books: TrainingLedger;
+let combinations: CombinationShelf;
 let template: Job;
 let account = "";
 let made = 0;
@@ -40,6 +44,10 @@ let made = 0;
 beforeAll(async () => {
   world = await neuralWorld(folder, new ScriptedEngine(hello), texts);
   node = await world.start();
+  combinations = unwrap(await CombinationShelf.open(folder));
+  combinations.publishTo((text) => world.ledger.methods.publish(text));
+  // From the first published text on no receipt names methods that were not published.
+  await combinations.keep(combinationOf(defaultPolicy, [[spanMethod, "unmeasured"]]));
   books = openBooks();
   template = await trainedJob(world.folders, world.base, [world.datanet]);
   account = unwrap(await world.ledger.accounts.open({ name: "builder" })).id;
@@ -56,7 +64,7 @@ function openBooks(): TrainingLedger {
   const { store, provenance, bases, ledger } = world;
   return new TrainingLedger({
     ...{ floor: node.gateway.floor, provenance, bases, find: findVersionIn(store, provenance), keepPpm: 500_000 },
-    ...{ operator: parties.operator },
+    ...{ operator: parties.operator, combinations },
     cited: async () => undefined,
     upstream: (learnt) =>
       loadUpstream(

@@ -5,13 +5,15 @@ import { feeOf, noPrices, type Quote, type Usage } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { EVIDENCE_TOTAL, type LegRole } from "../core/route.ts";
 import type { Job, Owed, Payment } from "../factory/job.ts";
+import { guarded } from "../factory/jobBook.ts";
 import type { TrainingBooks } from "../factory/payment.ts";
 import type { Allowance } from "../gateway/limits.ts";
 import type { Floor } from "../gateway/order.ts";
-import { trainingMethod } from "../gateway/trainingMethod.ts";
+import { trainingMethod, trainingMethodText } from "../gateway/trainingMethod.ts";
 import type { ExecutionDraft, PayeeShare } from "../ledger/execution.ts";
 import type { AssetState, Hold } from "../ledger/ledger.ts";
 import type { citedParts } from "./citedRecords.ts";
+import type { CombinationShelf } from "./combinationShelf.ts";
 import type { DeclaredVersion } from "./declared.ts";
 import { learntRecords, learntShares } from "./learntShares.ts";
 
@@ -24,6 +26,8 @@ export interface TrainingLedgerParts extends Omit<TrainingAssetsParts, "onNamed"
   readonly upstream: (learnt: ReturnType<typeof learntRecords>) => Promise<Upstream>;
   /** What of their credit goes to the records that they cite. */
   readonly cited: (learnt: ReturnType<typeof learntRecords>) => ReturnType<typeof citedParts>;
+  /** Where it is made public how a training's contributors' part is divided. */
+  readonly combinations: Pick<CombinationShelf, "keepText">;
   /** What a contributor keeps of a record that repeats an earlier answer. */
   readonly keepPpm: number;
   /** 32 bytes: who is paid for running trainings. */
@@ -84,33 +88,36 @@ export class TrainingLedger implements TrainingBooks {
   }
 
   post(job: Job, owed: Owed): Promise<Result<Payment>> {
-    return this.#inTurn(async () => {
-      const { books } = this.#parts.floor.ledger;
-      const idempotency = { key: keyOf(job), bodyHash: sha256(utf8(`${job.id} ${owed.step} ${owed.tokens}`)) };
-      const known = await books.idempotency(job.account, idempotency.key, idempotency.bodyHash);
-      if (!known.ok) return known;
-      const asset = await this.#assets.of(job);
-      if (!asset.ok) return asset;
-      if (known.value.state === "done") {
-        this.#letGo(job.id, 0);
-        return this.#payment(known.value.receipt, owed);
-      }
-      const held = this.#hold(job, owed);
-      if (!held.ok) return held;
-      const draft = await this.#draft(job, owed, asset.value);
-      if (!draft.ok) return draft;
-      const { hold, allowance } = held.value;
-      const { metered } = allowance;
-      const posted = await books.post({
-        ...{ ...draft.value, hold: hold.id, idempotency },
-        ...(metered === undefined ? {} : { metered }),
-      });
-      if (!posted.ok) return posted;
-      const { fee } = posted.value.receipt;
-      this.#letGo(job.id, fee.cost + fee.royalty);
-      this.#parts.floor.rhythm.count(posted.value.timeMs, posted.value.promise.entry);
-      return this.#payment(hold.id, owed);
+    return this.#inTurn(() => guarded(() => this.#post(job, owed)));
+  }
+
+  async #post(job: Job, owed: Owed): Promise<Result<Payment>> {
+    const { books } = this.#parts.floor.ledger;
+    const idempotency = { key: keyOf(job), bodyHash: sha256(utf8(`${job.id} ${owed.step} ${owed.tokens}`)) };
+    const known = await books.idempotency(job.account, idempotency.key, idempotency.bodyHash);
+    if (!known.ok) return known;
+    const asset = await this.#assets.of(job);
+    if (!asset.ok) return asset;
+    if (known.value.state === "done") {
+      this.#letGo(job.id, 0);
+      return this.#payment(known.value.receipt, owed);
+    }
+    const held = this.#hold(job, owed);
+    if (!held.ok) return held;
+    await this.#parts.combinations.keepText(trainingMethodText);
+    const draft = await this.#draft(job, owed, asset.value);
+    if (!draft.ok) return draft;
+    const { hold, allowance } = held.value;
+    const { metered } = allowance;
+    const posted = await books.post({
+      ...{ ...draft.value, hold: hold.id, idempotency },
+      ...(metered === undefined ? {} : { metered }),
     });
+    if (!posted.ok) return posted;
+    const { fee } = posted.value.receipt;
+    this.#letGo(job.id, fee.cost + fee.royalty);
+    this.#parts.floor.rhythm.count(posted.value.timeMs, posted.value.promise.entry);
+    return this.#payment(hold.id, owed);
   }
 
   /** What is held already, or a new hold. */

@@ -101,7 +101,9 @@ function showPayments({ paid, owed, estimate }: JobView, output: Output): void {
     output.line(`    ${parts.map(([role, nano]) => `${role} ${formatOpen(nano)}`).join(", ") || "nothing"}`);
   }
   if (owed !== undefined)
-    output.line(`  owed for ${owed.tokens} tokens, which could not be posted yet: add credit to the account`);
+    output.line(
+      `  owed for ${owed.tokens} tokens, which is not in the journal yet; where money is missing, add credit to the account`,
+    );
 }
 
 /** Base and model side by side. */

@@ -97,7 +97,7 @@ test("what a model owes to what it read is asked of it again, where it and the t
   expect(whys.map(({ distance }) => distance)).toEqual([undefined, undefined, undefined, undefined]);
   expect(whys.map(({ why }) => why)).toEqual([
     "what was read is not at hand: name the datanet's records.jsonl with --records",
-    "what was read is not at hand: name the datanet's records.jsonl with --records",
+    `there is no file ${join(folder, "none.jsonl")}`,
     `${join(folder, "half.jsonl")} lacks records that were read`,
     `the model is not at hand in ${folder}`,
   ]);

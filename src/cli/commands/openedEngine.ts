@@ -177,8 +177,9 @@ async function askLikelihood(
   { corpus, opening, numberOf, receipt, records }: EngineInput,
 ): Promise<readonly Evidence[] | string> {
   const ids = opening.context ?? [];
-  const texts = records === undefined ? undefined : await readTexts(records, ids);
-  if (texts === undefined) return "what was read is not at hand: name the datanet's records.jsonl with --records";
+  if (records === undefined) return "what was read is not at hand: name the datanet's records.jsonl with --records";
+  const texts = await readTexts(records, ids);
+  if (texts === undefined) return `there is no file ${records}`;
   const passages = ids.flatMap((id): Passage[] => {
     const [text, number] = [texts.get(normal(id)), numberOf(id)];
     return text === undefined || number === undefined

@@ -3,6 +3,7 @@ import { ok, refuse } from "../../core/result.ts";
 import type { CsvMapping } from "../../ingest/csv.ts";
 import { reportFormats } from "../../ingest/formats.ts";
 import { type ExecutionRow, executionsSchema } from "../../protocol/executions.ts";
+import { refusedLines } from "../refusedLines.ts";
 import { openReportFile, type ReportChunk } from "../reportFile.ts";
 import { command, type Shell } from "./command.ts";
 import { flag, wholeNumber, wholeText } from "./inputs.ts";
@@ -11,7 +12,6 @@ const ROWS_AT_ONCE = 1_000;
 /** A node takes in bodies of at most 4 MiB. */
 const BYTES_AT_ONCE = 3 * 1024 * 1024;
 const REFUSED_KEPT_MAX = 1_000;
-const REFUSED_SHOWN_MAX = 20;
 const TRIES_MAX = 8;
 
 const columnNames = ["id", "time", "payer", "model", "operator", "tokensIn", "tokensOut", "cost", "parent"] as const;
@@ -147,8 +147,5 @@ function show({ output }: Shell, counts: Readonly<Record<string, number>>, refus
       .map(([name, count]) => `${count} ${name}`)
       .join(", "),
   );
-  for (const { row, reason, hint } of refused.slice(0, REFUSED_SHOWN_MAX))
-    output.line(`  row ${row}: ${reason}${hint === undefined ? "" : ` – ${hint}`}`);
-  const more = (counts["refused"] ?? 0) - Math.min(refused.length, REFUSED_SHOWN_MAX);
-  if (more > 0) output.line(`  and ${more} more`);
+  for (const line of refusedLines(refused, counts["refused"] ?? 0)) output.line(`  ${line}`);
 }

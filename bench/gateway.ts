@@ -9,10 +9,13 @@ const CONNECTIONS = [16, 64] as const;
 const WARM_UP = 12_000;
 const REQUESTS = { json: 6_000, sse: 3_000 } as const;
 const ROUNDS = 5;
+/** Requests a second that a bare proxy and a gateway are also both asked for: a proxy that is kept busy pays for fewer waits, and for each in less. */
+const RATE = 2_000;
 
 /**
  * CPU for each request of the gateway (key check, hold, journal entry, receipt, promise) beside a bare node:http + undici proxy in the same run,
- * and beside Portkey's gateway where it installs. One JSON answer, or a stream of 32 chunks. Upstream, proxy, PostgreSQL and callers are processes
+ * and beside Portkey's gateway where it installs. One JSON answer, or a stream of 32 chunks. First each serves callers that ask again as soon as they are answered, and so
+ * as many requests as it can; then, but for Portkey's, which could not, as many as the others. Upstream, proxy, PostgreSQL and callers are processes
  * of their own, so that a proxy's CPU is its own. `--only bare,ours,portkey`, `--kind json,sse`, `--profile FOLDER` (a V8 CPU profile of each).
  */
 export async function run(): Promise<void> {
@@ -28,7 +31,10 @@ export async function run(): Promise<void> {
     }
     const rows: Row[] = [];
     for (const connections of CONNECTIONS)
-      for (const kind of options.kinds) rows.push(...(await measureInTurns(proxies, kind, connections)));
+      for (const kind of options.kinds) rows.push(...(await measureInTurns(proxies, { kind, connections })));
+    const paced = proxies.filter(({ name }) => name !== "portkey");
+    for (const kind of options.kinds)
+      rows.push(...(await measureInTurns(paced, { kind, connections: CONNECTIONS[1], rate: RATE })));
     print(rows);
     const hasPortkey = proxies.some(({ name }) => name === "portkey");
     console.log(
@@ -48,6 +54,13 @@ export async function run(): Promise<void> {
 }
 
 type Kind = "json" | "sse";
+
+interface Load {
+  readonly kind: Kind;
+  readonly connections: number;
+  /** Requests a second, evenly; without it callers ask again as soon as they are answered. */
+  readonly rate?: number;
+}
 
 interface Options {
   readonly only: readonly string[];
@@ -69,10 +82,8 @@ function readOptions(args: string[]): Options {
 }
 
 /** Medians over the rounds: microseconds of CPU for each request, the proxy's and PostgreSQL's beside it. */
-interface Row {
+interface Row extends Load {
   readonly name: string;
-  readonly kind: Kind;
-  readonly connections: number;
   readonly cpu: number;
   readonly storeCpu: number;
   readonly perSecond: number;
@@ -97,22 +108,18 @@ interface Proxy {
   stop(): Promise<void>;
 }
 
-async function measureInTurns(proxies: readonly Proxy[], kind: Kind, connections: number): Promise<Row[]> {
+async function measureInTurns(proxies: readonly Proxy[], load: Load): Promise<Row[]> {
+  const { kind, connections } = load;
   const runs = proxies.map((proxy) => ({ proxy, pool: new Pool(proxy.url, { connections }), figures: newFigures() }));
-  for (const { proxy, pool } of runs) await load(pool, proxy.headers, kind, WARM_UP, connections);
+  for (const { proxy, pool } of runs) await ask(pool, proxy.headers, { kind, connections }, WARM_UP);
   for (let round = 0; round < ROUNDS; round++)
-    for (const { proxy, pool, figures } of runs) figures.push(await measure(proxy, pool, kind, connections));
+    for (const { proxy, pool, figures } of runs) figures.push(await measure(proxy, pool, load));
   for (const { pool } of runs) await pool.close();
   return runs.map(({ proxy: { name }, figures }) => {
     const middle = (read: (figure: Figure) => number) => median(figures.map(read));
     return {
-      ...{
-        name,
-        kind,
-        connections,
-        cpu: round1(middle(({ cpu }) => cpu)),
-        storeCpu: round1(middle(({ storeCpu }) => storeCpu)),
-      },
+      ...{ name, ...load },
+      ...{ cpu: round1(middle(({ cpu }) => cpu)), storeCpu: round1(middle(({ storeCpu }) => storeCpu)) },
       ...{
         perSecond: Math.round(middle(({ perSecond }) => perSecond)),
         perCommit: round1(middle(({ perCommit }) => perCommit)),
@@ -128,11 +135,11 @@ function newFigures(): Figure[] {
   return [];
 }
 
-async function measure(proxy: Proxy, pool: Pool, kind: Kind, connections: number): Promise<Figure> {
+async function measure(proxy: Proxy, pool: Pool, load: Load): Promise<Figure> {
   const store = () => proxy.storeCpuMicros?.() ?? 0;
-  const count = REQUESTS[kind];
+  const count = REQUESTS[load.kind];
   const [before, storeBefore, startedMs] = [await proxy.usage(), store(), performance.now()];
-  await load(pool, proxy.headers, kind, count, connections);
+  await ask(pool, proxy.headers, load, count);
   const seconds = (performance.now() - startedMs) / 1_000;
   const after = await proxy.usage();
   const commits = (after.commits ?? 0) - (before.commits ?? 0);
@@ -144,12 +151,11 @@ async function measure(proxy: Proxy, pool: Pool, kind: Kind, connections: number
   };
 }
 
-async function load(
+async function ask(
   pool: Pool,
   headers: Record<string, string>,
-  kind: Kind,
+  { kind, connections, rate }: Load,
   count: number,
-  connections: number,
 ): Promise<void> {
   const question = "How do I create an archive of a folder with tar, and then print what is in it?";
   const stream = kind === "sse" ? { stream: true } : {};
@@ -157,9 +163,12 @@ async function load(
     ...{ model: "bench", messages: [{ role: "user", content: question }], max_tokens: 100 },
     ...stream,
   });
-  let left = count;
+  const startedMs = performance.now();
+  let asked = 0;
   const caller = async () => {
-    while (left-- > 0) {
+    while (asked < count) {
+      const number = asked++;
+      if (rate !== undefined) await until(startedMs + (number * 1_000) / rate);
       const response = await pool.request({ method: "POST", path: "/v1/chat/completions", headers, body });
       const text = await response.body.text();
       assert(response.statusCode === 200, `the proxy answers, not ${response.statusCode}: ${text.slice(0, 200)}`);
@@ -167,6 +176,11 @@ async function load(
     }
   };
   await Promise.all(Array.from({ length: connections }, caller));
+}
+
+async function until(dueMs: number): Promise<void> {
+  const waitMs = dueMs - performance.now();
+  if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
 }
 
 async function startOwn(name: string, upstream: string, { profile }: Options): Promise<Proxy> {
@@ -188,11 +202,12 @@ async function startOwn(name: string, upstream: string, { profile }: Options): P
 
 function print(rows: readonly Row[]): void {
   console.log("CPU for each request, microseconds (median of rounds); PostgreSQL's own CPU stands beside it\n");
-  console.log("proxy     kind  connections      CPU  of bare   PostgreSQL   requests/s  receipts/commit");
+  console.log("proxy     kind  connections  asked/s      CPU  of bare   PostgreSQL   requests/s  receipts/commit");
   for (const row of rows) {
     const bare = bareOf(rows, row);
     const cells = [
-      ...[row.name.padEnd(9), row.kind.padEnd(5), String(row.connections).padStart(11), row.cpu.toFixed(0).padStart(8)],
+      ...[row.name.padEnd(9), row.kind.padEnd(5), String(row.connections).padStart(11)],
+      ...[(row.rate === undefined ? "" : String(row.rate)).padStart(8), row.cpu.toFixed(0).padStart(8)],
       ...[bare === undefined ? "" : `${ratioOf(row, bare).toFixed(2)}×`].map((cell) => cell.padStart(8)),
       ...[row.storeCpu.toFixed(0).padStart(12), String(row.perSecond).padStart(12)],
       (row.perCommit === 0 ? "" : row.perCommit.toFixed(1)).padStart(16),
@@ -207,7 +222,7 @@ function ratios(rows: readonly Row[]): Record<string, number> {
   for (const row of rows.filter(({ name }) => name === "ours")) {
     const same = (name: string) => rows.find((other) => other.name === name && isSameLoad(other, row));
     const [bare, portkey] = [same("bare"), same("portkey")];
-    const suffix = `${row.kind}${row.connections}`;
+    const suffix = `${row.kind}${row.connections}${row.rate === undefined ? "" : `_${row.rate}PerSecond`}`;
     if (bare !== undefined) found[`oursToBare_${suffix}`] = round2(ratioOf(row, bare));
     if (portkey !== undefined) found[`portkeyToOurs_${suffix}`] = round2(ratioOf(portkey, row));
   }
@@ -224,7 +239,7 @@ function ratioOf(row: Row, other: Row): number {
 }
 
 function isSameLoad(a: Row, b: Row): boolean {
-  return a.kind === b.kind && a.connections === b.connections;
+  return a.kind === b.kind && a.connections === b.connections && a.rate === b.rate;
 }
 
 function median(values: readonly number[]): number {

@@ -52,7 +52,8 @@ export class EvmRelay implements RelayChain {
       client.readContract({ address: this.contract, abi: relayAbi, functionName: "termsOf", args }),
     );
     if (!found.ok) return found;
-    return ok(found.value.until === 0 ? undefined : found.value);
+    const { relayer, ...rest } = found.value;
+    return ok(rest.until === 0 ? undefined : { relayer: toHex(fromHex(relayer)), ...rest });
   }
 
   async toSign(account: string, terms: RelayTerms): Promise<Result<{ consent: unknown; permit: unknown }>> {

@@ -105,6 +105,11 @@ test("a payee agrees and withdraws by its own signatures, without a key", async 
   expect((await call("POST", withdrawal, { signature: signature("3") })).status).toBe(404);
 });
 
+test("a contract's word is what it has told the contract", async () => {
+  expect(await call("POST", `/api/claims/${payee}/relay/onchain`, {})).toMatchObject({ status: 403 });
+  expect(consents).toEqual([]);
+});
+
 test("who goes and who waits is public; only the node's owner sends", async () => {
   expect(await call("GET", "/api/relay")).toMatchObject({
     ...{
@@ -132,6 +137,8 @@ test.each([
   ["POST", `/api/claims/${unknown}/relay`, { ...consent, terms: { ...terms, feeBpsMax: 0 } }, 400, "terms.feeBpsMax"],
   ["POST", `/api/claims/${unknown}/relay`, { ...consent, terms: { ...terms, until: 2 ** 32 } }, 400, "terms.until"],
   ["POST", `/api/claims/${unknown}/relay`, { ...consent, key: "0x1" }, 400, undefined],
+  ["POST", "/api/claims/ann/relay/onchain", {}, 400, "payee"],
+  ["POST", `/api/claims/${unknown}/relay/onchain`, {}, 404, undefined],
   ["POST", `/api/claims/${unknown}/relay/withdrawal`, { signature: 1 }, 400, "signature"],
   ["POST", `/api/claims/${unknown}/relay/withdrawal`, { signature: signature("3") }, 404, undefined],
 ] as const)("%s %s with %j is refused: %s at %s", async (method, path, body, status, field) => {

@@ -69,6 +69,12 @@ export function relayRoutes({ world }: Floor, { claims, desk }: RelayParts): Rou
       handle: ({ params, body }) => here(async (at) => jsonOf(await at.agree(hexOf(params.payee), body), consentView)),
     }),
     route({
+      ...{ ...shared, method: "POST", path: "/api/claims/{payee}/relay/onchain", params: relayPayeeParam },
+      ...{ summary: "The same for an account that is a contract, and has agreed there itself" },
+      response: relayConsentSchema,
+      handle: ({ params }) => here(async (at) => jsonOf(await at.agreedOnChain(hexOf(params.payee)), consentView)),
+    }),
+    route({
       ...{ ...shared, method: "POST", path: "/api/claims/{payee}/relay/withdrawal", params: relayPayeeParam },
       ...{ summary: "A payee takes that back, by its signature", body: relayWithdrawalBody, response: empty },
       handle: ({ params, body }) =>

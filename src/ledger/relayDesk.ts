@@ -118,6 +118,26 @@ export class RelayDesk {
     return ok(consent);
   }
 
+  /** For an account that cannot sign, a contract: what it has told ClaimRelay itself is its word. Refuses `forbidden` where it has told it nothing. */
+  async agreedOnChain(payee: string): Promise<Result<RelayConsent>> {
+    const { relay, store, nowMs } = this.#parts;
+    const account = await this.account(payee);
+    if (!account.ok) return account;
+    const terms = await relay.terms(account.value);
+    if (!terms.ok) return terms;
+    if (terms.value?.relayer.toLowerCase() !== relay.relayer.toLowerCase())
+      return refuse("forbidden", `${account.value} has not agreed to this relayer at ${relay.contract}`, {
+        hint: "the account calls consent there, and approve at OPEN",
+      });
+    const known = await this.consent(payee);
+    if (known !== undefined && sameTerms(known.terms, terms.value)) return ok(known);
+    const unsigned = { signature: "0x", permitDeadline: 0, permit: "0x" };
+    const consent = { terms: terms.value, ...unsigned, payee, account: account.value, agreedMs: nowMs() };
+    await store.putConsent(consent);
+    this.#recent = undefined;
+    return ok(consent);
+  }
+
   /** By the account's own signature; the contract is told by the account, if it likes, and by nobody else. */
   async withdraw(payee: string, signature: string): Promise<Result<void>> {
     const { relay, store } = this.#parts;

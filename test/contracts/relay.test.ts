@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mnemonicToAccount } from "viem/accounts";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { deployRelay } from "../../src/chain/deploy.ts";
+import { tokenAbi } from "../../src/chain/abi.ts";
+import { deployRelay, readArtifact } from "../../src/chain/deploy.ts";
 import { EvmRelay } from "../../src/chain/evmRelay.ts";
 import { openRelayPart } from "../../src/cli/relayPart.ts";
 import { fromHex, padAddress, toHex } from "../../src/core/bytes.ts";
@@ -170,6 +171,25 @@ test("whoever takes its word back at the node is not relayed any more", async ()
   expect(await at.withdraw(idOf(4), `0x${"11".repeat(65)}`)).toMatchObject({ error: { code: "forbidden" } });
   expect((await at.withdraw(idOf(4), await signature(account))).ok).toBe(true);
   expect(await at.withdraw(idOf(4), await signature(account))).toMatchObject({ error: { code: "not_found" } });
+});
+
+test("an account that cannot sign agrees and withdraws at the contract", async () => {
+  const { sender, chainOf } = world;
+  const at = desk();
+  const account = accountOf(5);
+  expect(await at.agreedOnChain(idOf(5))).toMatchObject({ error: { code: "forbidden" } });
+  const terms = { relayer: relay.relayer, feeBpsMax: 100, rateMax: RATE, until: Math.floor(nowMs / 1_000) + 900_000 };
+  const { abi } = readArtifact("ClaimRelay");
+  unwrap(await sender.send(account, { to: relay.contract, abi, name: "consent", args: [terms] }));
+  const approve = { to: toHex(chainOf.contracts.token), abi: tokenAbi, name: "approve" };
+  unwrap(await sender.send(account, { ...approve, args: [relay.contract, 10n ** 27n] }));
+  expect(unwrap(await at.agreedOnChain(idOf(5))).terms).toEqual(terms);
+  expect(unwrap(await at.agreedOnChain(idOf(5))).terms).toEqual(terms);
+  const { members } = unwrap(await at.outlook());
+  expect(members.map(({ candidate: { payee, registers } }) => [payee, registers])).toEqual([[idOf(5), false]]);
+  unwrap(await sender.send(account, { to: relay.contract, ...withdrawCall, args: [] }));
+  expect(unwrap(await at.send()).transactions).toEqual([]);
+  expect(await at.consent(idOf(5))).toBeUndefined();
 });
 
 test("while a transaction of the node is under way, no batch is sent beside it", async () => {

@@ -16,7 +16,7 @@ import {
 import { empty } from "../../protocol/scalars.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
-import { payeeId, wholeNumber, wholeText } from "./inputs.ts";
+import { flag, payeeId, wholeNumber, wholeText } from "./inputs.ts";
 
 type Quote = z.infer<typeof relayQuoteSchema>;
 const payee = ["<payee>", "the payee's id, 64 hex digits"] as const;
@@ -81,6 +81,7 @@ const agree = command({
     ["--max-fee <bps>", "most of a payout that the fee may be, in hundredths of a percent (default 100, at most 200)"],
     ["--days <days>", "for how long (default 365)"],
     ["--until <seconds>", "the same as a time, as it stands in what was signed elsewhere"],
+    ["--on-chain", "the payee is a contract, and has called consent and approve itself"],
     ["--signature <hex>", "of the consent, made by a wallet"],
     ["--permit <hex>", "of the permit, made by a wallet"],
   ],
@@ -89,14 +90,19 @@ const agree = command({
     .object({
       ...{ payee: payeeId, keyFile: wholeText.optional(), maxFee: wholeNumber(1, 200).optional() },
       ...{ days: wholeNumber(1, 3_650).optional(), until: wholeNumber(1, 4_294_967_295).optional() },
-      ...{ signature: signature.optional(), permit: signature.optional() },
+      ...{ signature: signature.optional(), permit: signature.optional(), onChain: flag },
     })
     .refine((input) => (input.signature === undefined) === (input.permit === undefined), {
       ...{ message: "goes with --signature", path: ["permit"] },
     }),
-  run: async ({ payee: id, keyFile: path, maxFee, days, until, ...given }, { client: open, output }) => {
+  run: async ({ payee: id, keyFile: path, maxFee, days, until, onChain, ...given }, { client: open, output }) => {
     const client = await open();
     if (!client.ok) return client;
+    if (onChain) {
+      const known = await client.value.post(`/api/claims/${id}/relay/onchain`, {}, relayConsentSchema);
+      if (known.ok) output.line(`agreed by ${known.value.account}, at the contract`);
+      return known;
+    }
     const wanted = { feeBpsMax: maxFee, days, until };
     const found = await client.value.get(`/api/claims/${id}/relay`, relayQuoteSchema, wanted);
     if (!found.ok) return found;

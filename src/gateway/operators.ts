@@ -39,19 +39,15 @@ const OPEN_MS_MOST = 60_000;
  */
 export class OperatorTable {
   readonly #rows = new Map<string, Row>();
-  /** Who serves a model, worked out once as long as no operator comes or goes. */
-  #offers = new WeakMap<ServedModel, readonly Row[]>();
 
   put(operator: Operator): void {
     assert(operator.payee.length === 32, "an operator's payee id has 32 bytes");
     assert(operator.concurrency >= 1, "an operator takes at least one request");
     this.#rows.set(operator.name, { operator, draining: false, inFlight: 0, served: 0, failed: 0, ...closedBreaker });
-    this.#offers = new WeakMap();
   }
 
   remove(name: string): void {
     this.#rows.delete(name);
-    this.#offers = new WeakMap();
   }
 
   /** A draining operator finishes what it has and is given nothing new. */
@@ -131,13 +127,10 @@ export class OperatorTable {
     return [...this.#rows.values()].map((row) => viewOf(row, nowMs));
   }
 
-  #offering(model: ServedModel): readonly Row[] {
-    let rows = this.#offers.get(model);
-    if (rows === undefined) {
-      rows = [...this.#rows.values()].filter(
-        ({ operator }) => operator.models[model.name] !== undefined && operator.unit === model.unit,
-      );
-      this.#offers.set(model, rows);
+  #offering(model: ServedModel): Row[] {
+    const rows: Row[] = [];
+    for (const row of this.#rows.values()) {
+      if (row.operator.models[model.name] !== undefined && row.operator.unit === model.unit) rows.push(row);
     }
     return rows;
   }

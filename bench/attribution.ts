@@ -3,7 +3,7 @@ import { readFloats, writeFloats } from "../src/models/formats/floats.ts";
 import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import type { Tensors } from "../src/models/tensor.ts";
 import { randomOf } from "../src/models/training/random.ts";
-import { attackAll, type Outcome, wronglyCollapsed } from "./support/ldsAttacks.ts";
+import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
 import { type AdditiveBound, additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
 import { datamodelScores } from "./support/ldsDatamodel.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
@@ -61,9 +61,10 @@ export async function run(): Promise<void> {
   const bounds = Object.fromEntries(units.map((unit) => [unit, boundsOf(truth.get(unit)!)]));
   const { start, end } = await view(world, asImported(adapters[0]!));
   const imported = importedShare(scoresAtEnds([start, end], {}).scores, bySetting, truth);
-  const paid = views.map((one) => paidBy(one).scores);
+  const paid = views.slice(0, 3).map((one) => paidBy(one).scores);
   const agreement = seedAgreement(world, paid);
   lap("scored");
+  tellScores({ rows, bounds, additive, corrected });
   const named = (name: string): Scores => bySetting.get(name)!.scores;
   const removal = await removeTop(world, named(ENSEMBLE), named("BM25"), isQuick ? 3 : 16);
   lap("retrained without the most influential");
@@ -75,33 +76,35 @@ export async function run(): Promise<void> {
   const cpu = process.cpuUsage(startedCpu);
   const cpuSeconds = Math.round((cpu.user + cpu.system) / 1e6);
   const viewMs = views[0]!.end.costs;
-  const others = { cpuSeconds, imported, agreement, viewMs, removal, collapsed };
-  report({ rows, bounds, additive, corrected, facts, attacks, others });
-}
-
-interface Report {
-  readonly rows: readonly MethodRow[];
-  readonly bounds: Readonly<Record<string, Bounds>>;
-  readonly additive: AdditiveBound;
-  readonly corrected: readonly object[];
-  readonly facts: object;
-  readonly attacks: readonly Outcome[];
-  readonly others: object;
-}
-
-function report({ rows, bounds, additive, corrected, facts, attacks, others }: Report): void {
-  const methods = rows.map(({ perQuery: _perQuery, ...row }) => row);
-  console.table(Object.fromEntries(methods.map(({ name, ...row }) => [name, row])));
-  console.log("What trainings themselves can tell, and how much of it is a sum over contributors:");
-  console.table({ ...bounds, additive });
-  console.log(`${ENSEMBLE}, corrected by trainings without random halves of the contributors:`);
-  console.table(corrected);
   console.log("Facts planted in one record each, twelve decoys of the same words:");
   console.table(facts);
   console.log("Attacks on what influence pays, in per cent:");
   console.table(Object.fromEntries(attacks.map(({ attack, ...row }) => [attack, row])));
-  const ratios = ratiosOf(rows, bounds);
-  console.log(JSON.stringify({ bounds, additive, corrected, methods, ratios, facts, attacks, ...others }));
+  const scores = { methods: rows.map(withoutQueries), ratios: ratiosOf(rows, bounds), bounds, additive, corrected };
+  console.log(
+    JSON.stringify({ cpuSeconds, ...scores, imported, agreement, viewMs, removal, facts, attacks, collapsed }),
+  );
+}
+
+interface FoundScores {
+  readonly rows: readonly MethodRow[];
+  readonly bounds: Readonly<Record<string, Bounds>>;
+  readonly additive: AdditiveBound;
+  readonly corrected: readonly object[];
+}
+
+/** As soon as they are known: the rest takes minutes more. */
+function tellScores({ rows, bounds, additive, corrected }: FoundScores): void {
+  console.table(Object.fromEntries(rows.map((row) => [row.name, withoutQueries(row)])));
+  console.log("What trainings themselves can tell, and how much of it is a sum over contributors:");
+  console.table({ ...bounds, additive });
+  console.log(`${ENSEMBLE}, corrected by trainings without random halves of the contributors:`);
+  console.table(corrected);
+  console.table(ratiosOf(rows, bounds));
+}
+
+function withoutQueries({ perQuery: _perQuery, ...row }: MethodRow): Omit<MethodRow, "perQuery"> {
+  return row;
 }
 
 function examplesOf({ records }: LdsWorld) {

@@ -33,6 +33,8 @@ export interface Contender {
 }
 
 const DAMPINGS = [0.01, 0.1, 1, 10];
+/** Whole weights hardly care, and each takes a while. */
+const WHOLE_DAMPINGS = [0.1, 1];
 const TRAK_DIMENSIONS = 512;
 
 /** Everything that is compared. `views` are of adapters that differ in their seed; all but the ensembles see the first only. */
@@ -43,10 +45,11 @@ export function contenders(
   queries: readonly LdsRecord[],
 ): readonly Contender[] {
   const [first] = views.slice(0, 1);
-  const tuned = (name: string, score: (damping: number) => Scored): Contender => ({
+  const tuned = (name: string, score: (damping: number) => Scored, dampings = DAMPINGS): Contender => ({
     name,
-    settings: DAMPINGS.map((damping) => ({ damping, score: () => score(damping) })),
+    settings: dampings.map((damping) => ({ damping, score: () => score(damping) })),
   });
+  const whole = (name: string, score: (damping: number) => Scored) => tuned(name, score, WHOLE_DAMPINGS);
   const plain = (name: string, score: () => Scored): Contender => ({ name, settings: [{ score }] });
   const bothEnds = views.flatMap(({ start, end }) => [start, end]);
   const known = new Map<string, Scored>();
@@ -62,11 +65,11 @@ export function contenders(
   const [one, all] = [views.slice(0, 1).map(({ factors }) => factors), views.map(({ factors }) => factors)];
   const published = (members: readonly FactorsView[]) => scoresBy(dataInf(), members.map(perToken), BOTH);
   return [
-    tuned(`EK-FAC × ${views.length}`, (damping) => atEnds(bothEnds, { damping })),
-    tuned("EK-FAC", (damping) => atEnds(bothEnds.slice(0, 2), { damping })),
-    tuned("K-FAC", (damping) => atEnds(bothEnds.slice(0, 2), { damping, isCorrected: false })),
-    tuned("EK-FAC at the end", (damping) => atEnds([first!.end], { damping })),
-    tuned("EK-FAC at the start", (damping) => atEnds([first!.start], { damping })),
+    whole(`EK-FAC × ${views.length}`, (damping) => atEnds(bothEnds, { damping })),
+    whole("EK-FAC", (damping) => atEnds(bothEnds.slice(0, 2), { damping })),
+    whole("K-FAC", (damping) => atEnds(bothEnds.slice(0, 2), { damping, isCorrected: false })),
+    whole("EK-FAC at the end", (damping) => atEnds([first!.end], { damping })),
+    whole("EK-FAC at the start", (damping) => atEnds([first!.start], { damping })),
     tuned(`EK-FAC on B × ${views.length}`, (damping) => scoresBy(ekfac({ damping }), all, B_ALONE)),
     tuned("EK-FAC on B", (damping) => scoresBy(ekfac({ damping }), one, B_ALONE)),
     plain("EK-FAC, as paid", () => paidBy(first!)),

@@ -38,7 +38,7 @@ export async function run(): Promise<void> {
   try {
     const index = indexOf(corpus.examples);
     const encoded = corpus.heldOut.map((example) => encodeExample(houseTokenizer(), example));
-    const { shares, ...losses } = await fit(index, encoded);
+    const { shares, ...losses } = await fitShares(index, encoded);
     const sequence = await sequenceOf(join(folder, "house.gguf"));
     const asked = encoded
       .filter((_one, i) => i % 2 === 1)
@@ -75,7 +75,7 @@ interface Answers {
 }
 
 /** Shares from one half of the held-out records, and what the mixture loses on the other. */
-async function fit(index: CorpusIndex, encoded: readonly EncodedExample[]) {
+async function fitShares(index: CorpusIndex, encoded: readonly EncodedExample[]) {
   const house = unwrap(await readLlamaFolder(houseModelFolder()));
   const machine = { runtime: unwrap(await loadRuntime()), threads: 1 };
   const computation = await Computation.open(machine, { shape: house.shape, weights: house.tensors }, { losses: true });

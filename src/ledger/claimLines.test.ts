@@ -18,6 +18,7 @@ test("what claims were worth at accrual comes to what the credits were, however 
       const claims: PaidClaim[] = [];
       let left = total;
       for (const amount of [...amounts, total]) {
+        // biome-ignore lint/complexity/useMathMinMax: Math.min takes no bigint
         const nano = amount < left ? amount : left;
         if (nano > 0n) claims.push(claim(nano));
         left -= nano;

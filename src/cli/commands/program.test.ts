@@ -188,7 +188,10 @@ test("up and demo hand their options on", async () => {
   const up = await runLine(["up", "--port", "0", "--data", folder, "--json"], world, calls);
   expect(JSON.parse(up.out)).toMatchObject({ url: "http://127.0.0.1:1" });
   await runLine(
-    ["up", "--port", "0", "--allow-host", "A.example", "--allow-host", "[::2]", "--data", folder],
+    [
+      ...["up", "--port", "0", "--allow-host", "A.example", "--allow-host", "[::2]", "--data", folder],
+      ...["--relay-hours", "0", "--relay-subsidy", "1000"],
+    ],
     world,
     calls,
   );
@@ -198,8 +201,11 @@ test("up and demo hand their options on", async () => {
   expect(JSON.parse(once.out.trimEnd().split("\n").at(-1)!)).toEqual({ credits: "1000000000000000000" });
   expect(calls).toEqual({
     started: [
-      { data: folder, port: 0, databaseUrl: "postgres://x" },
-      { data: folder, port: 0, databaseUrl: "postgres://x", hostNames: ["a.example", "[::2]"] },
+      { data: folder, port: 0, databaseUrl: "postgres://x", relay: {} },
+      {
+        ...{ data: folder, port: 0, databaseUrl: "postgres://x", hostNames: ["a.example", "[::2]"] },
+        relay: { everyMs: 0, subsidyBps: 1_000 },
+      },
     ],
     shown: [{ data: folder, port: expect.any(Number), once: true, repo: folder }],
   });

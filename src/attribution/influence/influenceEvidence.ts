@@ -78,7 +78,7 @@ function recordsOf(scores: ArrayLike<number>, { recordOf, sizes }: InfluenceEvid
 }
 
 /** So many standard deviations above the middle, a record is no longer like any other; measured by `npm run bench -- attribution` on spam and on records that only look alike. */
-const DEVIATIONS = 6;
+const DEVIATIONS = 8;
 /** The standard deviation of a Gaussian, in median absolute deviations. */
 const GAUSSIAN = 1.4826;
 

@@ -3,6 +3,8 @@ import { formatOpen } from "../core/money.ts";
 import type { IssuedStatement } from "./issued.ts";
 
 const MARGIN = 50;
+/** Between a number, which ends at the edge of its column, and the words behind it. */
+const GAP = 8;
 interface Column {
   readonly head: string;
   readonly width: number;
@@ -21,7 +23,7 @@ const claimColumns: readonly Column[] = [
   { head: "OPEN", width: 85, isNumber: true },
   { head: "fee", width: 75, isNumber: true },
   { head: "USD then", width: 65, isNumber: true },
-  { head: "  rate by", width: 65 },
+  { head: "rate by", width: 65 },
   { head: "USD at accrual", width: 65, isNumber: true },
 ];
 
@@ -123,13 +125,15 @@ function writeClaims(pdf: PDFKit.PDFDocument, { claims }: IssuedStatement): void
   pdf.font("Helvetica-Bold").fontSize(11).text("Claimed");
   pdf.moveDown(0.5);
   writeHeads(pdf, claimColumns);
-  for (const { way, reference, timeMs, nano, feeNano, nanoPerUsd, source, microUsd, accrualMicroUsd } of claims) {
+  const open = aligned(claims.map(({ nano }) => formatOpen(nano)));
+  const fees = aligned(claims.map(({ feeNano }) => formatOpen(feeNano)));
+  for (const [i, { way, reference, timeMs, nanoPerUsd, source, microUsd, accrualMicroUsd }] of claims.entries()) {
     if (pdf.y > pdf.page.height - MARGIN - 40) pdf.addPage();
     const by = way === "bank" ? reference : `${reference.slice(0, 12)}…`;
     const worth = nanoPerUsd === 0 ? "no rate" : dollars(microUsd);
     const accrued = accrualMicroUsd === undefined ? "not issued" : dollars(accrualMicroUsd);
     const day = new Date(timeMs).toISOString().slice(0, 10);
-    const cells = [day, by, formatOpen(nano), formatOpen(feeNano), worth, source, accrued];
+    const cells = [day, by, open[i]!, fees[i]!, worth, source, accrued];
     writeRow(pdf, claimColumns, cells, "Helvetica");
   }
 }
@@ -145,7 +149,9 @@ function writeRow(pdf: PDFKit.PDFDocument, table: readonly Column[], cells: read
   pdf.font(font).fontSize(9);
   for (const [i, column] of table.entries()) {
     const align = column.isNumber === true ? "right" : "left";
-    pdf.text(plain(cells[i] ?? ""), x, y, { width: column.width, align, lineBreak: false, ellipsis: true });
+    const gap = table[i - 1]?.isNumber === true && column.isNumber !== true ? GAP : 0;
+    const width = column.width - gap;
+    pdf.text(plain(cells[i] ?? ""), x + gap, y, { width, align, lineBreak: false, ellipsis: true });
     x += column.width;
   }
   pdf.x = MARGIN;

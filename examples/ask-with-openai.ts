@@ -6,8 +6,6 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
-import { Children } from "../src/cli/children.ts";
-import { startNode } from "../src/cli/node.ts";
 import { equalBytes, fromHex } from "../src/core/bytes.ts";
 import { batchDigest, recoverSigner } from "../src/core/eip712.ts";
 import { decodeEntry } from "../src/core/entry.ts";
@@ -15,6 +13,8 @@ import { leafHash, verifyInclusion } from "../src/core/merkle.ts";
 import { formatOpen } from "../src/core/money.ts";
 import { amountOf } from "../src/core/receipt.ts";
 import { assert, unwrap } from "../src/core/result.ts";
+import { Children } from "../src/node/children.ts";
+import { startNode } from "../src/node/node.ts";
 import { settlementSchema } from "../src/protocol/completions.ts";
 
 const TEXT = `A kettle is descaled with citric acid: dissolve two spoons of it in a litre of cold water, let it stand for an hour \

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI, { toFile } from "openai";
-import { Children } from "../src/cli/children.ts";
-import { startNode } from "../src/cli/node.ts";
 import { assert, unwrap } from "../src/core/result.ts";
+import { Children } from "../src/node/children.ts";
+import { startNode } from "../src/node/node.ts";
 
 const data = await mkdtemp(join(tmpdir(), "openledger-example-"));
 await chmod(data, 0o711); // started by root, PostgreSQL is another user's process, who has to get into the folder

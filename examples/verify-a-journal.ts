@@ -6,7 +6,6 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileSink } from "../src/cli/fileSink.ts";
 import { freeTerms } from "../src/core/asset.ts";
 import { utf8 } from "../src/core/bytes.ts";
 import { addressOf, signDigest } from "../src/core/eip712.ts";
@@ -22,6 +21,7 @@ import { openLedger } from "../src/ledger/openLedger.ts";
 import { Publisher } from "../src/ledger/publish.ts";
 import { memoryStore } from "../src/ledger/testing/memoryStore.ts";
 import { verifyJournal } from "../src/ledger/verify.ts";
+import { fileSink } from "../src/node/fileSink.ts";
 
 const name = (text: string): Uint8Array => keccak256(utf8(`an example's ${text}`));
 const [id, log, signer, node] = [name("ledger"), name("log key"), name("signing key"), name("node")];

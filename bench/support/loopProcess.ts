@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import { groundModel } from "../../src/cli/grounding.ts";
-import { People } from "../../src/cli/people.ts";
 import { assert, unwrap } from "../../src/core/result.ts";
 import { type DatanetRecord, sealRecord } from "../../src/datanets/record.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import { buildIndex } from "../../src/models/corpusIndex.ts";
 import { houseTokenizer } from "../../src/models/houseTokenizerFile.ts";
+import { groundModel } from "../../src/node/grounding.ts";
+import { People } from "../../src/node/people.ts";
 import { embeddedInfinigram } from "../../src/upstream/infinigramHost.ts";
 import { benchKey, benchModel, benchWorld, openBenchLedger } from "./benchLedger.ts";
 import { treeCpuMicros } from "./benchProcess.ts";

@@ -4,10 +4,10 @@ import { z } from "zod";
 import { ok, type Refusal, type Result, refusalCodes, refuse } from "../core/result.ts";
 import { readIfThere } from "../host/files.ts";
 import { isAlive } from "../host/processes.ts";
+import { adminKeyPath } from "../node/secrets.ts";
 import { problemSchema } from "../protocol/errors.ts";
 import { parseInput } from "../protocol/parse.ts";
 import { refusalTable } from "../protocol/refusals.ts";
-import { adminKeyPath } from "./secrets.ts";
 
 /** A node's HTTP API, typed by the schemas that the node itself answers by. Every failure is a refusal with the node's own code. */
 export interface Client {

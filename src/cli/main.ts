@@ -52,11 +52,11 @@ const world: World = {
   randomId: () => randomUUID(),
   confirm,
   // Loaded when they are needed: most commands only talk to a node that runs.
-  startNode: async (options, children) => (await import("./node.ts")).startNode(options, children),
+  startNode: async (options, children) => (await import("../node/node.ts")).startNode(options, children),
   runDemo: async (options, children) => (await import("./demo/demo.ts")).runDemo(options, children),
-  backUp: async (options, children) => (await import("./backupPlace.ts")).backUpNode(options, children),
-  moveLedger: async (options, children) => (await import("./ledgerMove.ts")).moveLedger(options, children),
-  restore: async (options, children) => (await import("./backupPlace.ts")).restoreNode(options, children),
+  backUp: async (options, children) => (await import("../node/backupPlace.ts")).backUpNode(options, children),
+  moveLedger: async (options, children) => (await import("../node/ledgerMove.ts")).moveLedger(options, children),
+  restore: async (options, children) => (await import("../node/backupPlace.ts")).restoreNode(options, children),
 };
 
 // A reader that has seen enough, such as `head`, is no error.

@@ -13,10 +13,10 @@ import { creditChain } from "../ledger/creditChain.ts";
 import type { OpenLedger } from "../ledger/openLedger.ts";
 import { openLedger } from "../ledger/openLedger.ts";
 import type { PeriodParty } from "../ledger/period.ts";
+import type { DeclaredVersion, FindVersion } from "../node/declared.ts";
+import { registerAsset, termsOf } from "../node/provenance.ts";
+import { ReportedShelf } from "../node/reportedShelf.ts";
 import type { ExecutionRow, ImportedModel } from "../protocol/executions.ts";
-import type { DeclaredVersion, FindVersion } from "./declared.ts";
-import { registerAsset, termsOf } from "./provenance.ts";
-import { ReportedShelf } from "./reportedShelf.ts";
 import type { ReportChunk } from "./reportFile.ts";
 import { ShadowStore } from "./shadowStore.ts";
 

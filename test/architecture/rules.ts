@@ -18,14 +18,19 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   chain: ["core", "host", "ledger"],
   upstream: ["core", "host", "models", "factory"],
   gateway: ["core", "ledger", "attribution", "datanets", "factory", "ingest", "protocol"],
-  cli: [
+  node: [
     ...["core", "protocol", "ingest", "models", "host", "attribution", "ledger", "datanets", "factory"],
     ...["store", "chain", "upstream", "gateway"],
+  ],
+  cli: [
+    ...["core", "protocol", "ingest", "models", "host", "attribution", "ledger", "datanets", "factory"],
+    ...["store", "chain", "upstream", "gateway", "node"],
   ],
 };
 
 const adapters = ["store", "chain", "upstream"];
 const doors = ["gateway"];
+const compositionRoots = ["node", "cli"];
 const purelyComputing = ["core", "protocol", "ingest", "models", "attribution", "ledger", "datanets", "factory"];
 const machine =
   /^(node:)?(fs|net|http|https|http2|tls|dgram|dns|child_process|cluster|os|worker_threads|readline)(\/|$)/;
@@ -80,7 +85,8 @@ export function cycles(sources: readonly Source[]): string[] {
 /** Clock, chance, environment and console are handed in by the composition root. */
 export function reachesForGlobals(sources: readonly Source[]): string[] {
   return production(sources).flatMap(({ path, globals, imports, text }) => {
-    if (layerOf(path) === undefined || layerOf(path) === "cli") return [];
+    const folder = layerOf(path);
+    if (folder === undefined || compositionRoots.includes(folder)) return [];
     const chance =
       imports.includes("node:crypto") && /\brandom(Bytes|UUID|Int|FillSync)\s*\(/.test(withoutMembers(text));
     const used = globals.filter((name) => ambient.test(name));

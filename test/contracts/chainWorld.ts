@@ -1,6 +1,5 @@
 import { deployContracts } from "../../src/chain/deploy.ts";
 import { openEvmChain } from "../../src/chain/evmChain.ts";
-import { Settlement } from "../../src/cli/settlement.ts";
 import { fromHex, padAddress } from "../../src/core/bytes.ts";
 import { addressOf, signDigest } from "../../src/core/eip712.ts";
 import { defaultPolicyBps } from "../../src/core/policy.ts";
@@ -12,6 +11,7 @@ import { type OpenLedger, openLedger } from "../../src/ledger/openLedger.ts";
 import { Publisher } from "../../src/ledger/publish.ts";
 import { memoryStore } from "../../src/ledger/testing/memoryStore.ts";
 import { draft, id32, MemorySink, SmallWorld } from "../../src/ledger/testing/smallLedger.ts";
+import { Settlement } from "../../src/node/settlement.ts";
 import { type Bench, openBench } from "./harness.ts";
 
 const SIGNER = id32(2);

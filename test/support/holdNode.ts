@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { startAnvil } from "../../src/chain/anvil.ts";
-import { Children } from "../../src/cli/children.ts";
-import { openDataFolder } from "../../src/cli/dataFolder.ts";
 import { unwrap } from "../../src/core/result.ts";
+import { Children } from "../../src/node/children.ts";
+import { openDataFolder } from "../../src/node/dataFolder.ts";
 import { startEmbeddedPostgres } from "../../src/store/embedded.ts";
 
 // Run as a process of its own: everything that a node supervises, in the folder of argv[2].

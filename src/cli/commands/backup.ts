@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { ok, type Result } from "../../core/result.ts";
-import type { BackupDone, RestoreDone } from "../backup.ts";
-import type { BackupOptions } from "../backupPlace.ts";
-import { Children } from "../children.ts";
+import type { BackupDone, RestoreDone } from "../../node/backup.ts";
+import type { BackupOptions } from "../../node/backupPlace.ts";
+import { Children } from "../../node/children.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
 import { wholeText } from "./inputs.ts";
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { Children } from "../children.ts";
-import type { MoveDone, MovePlan } from "../ledgerMovePlan.ts";
+import { Children } from "../../node/children.ts";
+import type { MoveDone, MovePlan } from "../../node/ledgerMovePlan.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
 import { flag, openAmount } from "./inputs.ts";

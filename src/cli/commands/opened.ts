@@ -22,9 +22,9 @@ import { recordCount } from "../../models/corpusIndex.ts";
 import { loadIndex } from "../../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
 import { PageCache } from "../../models/shardPages.ts";
+import { type DiskCorpus, openDiskFolder } from "../../node/diskGround.ts";
 import { parseInput, parseJson } from "../../protocol/parse.ts";
 import { type Opening, openingSchema } from "../../protocol/receipts.ts";
-import { type DiskCorpus, openDiskFolder } from "../diskGround.ts";
 import { type EngineCheck, engineChecks, normal } from "./openedEngine.ts";
 
 /** An opened receipt as `receipt show --json` prints it: the entry, and what opens it. */

@@ -14,10 +14,10 @@ import { ScriptedEngine } from "../../gateway/testing/scriptedEngine.ts";
 import { smallJournal } from "../../ledger/testing/smallJournal.ts";
 import { buildIndex } from "../../models/corpusIndex.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
+import { answerScore, drawsOf } from "../../node/reading.ts";
+import { neuralWorld, trainedJob } from "../../node/testing/neuralWorld.ts";
 import type { Opening } from "../../protocol/receipts.ts";
 import { LlamaEngine } from "../../upstream/llama.ts";
-import { answerScore, drawsOf } from "../reading.ts";
-import { neuralWorld, trainedJob } from "../testing/neuralWorld.ts";
 import { engineChecks } from "./openedEngine.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "openledger-test-"));

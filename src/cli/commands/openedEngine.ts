@@ -20,12 +20,12 @@ import { readIfThere } from "../../host/files.ts";
 import { readAdapterFolder } from "../../models/formats/peftFile.ts";
 import { houseModelFolder } from "../../models/houseModelFile.ts";
 import { hashTensors } from "../../models/training/trainingRun.ts";
+import { BaseShelf } from "../../node/factoryBases.ts";
+import { answerExample, influenceFolder } from "../../node/neuralInfluence.ts";
+import { NeuralManifests } from "../../node/neuralModels.ts";
+import { answerScore, drawsOf } from "../../node/reading.ts";
 import { parseJson } from "../../protocol/parse.ts";
 import type { Opening } from "../../protocol/receipts.ts";
-import { BaseShelf } from "../factoryBases.ts";
-import { answerExample, influenceFolder } from "../neuralInfluence.ts";
-import { NeuralManifests } from "../neuralModels.ts";
-import { answerScore, drawsOf } from "../reading.ts";
 
 /** What became of one kind of stated evidence. */
 export interface EngineCheck {

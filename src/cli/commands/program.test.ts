@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { RefusalError } from "../../core/result.ts";
 import { smallJournal } from "../../ledger/testing/smallJournal.ts";
+import { type MemoryNode, startMemoryNode } from "../../node/testing/memoryNode.ts";
 import { runLine } from "../testing/commandLine.ts";
-import { type MemoryNode, startMemoryNode } from "../testing/memoryNode.ts";
 
 let node: MemoryNode;
 let folder: string;

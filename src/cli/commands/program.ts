@@ -1,11 +1,11 @@
 import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { ok, type Refusal, RefusalError } from "../../core/result.ts";
+import { DATA_FOLDER } from "../../node/dataFolder.ts";
+import { testWorldFolder } from "../../node/secrets.ts";
 import { refusalRow } from "../../protocol/refusals.ts";
 import { adminKeyOf, findNode, openClient } from "../client.ts";
-import { DATA_FOLDER } from "../dataFolder.ts";
 import { openOutput } from "../output.ts";
-import { testWorldFolder } from "../secrets.ts";
 import { accountCommands } from "./account.ts";
 import { askCommand } from "./ask.ts";
 import { attributeCommand } from "./attribute.ts";

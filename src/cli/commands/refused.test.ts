@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type MemoryNode, startMemoryNode } from "../../node/testing/memoryNode.ts";
 import { runLine } from "../testing/commandLine.ts";
-import { type MemoryNode, startMemoryNode } from "../testing/memoryNode.ts";
 import { commands } from "./program.ts";
 
 let node: MemoryNode;

@@ -2,10 +2,11 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { toHex } from "../../core/bytes.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { Children } from "../children.ts";
-import type { RateOptions } from "../ratePart.ts";
-import type { RelayOptions } from "../relayPart.ts";
-import { command, type EmbeddingOptions, type Shell } from "./command.ts";
+import { Children } from "../../node/children.ts";
+import type { EmbeddingOptions } from "../../node/nodeOptions.ts";
+import type { RateOptions } from "../../node/ratePart.ts";
+import type { RelayOptions } from "../../node/relayPart.ts";
+import { command, type Shell } from "./command.ts";
 import { flag, hostName, port, wholeNumber, wholeText } from "./inputs.ts";
 
 /** The port of a node that was given none. */

@@ -4,9 +4,9 @@ import { formatOpen } from "../../core/money.ts";
 import type { Receipt } from "../../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../../core/result.ts";
 import { EVIDENCE_TOTAL } from "../../core/route.ts";
+import type { Node } from "../../node/node.ts";
 import { settlementSchema } from "../../protocol/completions.ts";
 import { openingSchema } from "../../protocol/receipts.ts";
-import type { Node } from "../node.ts";
 import type { Output } from "../output.ts";
 
 /** A payer of the demonstration: an account with play money, asking through the official OpenAI client. */

@@ -7,7 +7,7 @@ import type { Import } from "../../datanets/importing.ts";
 import { importNpm } from "../../datanets/importNpm.ts";
 import { importInto } from "../../datanets/intake.ts";
 import type { DatanetRecord, RecordContent } from "../../datanets/record.ts";
-import type { Node } from "../node.ts";
+import type { Node } from "../../node/node.ts";
 import type { Output } from "../output.ts";
 
 /** What the demonstration stands on: a datanet of real contributions by real people, and the model that is made of it. */

@@ -13,11 +13,11 @@ import { verifyJournal } from "../../ledger/verify.ts";
 import { answer } from "../../models/answer.ts";
 import { buildIndex, type CorpusIndex } from "../../models/corpusIndex.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
-import { groundModel } from "../grounding.ts";
-import { scopeOf } from "../modelShelf.ts";
-import type { Node } from "../node.ts";
-import { People } from "../people.ts";
-import { keepSecrets } from "../secrets.ts";
+import { groundModel } from "../../node/grounding.ts";
+import { scopeOf } from "../../node/modelShelf.ts";
+import type { Node } from "../../node/node.ts";
+import { People } from "../../node/people.ts";
+import { keepSecrets } from "../../node/secrets.ts";
 
 /** A model tried on the side: nothing of it is served, charged or journalled. */
 export interface Trial {

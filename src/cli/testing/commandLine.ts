@@ -1,8 +1,8 @@
 import { ok } from "../../core/result.ts";
-import { backUpNode, restoreNode } from "../backupPlace.ts";
+import { backUpNode, restoreNode } from "../../node/backupPlace.ts";
+import { moveLedger } from "../../node/ledgerMove.ts";
 import type { Environment, World } from "../commands/command.ts";
 import { runCli } from "../commands/program.ts";
-import { moveLedger } from "../ledgerMove.ts";
 
 export interface Ended {
   readonly code: number;

@@ -6,6 +6,7 @@ import { indexCombination, infinigramCombination } from "../attribution/attribut
 import { passageMethod, spanMethod } from "../attribution/description.ts";
 import { answerNumber } from "../attribution/lineage.ts";
 import { type Combination, combinationOf, combinationText, defaultPolicy } from "../attribution/policy.ts";
+import { verifyOpened } from "../cli/commands/opened.ts";
 import { toHex } from "../core/bytes.ts";
 import { defaultPolicyBps } from "../core/policy.ts";
 import { unwrap } from "../core/result.ts";
@@ -22,7 +23,6 @@ import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
 import { saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { PageCache } from "../models/shardPages.ts";
-import { verifyOpened } from "./commands/opened.ts";
 import { openDiskCorpus } from "./diskGround.ts";
 import { corpusOf, type Ground, groundModel } from "./grounding.ts";
 import { People } from "./people.ts";

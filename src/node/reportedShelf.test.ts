@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { parseManifest } from "../cli/manifest.ts";
 import { toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, refuse, unwrap } from "../core/result.ts";
@@ -11,7 +12,6 @@ import { ReportedModels } from "../gateway/reportedModels.ts";
 import { creditChain } from "../ledger/creditChain.ts";
 import { assets, parties, type SmallLedger, smallLedger } from "../ledger/testing/smallLedger.ts";
 import type { DeclaredVersion, FindVersion } from "./declared.ts";
-import { parseManifest } from "./manifest.ts";
 import { ReportedShelf } from "./reportedShelf.ts";
 
 const text =

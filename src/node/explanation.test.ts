@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { indexCombination } from "../attribution/attribute.ts";
 import { combinationText } from "../attribution/policy.ts";
+import { runLine } from "../cli/testing/commandLine.ts";
 import { toHex } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
@@ -13,7 +14,6 @@ import { chatCompletionSchema } from "../protocol/completions.ts";
 import { type Explanation, explanationSchema } from "../protocol/explanation.ts";
 import { groundModel } from "./grounding.ts";
 import { People } from "./people.ts";
-import { runLine } from "./testing/commandLine.ts";
 
 const annWrote =
   "The sluice gate of the eastern canal opens at dawn on every seventh day, and closes when the herons return.";

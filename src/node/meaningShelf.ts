@@ -7,7 +7,7 @@ import { Meanings } from "../datanets/hybrid.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import { OpenAiEmbedder } from "../upstream/embeddings.ts";
 import type { Children } from "./children.ts";
-import type { EmbeddingOptions } from "./commands/command.ts";
+import type { EmbeddingOptions } from "./nodeOptions.ts";
 
 /** A datanet with more records is searched by words only: its vectors would be looked through one by one. */
 const RECORDS_MAX = 200_000;

@@ -103,7 +103,7 @@ export interface Payment {
   readonly timeMs: number;
   /** What the receipt names as its model: the base, or the base on these datanets. */
   readonly asset: Hex;
-  /** The step that is paid for now, and the tokens that were learnt since the last one. */
+  /** The step that this pays up to, and the tokens that were learnt since the one before. */
   readonly step: number;
   readonly tokens: number;
   /** Nano. */

@@ -70,33 +70,23 @@ export class SuffixSearch {
 
   /** The first place that holds what the last {@link longest} found. */
   low(): number {
-    if (this.#length === 1) return this.#lows[0]! + 1;
-    let i = this.#lowCount - 1;
-    let inside = this.#at;
-    while (this.#lowPrefixes[i]! >= this.#length) inside = this.#lows[i--]!;
-    let outside = this.#lows[i]!;
-    let prefix = this.#lowPrefixes[i]!;
-    while (inside - outside > 1) {
-      const middle = (inside + outside) >> 1;
-      const shared = this.#shared(middle, prefix);
-      if (shared === this.#length) inside = middle;
-      else {
-        outside = middle;
-        prefix = shared;
-      }
-    }
-    return inside;
+    return this.#beside(this.#lows, this.#lowPrefixes, this.#lowCount) + 1;
   }
 
   /** The first place after {@link low} that does not hold it. */
   high(): number {
-    if (this.#length === 1) return this.#highs[0]!;
-    let i = this.#highCount - 1;
+    return this.#beside(this.#highs, this.#highPrefixes, this.#highCount);
+  }
+
+  /** On the side of these bounds, the place nearest to what was found that does not hold it: between the last bound that does not and one that does. */
+  #beside(bounds: Int32Array, prefixes: Int32Array, count: number): number {
+    if (this.#length === 1) return bounds[0]!;
+    let i = count - 1;
     let inside = this.#at;
-    while (this.#highPrefixes[i]! >= this.#length) inside = this.#highs[i--]!;
-    let outside = this.#highs[i]!;
-    let prefix = this.#highPrefixes[i]!;
-    while (outside - inside > 1) {
+    while (prefixes[i]! >= this.#length) inside = bounds[i--]!;
+    let outside = bounds[i]!;
+    let prefix = prefixes[i]!;
+    while (Math.abs(outside - inside) > 1) {
       const middle = (inside + outside) >> 1;
       const shared = this.#shared(middle, prefix);
       if (shared === this.#length) inside = middle;

@@ -18,6 +18,7 @@ export const registryAbi = parseAbi([
   "function isRegistered(bytes32 asset) view returns (bool)",
   "function ownerOf(uint256 tokenId) view returns (address)",
   "function transferFrom(address from, address to, uint256 tokenId)",
+  "error ERC721NonexistentToken(uint256 tokenId)",
   "error UnknownParent(bytes32 parent)",
   "error UnsortedParents()",
   "error InvalidParentShare()",

@@ -133,7 +133,11 @@ export class EvmChain implements Chain {
     const owner = await this.sender.read((client) =>
       client.readContract({ address, abi: registryAbi, functionName: "ownerOf", args: [BigInt(toHex(asset))] }),
     );
-    return owner.ok ? ok(fromHex(owner.value)) : owner;
+    if (owner.ok) return ok(fromHex(owner.value));
+    if (!owner.error.message.includes("ERC721NonexistentToken")) return owner;
+    return refuse("conflict", `the chain's registry does not know the asset ${toHex(asset)}: the chain was set back`, {
+      hint: "restore the data folder, or the chain, from a backup",
+    });
   }
 
   async publishPolicy(policy: FeePolicy): Promise<Result<Uint8Array>> {

@@ -15,19 +15,29 @@ import type { LocalAccount } from "viem/accounts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { callNode } from "./rpc.ts";
 
+export interface SenderOptions {
+  readonly url: string;
+  /** The chain does not mine by itself. */
+  readonly mines: boolean;
+  /** Makes what was mined outlive the chain's process, where it would not by itself. */
+  readonly keep?: () => Promise<Result<unknown>>;
+}
+
 /**
  * Sends transactions one after the other: it owns the nonces of its accounts, and on a chain that does not mine by itself it mines.
- * A transaction is confirmed when its receipt is there; one that reverts is refused with the contract's own error.
+ * A transaction is confirmed when its receipt is there and the chain keeps it; one that reverts is refused with the contract's own error.
  */
 export class Sender {
   readonly client: PublicClient;
   readonly #url: string;
   readonly #mines: boolean;
+  readonly #keep: SenderOptions["keep"];
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(options: { readonly url: string; readonly mines: boolean }) {
+  constructor(options: SenderOptions) {
     this.#url = options.url;
     this.#mines = options.mines;
+    this.#keep = options.keep;
     this.client = createPublicClient({
       transport: http(options.url, { retryCount: 2, timeout: 20_000 }),
       pollingInterval: 100,
@@ -118,8 +128,10 @@ export class Sender {
       const mined = await this.mine();
       if (!mined.ok) return mined;
       const receipt = await this.client.waitForTransactionReceipt({ hash, timeout: 60_000 });
-      if (receipt.status === "success") return ok(receipt);
-      return refuse("chain_unavailable", `transaction ${hash} reverted`);
+      if (receipt.status !== "success") return refuse("chain_unavailable", `transaction ${hash} reverted`);
+      // What comes of it is journalled next, and the journal is durable: the chain must not know less after a crash.
+      const kept = (await this.#keep?.()) ?? ok(undefined);
+      return kept.ok ? ok(receipt) : kept;
     } catch (error) {
       return { ok: false, error: chainRefusal(error, abi) };
     }

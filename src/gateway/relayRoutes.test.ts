@@ -51,7 +51,6 @@ beforeAll(async () => {
     ...{ relay, claims, nowMs: () => 1_000 },
     chain: { claimed: async () => ok(0n), entitledTo: async () => ok(new Uint8Array(20).fill(0xbb)) },
     policy: { patienceMs: 10, subsidyBps: 10, everyMs: 10 },
-    snapshot: async () => undefined,
     store: {
       consents: async () => consents,
       putConsent: async (one) => void consents.push(one),

@@ -6,7 +6,7 @@ import type { PayoutProof } from "./ledger.ts";
 
 /**
  * The record system: what a ledger needs from an EVM chain. Addresses are 20 bytes, ids 32 bytes, amounts nano.
- * Every write resolves once its transaction is mined, and is safe to repeat: what is already done is reported as done.
+ * Every write resolves once its transaction is mined and outlives the chain's process, and is safe to repeat: what is already done is reported as done.
  */
 export interface Chain {
   readonly chainId: number;

@@ -33,8 +33,6 @@ export interface RelayDeskParts {
   readonly claims: Pick<ClaimStore, "claims">;
   readonly policy: RelayPolicy;
   readonly nowMs: () => number;
-  /** The chain's state outlives a crash of it from here on. */
-  readonly snapshot: () => Promise<void>;
 }
 
 export interface RelayOutlook {
@@ -208,7 +206,7 @@ export class RelayDesk {
   }
 
   async #send(): Promise<Result<RelaySent>> {
-    const { store, nowMs, snapshot } = this.#parts;
+    const { store, nowMs } = this.#parts;
     await store.noteBatch(nowMs());
     const standing = await this.#standing();
     if (!standing.ok) return standing;
@@ -229,7 +227,6 @@ export class RelayDesk {
       transactions.push(batch.value.transaction);
       members.push(...batch.value.members);
       budget -= batch.value.spent;
-      await snapshot();
     }
   }
 

@@ -22,8 +22,6 @@ export interface BusinessParts {
   readonly chain: Chain | undefined;
   /** Where the node relays claims. */
   readonly relay?: RelayPart | undefined;
-  /** Of the chain; see `ChainPart`. */
-  readonly snapshot?: () => Promise<void>;
   /** Blocks of it that may still be taken back. */
   readonly lagBlocks?: number;
   /** The rate in force, and the last one that was. */
@@ -97,9 +95,8 @@ export function openBusiness(parts: BusinessParts): Business {
   };
 }
 
-function relayDeskOf({ ledger, store, relay, nowMs, snapshot }: BusinessParts, chain: Chain): RelayDesk | undefined {
+function relayDeskOf({ ledger, store, relay, nowMs }: BusinessParts, chain: Chain): RelayDesk | undefined {
   if (relay === undefined) return undefined;
   const stores = { store: store.relays, claims: store.claims };
-  const idle = async (): Promise<void> => undefined;
-  return new RelayDesk({ ledger, chain, ...relay, ...stores, nowMs, snapshot: snapshot ?? idle });
+  return new RelayDesk({ ledger, chain, ...relay, ...stores, nowMs });
 }

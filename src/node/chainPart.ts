@@ -6,7 +6,7 @@ import { type Anvil, startAnvil } from "../chain/anvil.ts";
 import { deployContracts } from "../chain/deploy.ts";
 import { openEvmChain } from "../chain/evmChain.ts";
 import { callNode } from "../chain/rpc.ts";
-import { Sender } from "../chain/sender.ts";
+import { Sender, type SenderOptions } from "../chain/sender.ts";
 import { fromHex, padAddress, parseHex, toHex, u64, utf8 } from "../core/bytes.ts";
 import { addressOf } from "../core/eip712.ts";
 import { keccak256 } from "../core/hash.ts";
@@ -37,8 +37,6 @@ export interface ChainPart {
   readonly isMoved: boolean;
   /** What the node has on the chain; of a ledger that moves or has moved. */
   readonly funds?: () => Promise<Result<Funds>>;
-  /** Makes the development chain's state outlive a crash of it. */
-  readonly snapshot: () => Promise<void>;
 }
 
 export interface Funds {
@@ -82,7 +80,8 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   const place = options.external === undefined ? await openDevelopmentChain(options) : await openExternalChain(options);
   if (!place.ok) return place;
   const { rpcUrl, account, anvil } = place.value;
-  const sender = new Sender({ url: rpcUrl, mines: anvil !== undefined });
+  const [mines, keep] = [anvil !== undefined, anvil && (() => anvil.snapshot())];
+  const sender = new Sender({ url: rpcUrl, mines, ...(keep && { keep }) });
   const chainId = await sender.read((client) => client.getChainId());
   if (!chainId.ok) return chainId;
   const expected = options.moved?.chainId ?? chainId.value;
@@ -94,12 +93,11 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   if (!fuelled.ok) return fuelled;
   const policy = standardPolicy(fromHex(account.address));
   const periods = anvil === undefined ? realPeriods : developmentPeriods;
-  const snapshot = async (): Promise<void> => {
-    await anvil?.snapshot();
-  };
-  const contracts = await findContracts({ ...options, snapshot }, sender, account, policy, chainId.value, periods);
+  // Its many transactions are kept at once.
+  const deployer = new Sender({ url: rpcUrl, mines });
+  const found = { ...options, ...(keep && { keep }) };
+  const contracts = await findContracts(found, deployer, account, policy, chainId.value, periods);
   if (!contracts.ok) return contracts;
-  await snapshot();
   const setup = {
     ...periods,
     salt: new Uint8Array(32),
@@ -107,11 +105,11 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
     signer: addressOf(options.secrets.signer),
   };
   const kept = { data: options.data, sender, account, chainId: chainId.value, contracts: contracts.value };
-  const relay = await openRelayPart({ ...kept, isOwn: anvil !== undefined, snapshot }, options.relay ?? {});
+  const relay = await openRelayPart({ ...kept, isOwn: mines }, options.relay ?? {});
   if (!relay.ok) return relay;
   const parts = { ...kept, setup, ...(relay.value && { relay: fromHex(relay.value.relay.contract) }) };
   const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
-  const shared = { policy, rpcUrl, lagBlocks, snapshot, isDevelopment: anvil !== undefined, relay: relay.value };
+  const shared = { policy, rpcUrl, lagBlocks, isDevelopment: mines, relay: relay.value };
   if (options.moved !== undefined) {
     const chain = openAdoptedChain(parts);
     const funds = () => fundsOf(chain);
@@ -147,7 +145,6 @@ export function openCreditPart(secrets: Secrets): ChainPart {
   return {
     ...{ chain: creditChain(node), policy: standardPolicy(node), actor: undefined, rpcUrl: undefined },
     ...{ lagBlocks: 0, isDevelopment: false, isMoved: false, relay: undefined },
-    snapshot: () => Promise.resolve(),
   };
 }
 
@@ -199,7 +196,7 @@ async function openExternalChain(options: ChainPartOptions): Promise<Result<Plac
 }
 
 async function findContracts(
-  options: ChainPartOptions & Pick<ChainPart, "snapshot">,
+  options: ChainPartOptions & Pick<SenderOptions, "keep">,
   sender: Sender,
   account: LocalAccount,
   policy: FeePolicy,
@@ -226,7 +223,8 @@ async function findContracts(
   const deployed = await deployContracts(sender, account, policy, floors);
   if (!deployed.ok) return deployed;
   // What the file names must not be lost with the chain's memory.
-  await options.snapshot();
+  const held = (await options.keep?.()) ?? ok(undefined);
+  if (!held.ok) return held;
   await mkdir(join(options.data, "contracts"), { recursive: true });
   const addresses = Object.entries(deployed.value).map(([name, address]) => [name, toHex(address)]);
   await writeAtomically(path, `${JSON.stringify(Object.fromEntries(addresses), undefined, 2)}\n`);

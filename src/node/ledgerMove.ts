@@ -161,7 +161,6 @@ class LedgerMove {
       const sent = await chain.deposit(this.#ledger.id, missing);
       if (!sent.ok) return sent;
     }
-    await part.snapshot();
     return ok(undefined);
   }
 
@@ -192,7 +191,7 @@ class LedgerMove {
     await publisher.publish(ledger.books.size());
     say("proposing its epoch");
     const settlement = new Settlement({
-      ...{ ledger, chain, publisher, domain: keys.domain, signer: this.#secrets.signer, snapshot: part.snapshot, say },
+      ...{ ledger, chain, publisher, domain: keys.domain, signer: this.#secrets.signer, say },
       ...{ nowMs, sleep: (ms: number) => sleep(ms) },
     });
     const proposed = await settlement.advance();

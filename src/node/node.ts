@@ -151,7 +151,7 @@ async function assemble(
   const sink = fileSink(join(data, "journal"));
   const entries = (from: number, until: number) => ledger.books.entries(from, until);
   const publisher = new Publisher({ ledger: ledger.id, sink, keys, entries });
-  const settlementParts = { ledger, chain, publisher, domain, signer: secrets.signer, snapshot: part.snapshot, say };
+  const settlementParts = { ledger, chain, publisher, domain, signer: secrets.signer, say };
   const settlement =
     part.rpcUrl === undefined
       ? new CreditSettlement(ledger, publisher)

@@ -31,8 +31,6 @@ export interface RelayPlace {
   readonly contracts: ContractAddresses;
   /** Its coins are play money. */
   readonly isOwn: boolean;
-  /** Makes what the chain holds outlive a crash of it. */
-  readonly snapshot: () => Promise<void>;
 }
 
 const PLAY_OPEN_PER_ETH = "3000";
@@ -57,8 +55,6 @@ export async function openRelayPart(place: RelayPlace, options: RelayOptions): P
     return refuse("data_folder_damaged", `the chain does not hold the contract that ${path} names`, {
       hint: "remove that file: the relay holds no money, and payees agree anew to another one",
     });
-  // What the file names must not be lost with the chain's memory.
-  if (known?.length !== 20) await place.snapshot();
   await mkdir(join(data, "contracts"), { recursive: true });
   await writeAtomically(path, `${toHex(contract.value)}\n`);
   const relay = new EvmRelay({

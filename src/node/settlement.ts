@@ -26,8 +26,6 @@ export interface SettlementParts {
   readonly signer: Uint8Array;
   readonly sleep: (ms: number) => Promise<void>;
   readonly nowMs: () => number;
-  /** The chain's state outlives a crash of it from here on. */
-  readonly snapshot: () => Promise<void>;
   readonly say: (text: string) => void;
 }
 
@@ -75,12 +73,11 @@ export class Settlement implements EpochCloser {
   }
 
   async propose(closed: ClosedEpoch): Promise<Result<string>> {
-    const { ledger, chain, snapshot } = this.#parts;
+    const { ledger, chain } = this.#parts;
     const commitment = await this.commitmentOf(closed);
     const proposed = await chain.propose(ledger.id, commitment);
     if (!proposed.ok) return proposed;
     await ledger.epochs.mark(closed.record.epoch, "proposed", proposed.value);
-    await snapshot();
     return proposed;
   }
 
@@ -99,7 +96,7 @@ export class Settlement implements EpochCloser {
 
   /** Waits for the epoch's window and makes it final. */
   async finalise(epoch: number): Promise<Result<string>> {
-    const { ledger, chain, sleep, nowMs, snapshot } = this.#parts;
+    const { ledger, chain, sleep, nowMs } = this.#parts;
     const onChain = await chain.epoch(ledger.id, epoch);
     if (!onChain.ok) return onChain;
     const waitMs = (onChain.value?.finalFrom ?? 0) * 1_000 - nowMs();
@@ -107,7 +104,6 @@ export class Settlement implements EpochCloser {
     const final = await chain.finalise(ledger.id, epoch);
     if (!final.ok) return final;
     await ledger.epochs.mark(epoch, "final", final.value);
-    await snapshot();
     return final;
   }
 

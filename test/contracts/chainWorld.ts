@@ -64,7 +64,7 @@ export async function openChainWorld(): Promise<ChainWorld> {
     entries: (from, until) => ledger.books.entries(from, until),
   });
   const settlement = new Settlement({
-    ...{ ledger, chain, publisher, domain, signer: SIGNER, snapshot: async () => undefined, say: () => undefined },
+    ...{ ledger, chain, publisher, domain, signer: SIGNER, say: () => undefined },
     // The window is over once the chain's clock was moved.
     ...{ sleep: async () => undefined, nowMs: () => Number.MAX_SAFE_INTEGER },
   });

@@ -51,7 +51,7 @@ function desk(policy: Partial<RelayDesk["policy"]> = {}): RelayDesk {
   return new RelayDesk({
     ...{ ledger: world.ledger, chain: world.chainOf, relay, store: store.relays, claims: store.claims },
     policy: { patienceMs: 365 * DAY_MS, subsidyBps: 10_000, everyMs: DAY_MS, ...policy },
-    ...{ treasury: padAddress(world.chainOf.node), nowMs: () => nowMs, snapshot: async () => undefined },
+    ...{ treasury: padAddress(world.chainOf.node), nowMs: () => nowMs },
   });
 }
 
@@ -220,7 +220,6 @@ test("a node's relay is deployed once and found again; on another's chain it nee
     contracts,
     account: world.account(0),
     isOwn: true,
-    snapshot: async () => undefined,
   };
   const first = unwrap(await openRelayPart(place, {}));
   const again = unwrap(await openRelayPart({ ...place, isOwn: false }, { openPerEth: "2500.5", everyMs: 0 }));

@@ -70,7 +70,10 @@ function createLegs(table: string): string {
 }
 
 function insertInto(table: string): string {
-  return `INSERT INTO ${table} SELECT r, l, 3, p, 1000, 1000 FROM unnest($1::bigint[], $2::smallint[], $3::bytea[]) AS t (r, l, p)`;
+  const columns = ["bigint", "smallint", "smallint", "bytea", "bigint", "bigint"].map(
+    (type, i) => `$${i + 1}::${type}[]`,
+  );
+  return `INSERT INTO ${table} SELECT * FROM unnest(${columns.join(", ")})`;
 }
 
 function insertLegs(pool: Pool, legs: number, text: string): () => Promise<void> {
@@ -81,15 +84,21 @@ function insertLegs(pool: Pool, legs: number, text: string): () => Promise<void>
     next += ROWS_BATCH;
     const receipts: number[] = [];
     const places: number[] = [];
+    const roles: number[] = [];
     const ids: Buffer[] = [];
+    const weights: number[] = [];
+    const amounts: number[] = [];
     for (let receipt = first; receipt < first + ROWS_BATCH; receipt++) {
       for (let leg = 0; leg < legs; leg++) {
         receipts.push(receipt);
         places.push(leg);
+        roles.push(Math.min(leg, 4));
         ids.push(payees[leg]!);
+        weights.push(30_303);
+        amounts.push(15_151 + (receipt % 7));
       }
     }
-    await pool.query(text, [receipts, places, ids]);
+    await pool.query(text, [receipts, places, roles, ids, weights, amounts]);
   };
 }
 

@@ -4,7 +4,7 @@ import { utf8 } from "../core/bytes.ts";
 import { refuse, unwrap } from "../core/result.ts";
 import type { Factory } from "./factory.ts";
 import { ACCOUNT_BYTES_MAX } from "./fileDesk.ts";
-import { isOver, type Job } from "./job.ts";
+import { isOver, type Job, overAlready } from "./job.ts";
 import type { TrainingOrder } from "./order.ts";
 import { SmallMachine, smallFile } from "./testing/smallFactory.ts";
 
@@ -167,7 +167,7 @@ describe("jobs", () => {
     expect(unwrap(await factory.cancel(ann, third.id)).status).toBe("cancelled");
   });
 
-  it("keep the best and the latest checkpoints, and no more than four", async () => {
+  it("keep the best and the latest checkpoints, and no more than eight", async () => {
     const { machine, factory, file } = await opened();
     machine.stepsPerJob = 20;
     const { job } = unwrap(await factory.order({ account: ann }, orderOf(file)));
@@ -175,7 +175,7 @@ describe("jobs", () => {
     const { checkpoints } = unwrap(await factory.job(ann, job.id));
     const kept = checkpoints.filter(({ isKept }) => isKept).map((one) => one.step);
     expect(checkpoints).toHaveLength(10);
-    expect(kept).toEqual([14, 16, 18, 20]);
+    expect(kept).toEqual([6, 8, 10, 12, 14, 16, 18, 20]);
     expect([...machine.kept.get(job.id)!].sort((a, b) => a - b)).toEqual(kept);
   });
 
@@ -343,5 +343,11 @@ async function bensFile(factory: Factory): Promise<string> {
 
 it("a job that is over is over", () => {
   const statuses = ["queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
-  expect(statuses.filter((status) => isOver({ status }))).toEqual(["succeeded", "failed", "cancelled"]);
+  const over = statuses.filter((status) => isOver({ status }));
+  expect(over).toEqual(["succeeded", "failed", "cancelled"]);
+  expect(over.map((status) => overAlready({ status })).map((one) => !one.ok && one.error.message)).toEqual([
+    "the job has succeeded already",
+    "the job has failed already",
+    "the job was cancelled already",
+  ]);
 });

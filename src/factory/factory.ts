@@ -5,7 +5,7 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import { Aftercare, type DeployRequest } from "./aftercare.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { FileDesk, type Viewer } from "./fileDesk.ts";
-import { type Deployment, isOver, type Job, type JobEvent } from "./job.ts";
+import { type Deployment, isOver, type Job, type JobEvent, overAlready } from "./job.ts";
 import { guarded, JobBook, unknownJob } from "./jobBook.ts";
 import { JobQueue } from "./jobQueue.ts";
 import { orderHash, type PreparedJob, prepareJob, type TrainingOrder } from "./order.ts";
@@ -199,8 +199,7 @@ export class Factory {
   importAdapter(viewer: Viewer, id: string, files: AdapterFiles): Promise<Result<Job>> {
     return this.#of(viewer, id, async (job) => {
       if (job.status === "running") return refuse("conflict", "the job is running here", { hint: "pause it first" });
-      if (isOver(job) && job.result?.reason !== "imported")
-        return refuse("conflict", `the job has ${job.status} already`);
+      if (isOver(job) && job.result?.reason !== "imported") return overAlready(job);
       const base = await this.#ports.bases.find(job.base.name);
       if (!base.ok) return base;
       const held = isOver(job) ? ok(undefined) : await this.#till.holdElsewhere(job);
@@ -214,7 +213,8 @@ export class Factory {
       const result = { hash: hash.value, kind: "adapter", steps, trainedTokens, reason: "imported" } as const;
       const done = await this.#book.update(id, (now) => {
         if (now.result?.hash === hash.value) return ok(now);
-        if (now.status === "running" || isOver(now)) return refuse("conflict", `the job has ${now.status} meanwhile`);
+        if (isOver(now)) return overAlready(now);
+        if (now.status === "running") return refuse("conflict", "the job is running meanwhile");
         const finishedMs = this.#ports.nowMs();
         const owed = worstOf(now);
         return ok({

@@ -1,6 +1,6 @@
 import type { Hex } from "../core/bytes.ts";
 import type { Prices } from "../core/quote.ts";
-import type { Refusal } from "../core/result.ts";
+import { type Refusal, type Result, refuse } from "../core/result.ts";
 import type { LegRole } from "../core/route.ts";
 import type { TrainingOptions } from "../models/training/task.ts";
 import type { Estimate, TrainingPrices } from "./estimate.ts";
@@ -147,6 +147,12 @@ export interface JobEvent {
 
 export function isOver({ status }: Pick<Job, "status">): boolean {
   return status === "succeeded" || status === "failed" || status === "cancelled";
+}
+
+/** Why nothing more can be done with a job that is over. */
+export function overAlready({ status }: Pick<Job, "status">): Result<never> {
+  const what = status === "cancelled" ? "was cancelled" : `has ${status}`;
+  return refuse("conflict", `the job ${what} already`);
 }
 
 /** Whether something is still to be done about it: a job that is over may owe. */

@@ -1,5 +1,5 @@
 import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
-import { isOver, type Job, type JobStatus } from "./job.ts";
+import { isOver, type Job, type JobStatus, overAlready } from "./job.ts";
 import type { JobBook } from "./jobBook.ts";
 import { JobRun, type RunEnd } from "./jobRun.ts";
 import { owedAt } from "./payment.ts";
@@ -69,7 +69,7 @@ export class JobQueue {
   async cancel(id: string): Promise<Result<Job>> {
     const cancelled = await this.#leave(id, "cancelled", (job) => {
       if (job.status === "cancelled") return ok(job);
-      if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
+      if (isOver(job)) return overAlready(job);
       return ok(withOwed({ ...job, status: "cancelled", finishedMs: this.#ports.nowMs() }));
     });
     if (cancelled.ok) await this.#tidy(id);
@@ -78,7 +78,7 @@ export class JobQueue {
 
   pause(id: string): Promise<Result<Job>> {
     return this.#leave(id, "paused", (job) => {
-      if (isOver(job)) return refuse("conflict", `the job has ${job.status} already`);
+      if (isOver(job)) return overAlready(job);
       return ok(job.status === "paused" ? job : withOwed({ ...job, status: "paused" }));
     });
   }
@@ -92,7 +92,7 @@ export class JobQueue {
     const held = isOver(job.value) ? ok(undefined) : await this.#till.hold(job.value);
     if (!held.ok) return held;
     const moved = await this.#book.update(id, ({ error: _before, ...now }) => {
-      if (isOver(now)) return refuse("conflict", `the job has ${now.status} already`);
+      if (isOver(now)) return overAlready(now);
       return ok(now.status === "paused" ? { ...now, status: "queued" } : now);
     });
     if (moved.ok) this.pump();

@@ -16,7 +16,7 @@ export type RunEnd =
 /** Of all steps of a job, so many are told. */
 const STEP_EVENTS_MAX = 200;
 /** Weights of so many checkpoints are kept: the best and the latest ones. */
-const CHECKPOINTS_KEPT_MAX = 4;
+const CHECKPOINTS_KEPT_MAX = 8;
 
 /** One job from its examples to its result. What the trainer tells becomes progress, events and checkpoints. */
 export class JobRun {

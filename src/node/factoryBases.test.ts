@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -58,6 +58,37 @@ test.each([
   ["two", join(folder, "bases", "one"), "already_exists"],
 ])("register %s: %s is refused as %s", async (name, place, code) => {
   expect(await shelf.register({ name, folder: place })).toMatchObject({ ok: false, error: { code } });
+});
+
+test.each([
+  ["a truncated header", (weights: Buffer) => weights.subarray(0, 20)],
+  ["a header that is longer than the file", (weights: Buffer) => Buffer.concat([Buffer.alloc(7), weights])],
+  ["fewer bytes than its tensors need", (weights: Buffer) => weights.subarray(0, -4)],
+  [
+    "a tensor of another name",
+    (weights: Buffer) => Buffer.from(weights.toString("latin1").replace("q_proj", "x_proj"), "latin1"),
+  ],
+])("register: weights with %s are refused, and nothing is kept", async (_, damage) => {
+  const place = join(mkdtempSync(join(folder, "damaged-")), "base");
+  cpSync(elsewhere, place, { recursive: true });
+  const weights = join(place, "model.safetensors");
+  writeFileSync(weights, damage(readFileSync(weights)));
+  expect(await shelf.register({ name: "damaged", folder: place })).toMatchObject({
+    error: { code: "invalid_request" },
+  });
+  expect(await shelf.list()).not.toContain("damaged");
+});
+
+test.each<[what: string, put: (path: string) => unknown]>([
+  ["nothing", () => undefined],
+  ["a device", (path) => symlinkSync("/dev/null", path)],
+])("register: %s in place of weights is refused", async (_, put) => {
+  const place = join(mkdtempSync(join(folder, "pipe-")), "base");
+  cpSync(elsewhere, place, { recursive: true });
+  const weights = join(place, "model.safetensors");
+  rmSync(weights);
+  put(weights);
+  expect(await shelf.register({ name: "pipe", folder: place })).toMatchObject({ error: { code: "not_found" } });
 });
 
 test.each(["", "../../etc", "no-such", "a/b", "__proto__"])("find %j refuses", async (name) => {

@@ -31,7 +31,10 @@ export class FolderHashes {
 }
 
 async function looksOf(path: string): Promise<{ readonly size: number; readonly inode: number; readonly ms: number }> {
-  const { size, ino: inode, mtimeMs: ms } = await stat(path);
+  const found = await stat(path);
+  // A named pipe would hold its reader for ever, and a device might never end.
+  if (!found.isFile()) throw new Error(`${path} is no file`);
+  const { size, ino: inode, mtimeMs: ms } = found;
   return { size, inode, ms };
 }
 

@@ -1,6 +1,6 @@
 import { ok, type Refusal, type Result, refuse } from "../../core/result.ts";
 import { type LlamaShape, moduleName, projectionSize, projections } from "../llama.ts";
-import type { Tensors } from "../tensor.ts";
+import type { Tensor, Tensors } from "../tensor.ts";
 import { field, isRecord, isWhole } from "./json.ts";
 
 /**
@@ -97,11 +97,12 @@ export function llamaTensorShapes(shape: LlamaShape): ReadonlyMap<string, readon
  * which follow from the shape, and an output layer beside a tied embedding.
  */
 export function checkLlamaTensors(shape: LlamaShape, tensors: Tensors): Result<Tensors> {
-  return checkTensors(
-    llamaTensorShapes(shape),
-    tensors,
-    (name) => name.endsWith(".rotary_emb.inv_freq") || (shape.isTied && name === "lm_head.weight"),
-  );
+  return checkTensors(llamaTensorShapes(shape), tensors, isSpareOf(shape));
+}
+
+/** The same of what headers say, before any number is read. */
+export function checkLlamaHeaders(shape: LlamaShape, found: Shapes): Result<void> {
+  return checkShapes(llamaTensorShapes(shape), found, isSpareOf(shape));
 }
 
 /** The tensors that must be there, in the order of `shapes`; anything else is refused unless `isSpare`. */
@@ -110,17 +111,35 @@ export function checkTensors(
   tensors: Tensors,
   isSpare: (name: string) => boolean = () => false,
 ): Result<Tensors> {
-  const checked = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
-  for (const [name, shape] of shapes) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) return mismatch(`${name} is missing`);
-    if (tensor.shape.join() !== shape.join() || tensor.data.length !== shape.reduce((a, b) => a * b, 1))
-      return mismatch(`${name} has the shape [${tensor.shape.join(", ")}] and not [${shape.join(", ")}]`);
-    checked.set(name, tensor);
-  }
-  for (const name of tensors.keys())
-    if (!shapes.has(name) && !isSpare(name)) return mismatch(`nothing is known of ${name.slice(0, 120)}`);
+  const fitting = checkShapes(shapes, tensors, isSpare);
+  if (!fitting.ok) return fitting;
+  const checked = new Map<string, Tensor>();
+  for (const name of shapes.keys()) checked.set(name, tensors.get(name)!);
+  for (const [name, { shape, data }] of checked)
+    if (data.length !== shape.reduce((a, b) => a * b, 1)) return mismatch(`${name} has ${data.length} numbers`);
   return ok(checked);
+}
+
+type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+function checkShapes(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  found: Shapes,
+  isSpare: (name: string) => boolean,
+): Result<void> {
+  for (const [name, shape] of shapes) {
+    const one = found.get(name);
+    if (one === undefined) return mismatch(`${name} is missing`);
+    if (one.shape.join() !== shape.join())
+      return mismatch(`${name} has the shape [${one.shape.join(", ")}] and not [${shape.join(", ")}]`);
+  }
+  for (const name of found.keys())
+    if (!shapes.has(name) && !isSpare(name)) return mismatch(`nothing is known of ${name.slice(0, 120)}`);
+  return ok(undefined);
+}
+
+function isSpareOf({ isTied }: LlamaShape): (name: string) => boolean {
+  return (name) => name.endsWith(".rotary_emb.inv_freq") || (isTied && name === "lm_head.weight");
 }
 
 type Config = Readonly<Record<string, unknown>>;

@@ -9,9 +9,10 @@ import type { Tensor, Tensors } from "../tensor.ts";
 import { writeJson, writeParts } from "./atomicFile.ts";
 import { readJson, readText } from "./boundedFile.ts";
 import type { FloatType } from "./floats.ts";
-import { checkLlamaTensors, llamaConfig, parseLlamaConfig } from "./huggingFace.ts";
+import { checkLlamaHeaders, checkLlamaTensors, llamaConfig, parseLlamaConfig } from "./huggingFace.ts";
 import { field, isRecord } from "./json.ts";
-import { readSafetensorsFile, writeSafetensorsFile } from "./safetensorsFile.ts";
+import type { SafetensorsEntry } from "./safetensors.ts";
+import { readSafetensorsFile, readSafetensorsHeader, writeSafetensorsFile } from "./safetensorsFile.ts";
 
 /** A model as it lies in a Hugging Face folder. */
 export interface LlamaFolder extends LlamaOutline {
@@ -40,12 +41,17 @@ export async function readLlamaFolder(folder: string): Promise<Result<LlamaFolde
   return tensors.ok ? ok({ ...outline.value, tensors: tensors.value }) : tensors;
 }
 
-/** Reads the small files of a folder and leaves its weights alone. */
+/**
+ * Reads the small files of a folder, and of its weights what their headers say. Refuses as {@link readLlamaFolder} does, all but numbers that are none, which only
+ * who reads all of them sees.
+ */
 export async function readLlamaOutline(folder: string): Promise<Result<LlamaOutline>> {
   const shape = await readLlamaShape(folder);
   if (!shape.ok) return shape;
   const tokenizer = await readTokenizer(folder, shape.value);
   if (!tokenizer.ok) return tokenizer;
+  const weights = await checkWeights(folder, shape.value);
+  if (!weights.ok) return weights;
   const template = await readChatTemplate(folder);
   return ok({
     ...{ shape: shape.value, tokenizer: tokenizer.value },
@@ -109,6 +115,18 @@ async function readWeights(folder: string, shape: LlamaShape): Promise<Result<Te
     for (const [name, tensor] of read.value.tensors) tensors.set(name, tensor);
   }
   return checkLlamaTensors(shape, tensors);
+}
+
+async function checkWeights(folder: string, shape: LlamaShape): Promise<Result<void>> {
+  const files = await weightFiles(folder);
+  if (!files.ok) return files;
+  const found = new Map<string, SafetensorsEntry>();
+  for (const [file, names] of files.value) {
+    const header = await readSafetensorsHeader(join(folder, file));
+    if (!header.ok) return header;
+    for (const entry of header.value.entries) if (names?.has(entry.name) ?? true) found.set(entry.name, entry);
+  }
+  return checkLlamaHeaders(shape, found);
 }
 
 /** Which file holds which tensors; undefined is all of them. */

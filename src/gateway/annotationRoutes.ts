@@ -9,7 +9,7 @@ import {
   annotationSchema,
 } from "../protocol/annotations.ts";
 import { datanetParam, reviewSchema } from "../protocol/datanets.ts";
-import { json, jsonOf, plain, type Route, route } from "./routes.ts";
+import { jsonOf, plain, type Route, route } from "./routes.ts";
 
 /** What people add to a datanet's records as context. */
 export interface Annotations {
@@ -37,10 +37,8 @@ export function annotationRoutes(annotations: Annotations): Route[] {
     route({
       ...{ ...shared, method: "POST", access: "admin", path, body: annotateSchema, response: annotationSchema },
       summary: "Add words to a record, or a link from another record, by which it is found from the next version on",
-      handle: async ({ params, body }) => {
-        const made = await annotations.annotate(params.name, body);
-        return made.ok ? json(made.value, 201) : made;
-      },
+      statuses: [201],
+      handle: async ({ params, body }) => jsonOf(await annotations.annotate(params.name, body)),
     }),
     route({
       ...{ ...shared, method: "POST", access: "admin", path: `${path}/{id}/review`, params: annotationParam },

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { fromHex, parseHex, toHex } from "../core/bytes.ts";
 import { leafHash, verifyInclusion } from "../core/merkle.ts";
 import { closedEpochSchema, inclusionSchema } from "../protocol/epochs.ts";
+import { problemSchema } from "../protocol/errors.ts";
 import { receiptDetailSchema, receiptListSchema } from "../protocol/receipts.ts";
 import { checkOpening } from "./opening.ts";
 import { testDatanets } from "./testing/datanets.ts";
@@ -212,4 +213,18 @@ test.each([
   const holds = (entry: Uint8Array) => verifyInclusion(fromHex(proof.root), size, seq, leafHash(entry), path);
   expect(holds(entries[seq]!)).toBe(true);
   expect(holds(new Uint8Array(1))).toBe(false);
+});
+
+test("a bug of ours is told in the path's own error format, without its words", async () => {
+  const broken = { ...testDatanets(), list: () => Promise.reject(new Error("inner words")) };
+  const other = await startNode({ engines: {}, parts: { datanets: broken } });
+  onTestFinished(() => other.stop());
+  const response = await fetch(`${other.url}/api/datanets`);
+  const id = response.headers.get("x-request-id");
+  expect([response.status, response.headers.get("content-type")]).toEqual([500, "application/problem+json"]);
+  expect(problemSchema.parse(await response.json())).toMatchObject({
+    ...{ status: 500, code: "internal_error", instance: `request:${id}` },
+    detail: expect.not.stringContaining("inner"),
+  });
+  expect(other.log.find((line) => line.fields["request"] === id)?.fields["error"]).toContain("inner words");
 });

@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { connect } from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { openAiErrorSchema, problemSchema } from "../protocol/errors.ts";
 import { testDatanets } from "./testing/datanets.ts";
 import { publishedJournal } from "./testing/journalFiles.ts";
@@ -42,6 +44,7 @@ const rows: readonly Row[] = [
   ["key", "POST", "/v1/chat/completions", { ...chat, messages: "hi" }, 400, "invalid_request"],
   ["key", "POST", "/v1/chat/completions", { ...chat, max_tokens: -1 }, 400, "invalid_request"],
   ["key", "POST", "/v1/chat/completions", { ...chat, n: 3 }, 400, "invalid_request"],
+  ["key", "POST", "/v1/chat/completions", { ...chat, frequency_penalty: 1 }, 400, "invalid_request"],
   ["key", "PUT", "/v1/chat/completions", chat, 405, "method_not_allowed"],
   ["key", "GET", "/v1/chat/completions", undefined, 405, "method_not_allowed"],
   ["key", "POST", "/v1/completions", { model: testModel }, 400, "invalid_request"],
@@ -54,6 +57,7 @@ const rows: readonly Row[] = [
   ["key", "GET", "/v1/models/nope", undefined, 404, "model_not_found"],
   ["key", "DELETE", "/v1/models/npm-docs", undefined, 405, "method_not_allowed"],
   ["key", "GET", "/v1/models/%E0%A4%A", undefined, 404, "not_found"],
+  ["key", "GET", "/v1/models/npm%00docs", undefined, 404, "not_found"],
   ["key", "GET", "/v1/nothing", undefined, 404, "not_found"],
   ["key", "GET", "/v1/receipts/xyz", undefined, 400, "invalid_request"],
   ["key", "GET", `/v1/receipts/${id32}`, undefined, 404, "not_found"],
@@ -70,6 +74,7 @@ const rows: readonly Row[] = [
   ["key", "GET", "/api/executions/x", undefined, 404, "not_found"],
   ["nobody", "GET", "/api/receipts?limit=0", undefined, 400, "invalid_request"],
   ["nobody", "GET", "/api/receipts?limit=many", undefined, 400, "invalid_request"],
+  ["nobody", "GET", "/api/datanets/npm-docs/records?q=a%00b", undefined, 400, "invalid_request"],
   ["nobody", "GET", "/api/receipts?mine=true", undefined, 401, "unauthenticated"],
   ["nobody", "GET", "/api/accounts/me", undefined, 401, "unauthenticated"],
   ["key", "GET", "/api/accounts/someone", undefined, 400, "invalid_request"],
@@ -156,6 +161,7 @@ const rows: readonly Row[] = [
   ["key", "POST", `/api/receipts/${id32}/corrections`, { reason: "refund", key: "k" }, 403, "forbidden"],
   ["admin", "POST", `/api/receipts/${id32}/corrections`, { reason: "whim", key: "k" }, 400, "invalid_request"],
   ["admin", "POST", `/api/receipts/${id32}/corrections`, { reason: "refund", key: "k" }, 404, "not_found"],
+  ["admin", "POST", `/api/receipts/${id32}/corrections`, { reason: "refund", key: "\0" }, 400, "invalid_request"],
   ["key", "POST", "/api/epochs/1/funding", { reference: "x" }, 403, "forbidden"],
   ["admin", "POST", "/api/epochs/1/funding", {}, 400, "invalid_request"],
   ["admin", "POST", "/api/epochs/1/funding", { reference: "x" }, 409, "conflict"],
@@ -219,6 +225,20 @@ test.each([["application/x-www-form-urlencoded"], ["text/plain"], [""]])(
   },
 );
 
+test.each([
+  ["that is not UTF-8", Buffer.from([0x22, 0xff, 0x22]), {}, 400],
+  ["that is packed", gzipSync(JSON.stringify(chat)), { "content-encoding": "gzip" }, 415],
+  ["whose payer's wish cannot be read", JSON.stringify(chat), { "openledger-audit": "Forbid" }, 400],
+  ["whose payer's other wish cannot be read", JSON.stringify(chat), { "openledger-lineage": "no" }, 400],
+])("a body %s is refused", async (_, body, more, status) => {
+  const before = stateOf();
+  const headers = { authorization: `Bearer ${node.secret}`, "content-type": "application/json", ...more };
+  const response = await fetch(`${node.url}/v1/chat/completions`, { method: "POST", headers, body });
+  expect(response.status).toBe(status);
+  expect(openAiErrorSchema.parse(await response.json()).error.type).toBe("invalid_request_error");
+  expect(stateOf()).toEqual(before);
+});
+
 test.each([["a b"], ["x".repeat(201)], ["grün"]])("the idempotency key %j is refused", async (key) => {
   const headers = { authorization: `Bearer ${node.secret}`, "content-type": "application/json" };
   const raw = await rawRequest(`idempotency-key: ${key}\r\n`, headers, JSON.stringify(chat));
@@ -250,11 +270,30 @@ test.each([
   expect(await send(text)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
 });
 
-test("a body that is announced too large is refused before it is sent", async () => {
+test("a body that is announced too large is refused before it is sent, and the answer arrives though the body is sent on", async () => {
   const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${node.secret}\r\n`;
-  expect(await send(`${head}content-type: application/json\r\ncontent-length: 99999999\r\n\r\n`)).toMatch(
-    /^HTTP\/1\.1 413 /,
-  );
+  const { port, hostname } = new URL(node.url);
+  const socket = connect(Number(port), hostname);
+  onTestFinished(() => void socket.destroy());
+  socket.write(`${head}content-type: application/json\r\ncontent-length: 20000000\r\n\r\n`);
+  const [answer] = await once(socket, "data");
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 413 /);
+  socket.write("x".repeat(20_000_000));
+  // A connection that was reset answers nothing more.
+  socket.write("GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n");
+  const [next] = await once(socket, "data");
+  expect(String(next)).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test("a body that turns out too large is refused, and its caller hears so", async () => {
+  const headers = { authorization: `Bearer ${node.secret}`, "content-type": "application/json" };
+  const body = new ReadableStream({
+    pull: (to) => (sent++ < 300 ? to.enqueue(new Uint8Array(65_536)) : to.close()),
+  });
+  let sent = 0;
+  const request = { method: "POST", headers, body, duplex: "half" } as const;
+  const response = await fetch(`${node.url}/v1/chat/completions`, request);
+  expect(response.status).toBe(413);
 });
 
 test("no page of another origin may read an answer, and no log line holds a secret", async () => {

@@ -68,6 +68,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
         access: "key",
         needs: "models.execute",
         response: chatCompletionSchema,
+        produces: ANSWERS,
       },
       summary: "Answer a conversation; streams with `stream: true`",
       body: chatRequestSchema,
@@ -83,6 +84,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
         access: "key",
         needs: "models.execute",
         response: completionSchema,
+        produces: ANSWERS,
       },
       summary: "Continue a text; streams with `stream: true`",
       body: completionRequestSchema,
@@ -149,6 +151,9 @@ async function answer(
   if (key === undefined) return refuse("unauthenticated", "no API key was given");
   const model = floor.catalog.find(body.model);
   if (!model.ok) return model;
+  const [audit, lineage] = [forbids(exchange, "openledger-audit"), forbids(exchange, "openledger-lineage")];
+  if (!audit.ok) return audit;
+  if (!lineage.ok) return lineage;
   const begun = beginOnce(floor.ledger.books, key.account, exchange, call.rawBody);
   const once = begun instanceof Promise ? await begun : begun;
   if (!once.ok) return once;
@@ -161,8 +166,8 @@ async function answer(
       messages: wanted.messages,
       maxTokens: wanted.maxTokens,
       sampling: wanted.sampling,
-      isUnaudited: exchange.request.headers["openledger-audit"] === "forbid",
-      isForgotten: exchange.request.headers["openledger-lineage"] === "forbid",
+      isUnaudited: audit.value,
+      isForgotten: lineage.value,
       idempotency: once.value.idempotency,
       createdMs: floor.world.nowMs(),
     };
@@ -173,6 +178,16 @@ async function answer(
     once.value.end();
   }
 }
+
+/** Whether the payer forbids something. A misspelt wish for privacy is refused: what it would keep back could not be taken back. */
+function forbids({ request }: Exchange, header: string): Result<boolean> {
+  const value = request.headers[header];
+  if (value === undefined) return allowed;
+  if (value === "forbid") return forbidden;
+  return refuse("invalid_request", `${header} is "forbid" or left out`, { field: header });
+}
+
+const [allowed, forbidden] = [ok(false), ok(true)];
 
 async function deliver(
   floor: Floor,
@@ -245,6 +260,7 @@ function replay(
   return ok({ kind: "sent" });
 }
 
+const ANSWERS = ["application/json", "text/event-stream"];
 const EVENT_STREAM = "text/event-stream; charset=utf-8";
 
 function wantsUsage(body: ChatRequest | CompletionRequest): boolean {

@@ -31,7 +31,7 @@ export function departureRoutes(departures: Departures): Route[] {
     }),
     route({
       ...{ ...shared, path: "/api/datanets/{name}/arrive", body: arriveBody, response: arrivedSchema },
-      bodyBytesMax: DEPARTURE_BYTES_MAX,
+      ...{ bodyBytesMax: DEPARTURE_BYTES_MAX, statuses: [201, 200] },
       summary: "Take over what another ledger owed a datanet's people, once",
       handle: async ({ params, body }) => {
         const arrived = await departures.arrive(params.name, body.departure, body.account);

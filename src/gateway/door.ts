@@ -1,8 +1,9 @@
+import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Accounts, ApiKey } from "../ledger/ledger.ts";
 import { parseJson } from "../protocol/parse.ts";
-import type { Access, Method } from "./routes.ts";
+import { type Access, type Method, noFields } from "./routes.ts";
 
 /** Who knocks, and with what: keys, hosts, origins, media types. */
 export interface DoorRules {
@@ -84,7 +85,21 @@ export function parseBody(
     });
   }
   if (media !== undefined) return ok(undefined);
+  const encoding = request.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity")
+    return refuse("unsupported_media_type", `the body is encoded as "${encoding.slice(0, 100)}"`, {
+      hint: "send it as it is",
+    });
+  if (!isUtf8(body)) return refuse("invalid_request", "the body is not UTF-8, as JSON has to be (RFC 8259)");
   return parseJson(body.toString("utf8"));
+}
+
+/** The fields of a query string; of one that comes twice, the last. No field here may have a character 0, which no store keeps in a text. */
+export function readQuery(search: string): Result<Readonly<Record<string, string>>> {
+  if (search === "") return ok(noFields);
+  const fields = Object.fromEntries(new URLSearchParams(search));
+  const bad = Object.keys(fields).find((name) => fields[name]?.includes("\0"));
+  return bad === undefined ? ok(fields) : refuse("invalid_request", `${bad}: has a character 0`, { field: bad });
 }
 
 /** The content type without its parameters, in lower case. */

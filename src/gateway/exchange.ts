@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ok, type Result, refuse } from "../core/result.ts";
-import { openAiError, PROBLEM_MEDIA_TYPE, problem } from "../protocol/errors.ts";
+import { openAiBug, openAiError, PROBLEM_MEDIA_TYPE, problem, problemOfBug } from "../protocol/errors.ts";
 import { refusalRow } from "../protocol/refusals.ts";
 import type { Refused } from "./refused.ts";
 
@@ -27,13 +27,16 @@ export function readBody({ request }: Exchange, bytesMax: number): Promise<Resul
   return new Promise((resolve) => {
     const parts: Buffer[] = [];
     let length = 0;
-    request.on("data", (part: Buffer) => {
+    const onData = (part: Buffer) => {
       length += part.length;
-      if (length > bytesMax) {
-        request.pause();
-        resolve(tooLarge(bytesMax));
-      } else parts.push(part);
-    });
+      parts.push(part);
+      if (length <= bytesMax) return;
+      request.off("data", onData);
+      request.pause();
+      parts.length = 0;
+      resolve(tooLarge(bytesMax));
+    };
+    request.on("data", onData);
     request.once("end", () => resolve(ok(parts.length === 1 ? parts[0]! : Buffer.concat(parts))));
     request.once("close", () => resolve(refuse("cancelled", "the body did not arrive whole")));
   });
@@ -67,19 +70,40 @@ export function sendText(
   response.end(text);
 }
 
-/** Answers with a refusal in the path's own error format. A body that was not read closes the connection with it. */
+/**
+ * Answers with a refusal in the path's own error format. The rest of a body that was not read is still taken in for a while, and thrown away:
+ * a connection that is closed on what comes is reset, and its caller would lose the answer.
+ */
 export function sendRefusal(exchange: Exchange, refusal: Refused, headers: Headers = {}): void {
   const { request, response, path, requestId } = exchange;
   const isOpenAi = speaksOpenAi(path);
   const body = isOpenAi ? openAiError(refusal) : problem(refusal, `request:${requestId}`);
-  if (!request.complete) response.once("finish", () => request.destroy());
+  if (!request.complete) response.once("finish", () => linger(request));
   sendJson(exchange, refusalRow(refusal.code).httpStatus, body, {
     ...(isOpenAi ? {} : { "content-type": PROBLEM_MEDIA_TYPE }),
-    ...(request.complete ? {} : { connection: "close" }),
     ...(refusal.code === "unauthenticated" || refusal.code === "key_revoked" ? { "www-authenticate": "Bearer" } : {}),
     ...retryHeaders(refusal),
     ...headers,
   });
+}
+
+/** RFC 9112, section 9.6. */
+function linger(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.destroy(), LINGER_MS);
+  request.once("close", () => clearTimeout(timer));
+  request.resume();
+}
+
+const LINGER_MS = 10_000;
+
+/** Says that a bug of ours was met, in the path's own error format. */
+export function sendBroken(exchange: Exchange): void {
+  const message = "something broke here; the log has it under this request id";
+  if (speaksOpenAi(exchange.path)) sendJson(exchange, 500, openAiBug(message));
+  else
+    sendJson(exchange, 500, problemOfBug(message, `request:${exchange.requestId}`), {
+      "content-type": PROBLEM_MEDIA_TYPE,
+    });
 }
 
 /** `Retry-After` in whole seconds (RFC 9110) and the two headers that OpenAI's clients obey. */

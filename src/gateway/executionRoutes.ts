@@ -60,7 +60,7 @@ export function executionRoutes(desk: ExecutionDesk): Route[] {
       },
     }),
     route({
-      ...{ ...shared, path: "/api/v1/events", response: empty },
+      ...{ ...shared, path: "/api/v1/events", response: empty, statuses: [204] },
       summary: "CloudEvents of token usage, as OpenMeter's clients post them",
       handle: async ({ exchange, key, rawBody }) => {
         const taken = await take(desk, exchange, rawBody, { format: "cloudevents" }, byOf(key, { rows: "refused" }));

@@ -34,20 +34,16 @@ function baseRoutes(library: ModelLibrary): Route[] {
     }),
     route({
       ...{ ...admin, path: "/api/bases", body: registerBaseSchema, response: baseViewSchema },
+      statuses: [201],
       summary: "Take up a Hugging Face folder of a Llama as a base",
-      handle: async ({ body }) => {
-        const base = await library.registerBase(body);
-        return base.ok ? json(base.value, 201) : base;
-      },
+      handle: async ({ body }) => jsonOf(await library.registerBase(body)),
     }),
     route({
       ...{ ...admin, path: "/api/bases/{name}/serve", params: baseParam, body: serveBaseSchema },
       response: servedModelSchema,
+      statuses: [201],
       summary: "Register a base as an asset with its parents, and serve it as it is",
-      handle: async ({ params, body }) => {
-        const served = await library.serveBase(params.name, body);
-        return served.ok ? json(served.value, 201) : served;
-      },
+      handle: async ({ params, body }) => jsonOf(await library.serveBase(params.name, body)),
     }),
   ];
 }
@@ -55,22 +51,24 @@ function baseRoutes(library: ModelLibrary): Route[] {
 function writtenRoutes(library: ModelLibrary): Route[] {
   return [
     route({
-      ...{ ...read, path: "/api/models/{name}/card", params: modelParam, response: "text" },
+      ...{ ...read, path: "/api/models/{name}/card", params: modelParam, response: "text", produces: MARKDOWN },
       summary: "A served model's card: Markdown with Hugging Face's front matter",
       handle: async ({ params }) => markdown(await library.card(params.name)),
     }),
     route({
-      ...{ ...read, path: "/api/models/{name}/bom", params: modelParam, response: bomSchema },
+      ...{ ...read, path: "/api/models/{name}/bom", params: modelParam, response: bomSchema, produces: CYCLONE_DX },
       summary: "A served model's bill of materials: CycloneDX 1.7, with datanets and contributors",
       handle: async ({ params }) => cycloneDx(await library.bom(params.name)),
     }),
     route({
       ...{ ...read, path: "/api/jobs/{id}/card", params: jobParam, access: "admin", response: "text" },
+      produces: MARKDOWN,
       summary: "The card of what a training job has made",
       handle: async ({ params }) => markdown(await library.jobCard(params.id)),
     }),
     route({
       ...{ ...read, path: "/api/jobs/{id}/bom", params: jobParam, access: "admin", response: bomSchema },
+      produces: CYCLONE_DX,
       summary: "The bill of materials of what a training job has made",
       handle: async ({ params }) => cycloneDx(await library.jobBom(params.id)),
     }),
@@ -103,6 +101,9 @@ function exportRoutes(library: ModelLibrary): Route[] {
     }),
   ];
 }
+
+const MARKDOWN = ["text/markdown"];
+const CYCLONE_DX = ["application/vnd.cyclonedx+json"];
 
 function binary(file: Result<Uint8Array>): Result<Reply> {
   if (!file.ok) return file;

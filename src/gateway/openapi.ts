@@ -20,8 +20,11 @@ type PathConfig = Parameters<OpenAPIRegistry["registerPath"]>[0];
 function pathOf(route: Route, scheme: string): PathConfig {
   const { params, query } = route;
   const hasBody = route.method === "POST" && !(route.body instanceof z.ZodUnknown);
-  const [media, schema] =
-    route.form === undefined ? ["application/json", route.body] : ["multipart/form-data", route.form];
+  const statuses = route.statuses ?? [200];
+  const answers = statuses.map((status) => [
+    status,
+    { description: route.summary, ...(status === 204 ? {} : { content: contentOf(route) }) },
+  ]);
   return {
     method: methods[route.method],
     path: route.path.replace("*}", "}"),
@@ -30,17 +33,28 @@ function pathOf(route: Route, scheme: string): PathConfig {
     request: {
       ...(params instanceof z.ZodObject && hasFields(params) ? { params } : {}),
       ...(query instanceof z.ZodObject && hasFields(query) ? { query } : {}),
-      ...(hasBody || route.form !== undefined ? { body: { content: { [media]: { schema } }, required: true } } : {}),
+      ...(hasBody || route.form !== undefined || route.media !== undefined
+        ? { body: { content: bodyOf(route), required: true } }
+        : {}),
     },
-    responses: { 200: { description: route.summary, content: contentOf(route) }, default: errorOf(route.path) },
+    responses: { ...Object.fromEntries(answers), default: errorOf(route.path) },
   };
 }
 
-function contentOf({ response }: Route): Record<string, { schema?: z.ZodType }> {
-  if (response === "bytes") return { "application/octet-stream": {} };
-  if (response === "text") return { "text/plain": {} };
-  return { "application/json": { schema: response } };
+type Content = Record<string, { schema?: z.ZodType }>;
+
+function bodyOf({ form, body, media }: Route): Content {
+  if (form !== undefined) return { "multipart/form-data": { schema: form } };
+  return { "application/json": { schema: body }, ...Object.fromEntries((media ?? []).map((type) => [type, {}])) };
 }
+
+function contentOf({ response, produces }: Route): Content {
+  const usual = response === "bytes" ? "application/octet-stream" : response === "text" ? "text/plain" : JSON_TYPE;
+  const typed = (type: string) => (typeof response !== "string" && type.endsWith("json") ? { schema: response } : {});
+  return Object.fromEntries((produces ?? [usual]).map((type) => [type, typed(type)]));
+}
+
+const JSON_TYPE = "application/json";
 
 function errorOf(path: string): NonNullable<PathConfig["responses"][string]> {
   const isOpenAi = speaksOpenAi(path);

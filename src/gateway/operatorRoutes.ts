@@ -1,18 +1,16 @@
 import { attachOperatorSchema, detachedSchema } from "../protocol/operators.ts";
 import { operatorParam, operatorSchema } from "../protocol/service.ts";
 import type { OperatorDesk } from "./operatorDesk.ts";
-import { json, plain, type Route, route } from "./routes.ts";
+import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 
 export function operatorRoutes(desk: OperatorDesk): Route[] {
   return [
     route({
       ...{ ...plain, method: "POST", path: "/api/operators", tag: "service", access: "admin" },
       ...{ body: attachOperatorSchema, response: operatorSchema },
+      statuses: [201],
       summary: "Attach an OpenAI-compatible server as an operator, with adapters where it is vLLM",
-      handle: async ({ body }) => {
-        const attached = await desk.attach(body);
-        return attached.ok ? json(attached.value, 201) : attached;
-      },
+      handle: async ({ body }) => jsonOf(await desk.attach(body)),
     }),
     route({
       ...{ ...plain, method: "DELETE", path: "/api/operators/{name}", tag: "service", access: "admin" },

@@ -23,6 +23,8 @@ export async function on<R>(
 export function own(book: Organisations, key: ApiKey | undefined, id: string): Result<Organisation> {
   const wanted = id === "me" ? (key?.scope?.organisation ?? "") : id;
   if (!sees(key, wanted)) return refuse("forbidden", "this is not the key's own organisation");
+  if (wanted === "")
+    return refuse("not_found", "this key acts in no organisation", { hint: "name one by its id", field: "id" });
   const found = book.get(wanted);
   return found === undefined ? refuse("not_found", `there is no organisation ${wanted}`, { field: "id" }) : ok(found);
 }

@@ -114,6 +114,7 @@ export function payoutRoutes(floor: Floor, desk: PayoutDesk): Route[] {
     }),
     route({
       ...{ ...shared, method: "GET", path: "/api/payouts/{number}/file", response: "text" },
+      produces: ["application/xml", "text/csv"],
       ...{ summary: "The bank file, pain.001 or CSV", params: bankPayoutParam, query: bankFileQuery },
       handle: async ({ params, query }) => {
         const format = formatOf(query, floor.world.nowMs());

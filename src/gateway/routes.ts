@@ -10,6 +10,8 @@ import type { Refused } from "./refused.ts";
 /** Who may call: anybody, holders of a live key, holders of an admin key. `optional`: anybody, a key shows more. */
 export type Access = "open" | "optional" | "key" | "admin";
 export type Method = "GET" | "POST" | "DELETE";
+/** Done; made; done, and nothing to say. */
+export type Success = 200 | 201 | 204;
 
 /** One endpoint. The schemas that validate a call are the ones that the OpenAPI document is made of. */
 export interface RouteSpec<P, Q, B> {
@@ -29,6 +31,10 @@ export interface RouteSpec<P, Q, B> {
   /** Says cheaply that a body is valid as it stands; what it does not know is left to the schema. */
   isPlain?(body: unknown): body is B;
   readonly response: z.ZodType | "bytes" | "text";
+  /** How success is answered, the usual first; 200 where it is left out. */
+  readonly statuses?: readonly [Success, ...Success[]];
+  /** Media types of the answer, where these are not JSON's, `application/octet-stream` for bytes and `text/plain` for a text. */
+  readonly produces?: readonly string[];
   /** Media types, other than JSON's, whose bodies the route reads by itself; then JSON too comes as bytes alone. */
   readonly media?: readonly string[];
   /** The body is a `multipart/form-data` form with these fields, which the handler reads from `rawBody`. */
@@ -56,7 +62,8 @@ export type Reply =
   | {
       readonly kind: "json";
       readonly body: unknown;
-      readonly status?: number;
+      /** The route's usual one where it is left out. */
+      readonly status?: Success;
       readonly headers?: Record<string, string>;
     }
   | { readonly kind: "bytes"; readonly body: Uint8Array | string; readonly headers: Record<string, string> }
@@ -90,6 +97,7 @@ export const plain = { params: empty, query: empty, body: z.unknown() } as const
 
 export function route<P, Q, B>(spec: RouteSpec<P, Q, B>): Route {
   const { params, query, body, handle, isPlain, ...rest } = spec;
+  const usual = spec.statuses?.[0];
   const [noParams, noQuery] = [parseInput(params, noFields), parseInput(query, noFields)];
   const parseBody = (raw: unknown) => (isPlain?.(raw) === true ? ok(raw) : parseInput(body, raw));
   return {
@@ -104,13 +112,23 @@ export function route<P, Q, B>(spec: RouteSpec<P, Q, B>): Route {
       if (!parsedBody.ok) return parsedBody;
       const { exchange, key, rawBody } = raw;
       const [fields, asked] = [parsedParams.value, parsedQuery.value];
-      return handle({ exchange, key, rawBody, params: fields, query: asked, body: parsedBody.value });
+      const call = { exchange, key, rawBody, params: fields, query: asked, body: parsedBody.value };
+      return usual === undefined ? handle(call) : withStatus(handle(call), usual);
     },
   };
 }
 
-export function json(body: unknown, status = 200): Result<Reply> {
-  return ok({ kind: "json", body, status });
+async function withStatus(
+  answered: Promise<Result<Reply, Refused>> | Result<Reply, Refused>,
+  usual: Success,
+): Promise<Result<Reply, Refused>> {
+  const replied = await answered;
+  if (!replied.ok || replied.value.kind !== "json" || replied.value.status !== undefined) return replied;
+  return ok({ ...replied.value, status: usual });
+}
+
+export function json(body: unknown, status?: Success): Result<Reply> {
+  return ok({ kind: "json", body, ...(status !== undefined && { status }) });
 }
 
 /** A result's value as JSON, changed by `view`. */
@@ -172,7 +190,9 @@ function patternOf(path: string): RegExp {
 
 function decodeAll(params: Readonly<Record<string, string>>): Record<string, string> | undefined {
   try {
-    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]));
+    const decoded = Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)] as const);
+    // Nothing here has a name with a character 0 in it, and no store can be asked for one.
+    return decoded.some(([, value]) => value.includes("\0")) ? undefined : Object.fromEntries(decoded);
   } catch {
     return undefined;
   }

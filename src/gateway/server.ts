@@ -4,13 +4,13 @@ import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
-import { authenticate, checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody } from "./door.ts";
-import { type Exchange, readBody, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
+import { authenticate, checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody, readQuery } from "./door.ts";
+import { type Exchange, readBody, sendBroken, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { isAudited, permit, runAudited } from "./permission.ts";
 import type { World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
-import { type Found, noFields, type Reply, type Router } from "./routes.ts";
+import type { Found, Reply, Router } from "./routes.ts";
 
 export interface ServerOptions extends DoorRules {
   readonly bodyBytesMax: number;
@@ -142,10 +142,12 @@ export class HttpDoor {
     if (!key.ok) return key;
     const permitted = permit(key.value, route, this.#parts.organisations);
     if (!permitted.ok) return permitted;
-    const query = search === "" ? noFields : Object.fromEntries(new URLSearchParams(search));
+    const query = readQuery(search);
+    if (!query.ok) return query;
     const { bodyBytesMax } = route;
-    if (bodyBytesMax === undefined) return this.#run(exchange, found, key.value, query, this.#options.bodyBytesMax);
-    return this.#runLarge(exchange, found, key.value, query, bodyBytesMax);
+    if (bodyBytesMax === undefined)
+      return this.#run(exchange, found, key.value, query.value, this.#options.bodyBytesMax);
+    return this.#runLarge(exchange, found, key.value, query.value, bodyBytesMax);
   }
 
   /** Large bodies are read whole: as they come one at a time, what they take of memory is bounded. */
@@ -197,10 +199,8 @@ export class HttpDoor {
       path: exchange.path,
       error: text,
     });
-    const message = "something broke here; the log has it under this request id";
-    const body = { error: { message, type: "server_error", param: null, code: null } };
     if (exchange.response.headersSent) exchange.response.destroy();
-    else sendJson(exchange, 500, body);
+    else sendBroken(exchange);
   }
 }
 
@@ -224,15 +224,21 @@ function notHere(exchange: Exchange, method: string, allowed: readonly string[])
 /** What is not HTTP at all never reaches a handler. */
 function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable) return;
-  const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
-  const message =
-    error.code === "HPE_HEADER_OVERFLOW" ? "the headers are too large" : "this is not a whole HTTP request";
+  const [status, message] = socketRefusals.get(error.code ?? "") ?? [
+    "400 Bad Request",
+    "this is not a whole HTTP request",
+  ];
   const body = JSON.stringify({
     error: { message, type: "invalid_request_error", param: null, code: "invalid_request" },
   });
   const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
   socket.end(`${head}\r\n\r\n${body}`);
 }
+
+const socketRefusals = new Map<string, readonly [status: string, message: string]>([
+  ["HPE_HEADER_OVERFLOW", ["431 Request Header Fields Too Large", "the headers are too large"]],
+  ["ERR_HTTP_REQUEST_TIMEOUT", ["408 Request Timeout", "the request did not arrive whole in time"]],
+]);
 
 function ignore(): void {
   // The response's `close` event says the same, and is listened to.

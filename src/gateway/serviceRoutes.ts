@@ -119,6 +119,7 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
     }),
     route({
       ...{ ...shared, path: "/journal/{path*}", params: journalParam, response: "bytes" },
+      produces: ["application/octet-stream", "text/plain"],
       summary: "The published journal: checkpoint and tiles (C2SP tlog-tiles)",
       handle: async ({ params }) => {
         if (parts.journal === undefined) return refuse("not_found", "this node publishes no journal");

@@ -61,6 +61,7 @@ export function statementRoutes({ ledger, labels, catalog }: Floor, desk: Statem
         summary: "One statement, as JSON, CSV or PDF",
         query: statementFormatQuery,
         response: issuedStatementSchema,
+        produces: ["application/json", "text/csv", "application/pdf"],
       },
       handle: async ({ params, query, key }) => {
         const own = ownParty(key);

@@ -11,7 +11,7 @@ export function termsRoutes(ledger: { readonly assets: Pick<Assets, "get"> }): R
   return [
     route({
       ...{ ...plain, method: "GET", path: "/api/assets/{id}/rsl", access: "open", tag: "assets" },
-      ...{ params: z.object({ id: hex32 }), response: "text" },
+      ...{ params: z.object({ id: hex32 }), response: "text", produces: ["application/rsl+xml"] },
       summary: "An asset's terms as a Really Simple Licensing 1.0 document",
       handle: ({ params }) => {
         const asset = ledger.assets.get(fromHex(params.id));

@@ -47,15 +47,14 @@ function datanetMaking(workshop: Workshop): Route[] {
   return [
     route({
       ...{ ...admin, path: "/api/datanets", tag: "datanets", body: createDatanetSchema, response: datanetSchema },
+      statuses: [201],
       summary: "Create a datanet",
-      handle: async ({ body }) => {
-        const made = await workshop.createDatanet(body);
-        return made.ok ? json(made.value, 201) : made;
-      },
+      handle: async ({ body }) => jsonOf(await workshop.createDatanet(body)),
     }),
     route({
       ...{ ...admin, audit: "none", path: "/api/datanets/{name}/contributions", tag: "datanets", params: datanetParam },
       ...{ body: contributeSchema, response: contributedSchema },
+      statuses: [201, 200],
       summary: "Contribute records; the same records again are the same contribution (200)",
       handle: async ({ params, body }) => {
         const taken = await workshop.contribute(params.name, body);
@@ -67,11 +66,9 @@ function datanetMaking(workshop: Workshop): Route[] {
     route({
       ...{ ...admin, path: "/api/datanets/{name}/versions", tag: "datanets", params: datanetParam },
       response: versionSchema,
+      statuses: [201],
       summary: "Freeze what is approved as the next version",
-      handle: async ({ params }) => {
-        const published = await workshop.publish(params.name);
-        return published.ok ? json(published.value, 201) : published;
-      },
+      handle: async ({ params }) => jsonOf(await workshop.publish(params.name)),
     }),
     route({
       ...{ ...admin, path: "/api/models/import", tag: "service", body: importModelsSchema },
@@ -93,11 +90,9 @@ function datanetMaking(workshop: Workshop): Route[] {
     }),
     route({
       ...{ ...admin, path: "/api/models", tag: "service", body: createModelSchema, response: servedModelSchema },
+      statuses: [201],
       summary: "Make an ∞-gram model of a datanet version and serve it",
-      handle: async ({ body }) => {
-        const made = await workshop.createModel(body);
-        return made.ok ? json(made.value, 201) : made;
-      },
+      handle: async ({ body }) => jsonOf(await workshop.createModel(body)),
     }),
   ];
 }
@@ -109,7 +104,7 @@ function datanetCarrying(workshop: Workshop): Route[] {
   return [
     route({
       ...{ ...admin, method: "GET", path: "/api/datanets/{name}/export/{file}", tag: "datanets", params: exportParam },
-      response: "bytes",
+      ...{ response: "bytes", produces: ["application/ld+json", "application/jsonlines"] },
       summary: "A file of the datanet's export: JSON lines, with Croissant 1.1 metadata",
       handle: async ({ params }) => {
         const file = await workshop.exportFile(params.name, params.file);
@@ -121,11 +116,9 @@ function datanetCarrying(workshop: Workshop): Route[] {
     route({
       ...{ ...admin, path: "/api/datanets/restore", tag: "datanets", body: restoreSchema, response: restoredSchema },
       bodyBytesMax: RESTORE_BYTES_MAX,
+      statuses: [201],
       summary: "Take an exported datanet in: same ids, same authors, same provenance",
-      handle: async ({ body }) => {
-        const restored = await workshop.restore(body.files);
-        return restored.ok ? json(restored.value, 201) : restored;
-      },
+      handle: async ({ body }) => jsonOf(await workshop.restore(body.files)),
     }),
   ];
 }
@@ -140,11 +133,9 @@ function bindingRoutes(workshop: Workshop): Route[] {
     }),
     route({
       ...{ ...shared, path: "/api/datanets/{name}/bindings", body: noticeSchema },
+      statuses: [201],
       summary: "Check an identity's proof and give public notice of its binding",
-      handle: async ({ params, body }) => {
-        const noticed = await workshop.notice(params.name, body);
-        return noticed.ok ? json(noticed.value, 201) : noticed;
-      },
+      handle: async ({ params, body }) => jsonOf(await workshop.notice(params.name, body)),
     }),
     route({
       ...{ ...shared, path: "/api/datanets/{name}/bindings/refuse", body: refuseBindingSchema },

@@ -12,7 +12,8 @@ test.each([
     { model: "m", messages: [user], stop: null, tools: null, n: null, max_tokens: null },
   ],
   ["unknown fields", { model: "m", messages: [user], store: true, metadata: { a: 1 }, service_tier: "auto" }],
-  ["empty tools", { model: "m", messages: [user], tools: [] }],
+  ["empty tools", { model: "m", messages: [user], tools: [], tool_choice: "auto", logit_bias: {} }],
+  ["penalties of nothing", { model: "m", messages: [user], presence_penalty: 0, frequency_penalty: 0 }],
 ])("takes a chat request: %s", (_, body) => {
   expect(parseInput(chatRequestSchema, body).ok).toBe(true);
 });
@@ -27,6 +28,13 @@ test.each([
   ["hot", { model: "m", messages: [user], temperature: 3 }, "temperature"],
   ["two choices", { model: "m", messages: [user], n: 2 }, "n"],
   ["tools", { model: "m", messages: [user], tools: [{ type: "function" }] }, "tools"],
+  ["a tool that must be called", { model: "m", messages: [user], tool_choice: "required" }, "tool_choice"],
+  ["a penalty", { model: "m", messages: [user], presence_penalty: 0.5 }, "presence_penalty"],
+  ["another penalty", { model: "m", messages: [user], frequency_penalty: -1 }, "frequency_penalty"],
+  ["a bias", { model: "m", messages: [user], logit_bias: { 50256: -100 } }, "logit_bias"],
+  ["likelier tokens", { model: "m", messages: [user], top_logprobs: 3 }, "top_logprobs"],
+  ["a web search", { model: "m", messages: [user], web_search_options: {} }, "web_search_options"],
+  ["five stops", { model: "m", messages: [user], stop: ["a", "b", "c", "d", "e"] }, "stop"],
   ["stream as text", { model: "m", messages: [user], stream: "yes" }, "stream"],
   ["not an object", [1], undefined],
 ])("refuses a chat request and names the field: %s", (_, body, field) => {

@@ -18,13 +18,16 @@ export const messageSchema = z.object({
 });
 export type WireMessage = z.infer<typeof messageSchema>;
 
+const isEmpty = (value: unknown) =>
+  value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
 const absent = (what: string) =>
   z
     .unknown()
-    .refine((value) => value === null || (Array.isArray(value) && value.length === 0), {
-      error: `${what} is not supported here`,
-    })
+    .refine(isEmpty, { error: `${what} is not supported here` })
     .optional();
+/** Sent by clients as it is by default; anything else would change the answer, and is not supported. */
+const only = <T extends string | number | boolean>(what: string, ...values: readonly T[]) =>
+  z.literal(values, { error: `${what} is not supported here, other than ${values.join(" or ")}` }).nullish();
 const tokens = z.number().int().min(1).max(1_000_000);
 
 const sampling = {
@@ -33,12 +36,17 @@ const sampling = {
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
   n: z.literal(1, { error: "n is 1: one answer a request" }).nullish(),
-  stop: z.union([z.string().max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
+  stop: z
+    .union([z.string().max(256), z.array(z.string().min(1).max(256)).max(4)], {
+      error: "stop is a text or up to four of them, of at most 256 characters each",
+    })
+    .nullish(),
   seed: z.number().int().nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: only("presence_penalty", 0),
+  frequency_penalty: only("frequency_penalty", 0),
+  logit_bias: absent("logit_bias"),
   user: z.string().max(256).nullish(),
 };
 
@@ -47,8 +55,12 @@ export const chatRequestSchema = z.looseObject({
   messages: z.array(messageSchema).min(1).max(4_096),
   max_completion_tokens: tokens.nullish(),
   logprobs: z.literal(false, { error: "logprobs is not supported here" }).nullish(),
+  top_logprobs: only("top_logprobs", 0),
   tools: absent("tools"),
+  tool_choice: only("tool_choice", "none", "auto"),
   functions: absent("functions"),
+  function_call: only("function_call", "none", "auto"),
+  web_search_options: z.null({ error: "web_search_options is not supported here" }).optional(),
   modalities: z.array(z.literal("text")).nullish(),
   response_format: z
     .looseObject({ type: z.literal("text", { error: "only the text response format is supported here" }) })

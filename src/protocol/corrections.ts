@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hex, hex16, timeMs } from "./scalars.ts";
+import { hex, hex16, storable, timeMs } from "./scalars.ts";
 
 /** Corrections of receipts. Amounts are nano OPEN; what a payee gives back is negative. */
 export const correctionBody = z.strictObject({
@@ -8,7 +8,7 @@ export const correctionBody = z.strictObject({
   refund: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
   note: z.string().max(2_000).default(""),
   /** The same key again is the same correction. */
-  key: z.string().trim().min(1).max(200),
+  key: storable.trim().min(1).max(200),
 });
 export const correctionSchema = z.object({
   ...{ seq: z.number().int(), timeMs, id: hex, receipt: hex, receiptSeq: z.number().int() },

@@ -49,3 +49,12 @@ export function problem(refusal: Refusal, instance?: string): Problem {
     ...(refusal.field === undefined ? {} : { field: refusal.field }),
   };
 }
+
+/** A bug of ours is no refusal: the caller can do nothing but tell us. */
+export function openAiBug(message: string): OpenAiError {
+  return { error: { message, type: "server_error", param: null, code: null } };
+}
+
+export function problemOfBug(detail: string, instance: string): Problem {
+  return { type: "about:blank", title: "Internal Server Error", status: 500, detail, code: "internal_error", instance };
+}

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hex } from "./scalars.ts";
+import { hex, storable } from "./scalars.ts";
 
 /** Executions that other gateways served, and what became of each. */
 export const REPORT_ROWS_MAX = 10_000;
@@ -94,7 +94,7 @@ const trainedOn = z
   .refine(({ datanet, records }) => records === undefined || datanet !== undefined, "names records of no datanet");
 
 export const reportedModelInput = z.object({
-  name: z.string().min(1).max(256),
+  name: storable.min(1).max(256),
   /** Who owns it; the node where it is left out. */
   owner: party.optional(),
   /** Who ran it and keeps the cost; the node's operator where it is left out. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { storable } from "./scalars.ts";
 import { modelPrices } from "./workshop.ts";
 
 /**
@@ -51,12 +52,11 @@ const ours = z.strictObject({
 
 export const fineTuneSchema = z.looseObject({
   model: z.string().min(1).max(128),
-  training_file: z
-    .string()
+  training_file: storable
     .min(1)
     .max(2_048)
     .meta({ description: "the id of a file, or `datanet:NAME@VERSION`, several of them parted by commas" }),
-  validation_file: z.string().max(128).nullish(),
+  validation_file: storable.max(128).nullish(),
   hyperparameters: hyperparameters.nullish(),
   method: z
     .looseObject({

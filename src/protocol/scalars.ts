@@ -24,6 +24,8 @@ export const name = z
   .min(1)
   .max(128)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:@/-]*$/, "letters, digits and . _ : @ / -");
+/** Unicode that every store and URL can hold: no character 0, and no half of one (a lone surrogate). */
+export const storable = z.string().refine((text) => !/[\0\p{Cs}]/u.test(text), "has a character 0, or half of one");
 /** In a query string numbers are text. */
 export const limit = z.coerce.number().int().min(1).max(1_000).default(50);
 export const wholeNumber = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);

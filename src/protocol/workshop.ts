@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { accountSchema } from "./accounts.ts";
-import { hex, hex16, hex32, name, timeMs, total } from "./scalars.ts";
+import { hex, hex16, hex32, name, storable, timeMs, total } from "./scalars.ts";
 
 /** What a node's owner can do over the own API: make datanets and models, take contributions in, carry datanets away and back, bind identities. */
 const licence = z.string().min(1).max(200);
@@ -124,12 +124,12 @@ export const bindingListSchema = z.object({ data: z.array(bindingViewSchema) });
 /** Where the node finds the proof. It reads it there itself; what a claimant sends is only ever a signed object. */
 export const proofSchema = z.discriminatedUnion("kind", [
   /** `FUNDING.json` on the default branch; `clone` is a folder of the node's machine that holds the node's own clone. */
-  z.object({ kind: z.literal("funding_json"), clone: z.string().min(1).max(4_096).optional() }),
+  z.object({ kind: z.literal("funding_json"), clone: storable.min(1).max(4_096).optional() }),
   /** The raw commit object (`git cat-file commit ID`), base64. */
   z.object({
     kind: z.literal("signed_commit"),
     commit: z.base64().min(1).max(200_000),
-    clone: z.string().min(1).max(4_096).optional(),
+    clone: storable.min(1).max(4_096).optional(),
   }),
 ]);
 export type Proof = z.infer<typeof proofSchema>;

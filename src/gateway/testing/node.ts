@@ -13,6 +13,7 @@ import type { ServedModel } from "../catalog.ts";
 import { Gateway, type GatewayOptions, type GatewayParts } from "../gateway.ts";
 import type { Operator } from "../operators.ts";
 import type { Grounding, World } from "../ports.ts";
+import { AnswerWatch } from "./documented.ts";
 
 /** A node for tests: a gateway over the real ledger, which is kept in memory, with one funded account, one ordinary key and one admin key. */
 export interface TestNode {
@@ -27,6 +28,7 @@ export interface TestNode {
   key(options?: { limits?: KeyLimits; funds?: number }): Promise<string>;
   /** From now on nothing can be made durable. */
   breakStore(): void;
+  /** Throws where something was answered that the OpenAPI document does not say of its path. */
   stop(): Promise<void>;
 }
 
@@ -70,7 +72,8 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
   for (const [name, engine] of Object.entries(setup.engines)) {
     gateway.operators.put({ ...operatorDefaults, name, payee: testId(name), engine, ...setup.operators?.[name] });
   }
-  const { url } = unwrap(await gateway.listen(0));
+  const { url, port } = unwrap(await gateway.listen(0));
+  const answers = new AnswerWatch(port);
   let keys = 0;
   return {
     ...{ gateway, ledger, url, account, secret, adminSecret: admin.secret, log },
@@ -84,8 +87,14 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
       store.append = () => Promise.reject(new Error("the store is away"));
     },
     stop: async () => {
+      // A node that is already going down says nothing more.
+      const document = await fetch(`${url}/api/openapi.json`).catch(() => undefined);
       await gateway.drain(50);
       await ledger.close();
+      if (document?.ok !== true) return;
+      const undocumented = answers.undocumented(await document.json());
+      if (undocumented.length > 0)
+        throw new Error(`the OpenAPI document does not say this: ${undocumented.join(", ")}`);
     },
   };
 }

@@ -41,6 +41,7 @@ test("a manifest: each row by itself, and the same again is known", async () => 
       trainedOn: [{ datanet: "notes", contributors: [{ identity: "git:a@a.org", payee: `0x${"ab".repeat(20)}` }] }],
     },
     "nothing",
+    { name: "half \ud800" },
   ];
   const options = { models: manifest, dryRun: false, replace: false };
   const dry = await shelf.importAll({ ...options, dryRun: true });
@@ -57,6 +58,7 @@ test("a manifest: each row by itself, and the same again is known", async () => 
     ["wrong", "refused", "not_found"],
     ["both", "refused", "invalid_request"],
     ["", "refused", "invalid_request"],
+    ["half \ud800", "refused", "invalid_request"],
   ]);
   expect(dry.map(({ outcome }) => outcome).slice(0, 4)).toEqual(Array(4).fill("registered"));
   const size = small.ledger.books.size();

@@ -14,6 +14,7 @@ import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import {
   type ImportedModel,
   type ImportModels,
+  newReportedModel,
   type ReportedModelInput,
   reportedModelInput,
 } from "../protocol/executions.ts";
@@ -75,7 +76,7 @@ export class ReportedShelf {
   async importAll({ models, dryRun, replace }: ImportModels): Promise<readonly ImportedModel[]> {
     const done: ImportedModel[] = [];
     for (const [i, raw] of models.entries()) {
-      const input = parseInput(reportedModelInput, raw);
+      const input = parseInput(newReportedModel, raw);
       const imported = input.ok ? await this.#import(input.value, dryRun, replace) : input;
       const [row, name] = [i + 1, input.ok ? input.value.name : nameIn(raw)];
       done.push(imported.ok ? { row, name, ...imported.value } : { row, name, ...refusalOf(imported.error) });

@@ -94,7 +94,7 @@ const trainedOn = z
   .refine(({ datanet, records }) => records === undefined || datanet !== undefined, "names records of no datanet");
 
 export const reportedModelInput = z.object({
-  name: storable.min(1).max(256),
+  name: z.string().min(1).max(256),
   /** Who owns it; the node where it is left out. */
   owner: party.optional(),
   /** Who ran it and keeps the cost; the node's operator where it is left out. */
@@ -110,6 +110,8 @@ export const reportedModelInput = z.object({
   trainedOn: z.array(trainedOn).max(16).default([]),
 });
 export type ReportedModelInput = z.infer<typeof reportedModelInput>;
+/** What is registered from now on: the same, with a name that a URI can hold. */
+export const newReportedModel = reportedModelInput.extend({ name: storable.min(1).max(256) });
 
 export const importModelsSchema = z.object({
   models: z.array(z.unknown()).min(1).max(1_000),

@@ -15,6 +15,7 @@ import { type Author, isObject, type RecordContent, strings } from "./record.ts"
  *     { "id": "…", "authors": ["Name" or { "identity", "name" }], "date": "ISO 8601" or null, "license": "SPDX", "source": "owner/name@commit path",
  *       "title": "…", "text": "…", "cites": ["id of another document", …] }
  *
+ * A question with its answer may stand in place of the text, as `"question"` and `"answer"`: the record is both, and what is trained on it learns to answer.
  * `cites`, or `requires` as EIPs call it, names what a document builds on: a part of its credit goes there. A bare number has the prefix of the document's own id.
  * An author known by name only becomes an `author:` identity within the source's repository. A text that fits one record stays whole; a longer one is
  * cut at its structure. A bad line is left out with its number and the reason, and the others are taken. One group a licence.
@@ -115,7 +116,8 @@ function parseDocument(
   if (line === undefined) return bad("it is not UTF-8 text");
   const value = parseJson(line);
   if (!isObject(value)) return bad("it is not a JSON object");
-  const { title, text, source } = value;
+  const { title, source } = value;
+  const text = textOf(value);
   const stated = value["license"] ?? value["licence"];
   if (typeof text !== "string" || text.trim() === "") return bad("it has no text");
   if (typeof source !== "string" || source.trim() === "") return bad("it has no source");
@@ -136,6 +138,18 @@ function parseDocument(
   if (cited === undefined) return bad("its cites are not a list of ids");
   const records = whole ? [{ ...content, headingPath: headings }] : documentRecords(document);
   return ok({ licence: elected, records, ...cited });
+}
+
+/** Its text; a question with its answer, where the text is nothing but these. */
+function textOf({ text, question, answer }: Readonly<Record<string, unknown>>): unknown {
+  if (typeof question !== "string" || typeof answer !== "string") return text;
+  if (question.trim() === "" || answer.trim() === "") return text;
+  const isBoth = typeof text !== "string" || bareWords(text) === bareWords(`${question} ${answer}`);
+  return isBoth ? `Question: ${question.trim()}\nAnswer: ${answer.trim()}` : text;
+}
+
+function bareWords(text: string): string {
+  return text.trim().replaceAll(/\s+/g, " ");
 }
 
 /** What it is called in citations and what it cites; nothing where it has no id. Undefined where they are no list. */

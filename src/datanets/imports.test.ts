@@ -166,6 +166,25 @@ describe("importJsonl", () => {
   ];
   const limits = { ...importLimits, fileBytesMax: 5_000 };
 
+  it.each<[what: string, line: object, text: string]>([
+    ["a question with its answer", { question: " Why? ", answer: "So." }, "Question: Why?\nAnswer: So."],
+    [
+      "both, and a text of both",
+      { question: "Why?", answer: "So.", text: "Why?\n So.\n" },
+      "Question: Why?\nAnswer: So.",
+    ],
+    [
+      "both, and a text that says more",
+      { question: "Why?", answer: "So.", text: "Why? So. Indeed." },
+      "Why? So. Indeed.",
+    ],
+    ["a question without an answer", { question: "Why?", answer: " ", text: "Why?" }, "Why?"],
+  ])("takes %s", async (_, line, text) => {
+    const folder = await files("asked", { "one.jsonl": JSON.stringify({ ...good, text: undefined, ...line }) });
+    const { groups } = unwrap(await collectImport(importJsonl({ file: path.join(folder, "one.jsonl"), label: "set" })));
+    expect(groups.flatMap(({ records }) => records.map((record) => record.text))).toEqual([text]);
+  });
+
   it.each(["plain.jsonl", "packed.jsonl.gz"])(
     "takes the good lines of %s and reports the others by number",
     async (name) => {

@@ -23,6 +23,11 @@ test.each([
   ["a  b\nc", "A b c!", true],
   ["yes", "yes, no", false],
   ["", " . ", true],
+  ["So 40 + 32.\n#### 72", "48 + 24 = 72\n#### 72", true],
+  ["#### 72 ", "48 + 24 = 72\n#### 72.", true],
+  ["48 + 24 = 72\n#### 73", "48 + 24 = 72\n#### 72", false],
+  ["72", "48 + 24 = 72\n#### 72", false],
+  ["#### 72", "72", false],
 ])("%j and %j are the same answer: %s", (a, b, same) => expect(isSameAnswer(a, b)).toBe(same));
 
 it("what the records say is grounded, what they do not say is not, and half is between", () => {

@@ -30,7 +30,7 @@ export interface Measured {
   readonly tokens: number;
   /** Answers that were generated; the two shares below are over these. */
   readonly answers: number;
-  /** Share of answers that are the expected one, apart from case, white space and a last mark; absent without expected answers. */
+  /** Share of answers that are the expected one, as {@link isSameAnswer} compares them; absent without expected answers. */
   readonly exactMatch?: number;
   /** Share of the bits of all answers that spans of the datanet explain; absent without a datanet. */
   readonly grounding?: number;
@@ -132,9 +132,19 @@ export function groundingScore(corpus: Corpus, texts: readonly string[]): number
   return total === 0 ? 0 : explained / total;
 }
 
-/** The same words, apart from case, white space and a mark at the end. */
-export function isSameAnswer(a: string, b: string): boolean {
-  return plainAnswer(a) === plainAnswer(b);
+/**
+ * The same words as expected, apart from case, white space and a mark at the end. Where the expected answer is worked out and marks its result on a last line, as GSM8K does
+ * with `#### 72`, the results are what is compared.
+ */
+export function isSameAnswer(said: string, expected: string): boolean {
+  const result = resultOf(expected);
+  if (result === undefined) return plainAnswer(said) === plainAnswer(expected);
+  const found = resultOf(said);
+  return found !== undefined && plainAnswer(found) === plainAnswer(result);
+}
+
+function resultOf(answer: string): string | undefined {
+  return /(?:^|\n)#### *(\S[^\n]*)\s*$/.exec(answer)?.[1];
 }
 
 export interface Asked {

@@ -148,6 +148,21 @@ describe("training in a child process", () => {
 });
 
 describe("measuring in a child process", () => {
+  it("finds the loss that the training found, of texts that are longer than a sequence too", async () => {
+    const trainer = new ChildTrainer();
+    const heldOut = [...examples.slice(0, 2), { record: "long", text: "Numbers follow one another. ".repeat(12) }];
+    const short = taskIn("windows", { epochs: 1, sequenceTokens: 20 });
+    const { events } = await train(trainer, { ...short, heldOut });
+    const told = events.flatMap((event) => (event.type === "finished" ? [event.heldOutLoss] : []));
+    const evaluator = new ChildEvaluator({ idleMs: 100 });
+    const adapter = join(folder, "windows", "adapter");
+    const losses = unwrap(await evaluator.losses({ base, adapter, examples: heldOut, sequenceTokens: 20 }, never));
+    expect(losses.map(({ record }) => record)).toEqual(["r0", "r1", "long"]);
+    const mean = total(losses.map(({ loss }) => loss)) / total(losses.map(({ tokens }) => tokens));
+    expect(mean).toBeCloseTo(told[0]!, 3);
+    await evaluator.close();
+  });
+
   it("gives losses, gradients and curvature, survives a crash, and ends when idle", async () => {
     const trainer = new ChildTrainer();
     await train(trainer, taskIn("measured", { epochs: 2 }));

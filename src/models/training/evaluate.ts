@@ -68,11 +68,6 @@ export async function curvatureOf(
   return { tokens, examples: withTargets.length, modules: [...modules.values()] };
 }
 
-/** An example cut to its first tokens. */
-export function cut({ record, tokens, isTarget }: EncodedExample, tokensMax: number): EncodedExample {
-  return { record, tokens: tokens.slice(0, tokensMax), isTarget: isTarget.slice(0, tokensMax) };
-}
-
 function split(sequences: readonly Sequence[]): readonly (readonly Sequence[])[] {
   const parts = Math.ceil(sequences.length / GRADIENTS_MAX);
   return Array.from({ length: parts }, (_unused, i) => sequences.slice(i * GRADIENTS_MAX, (i + 1) * GRADIENTS_MAX));

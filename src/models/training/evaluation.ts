@@ -5,7 +5,7 @@ export interface EvaluationTask {
   readonly base: string;
   readonly adapter?: string;
   readonly examples: readonly TrainingExample[];
-  /** Longer examples are cut to their first so many tokens; where gradients are asked for, a longer text goes on in further windows, as in a training. */
+  /** A longer text goes on in further windows, as in a training; of a longer conversation the first window stays. */
   readonly sequenceTokens: number;
 }
 

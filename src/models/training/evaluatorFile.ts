@@ -4,7 +4,7 @@ import { readLlamaFolder } from "../formats/huggingFaceFile.ts";
 import { readAdapterFolder } from "../formats/peftFile.ts";
 import type { LlamaOutputs } from "../onnx/llamaGraph.ts";
 import { type EncodedExample, encodeExample } from "./chatTemplate.ts";
-import { curvatureOf, cut, gradientsOf } from "./evaluate.ts";
+import { curvatureOf, gradientsOf } from "./evaluate.ts";
 import type {
   Curvature,
   CurvatureTask,
@@ -37,13 +37,17 @@ export class FolderEvaluator {
   async losses(task: EvaluationTask, isCancelled: () => boolean): Promise<Result<readonly ExampleLoss[]>> {
     const loaded = await this.#load(task);
     if (!loaded.ok) return loaded;
-    const examples = encoded(task, loaded.value);
+    const { examples: windows, indexes } = windowed(task, loaded.value);
     const computation = await this.#computation(loaded.value, { losses: true });
-    const losses = await lossesOf(computation, examples, isCancelled);
+    const losses = await lossesOf(computation, windows, isCancelled);
     if (isCancelled()) return cancelled();
-    return ok(
-      examples.map((example, i) => ({ record: example.record, loss: losses[i]!, tokens: targetCount(example) })),
-    );
+    const sums = task.examples.map(({ record }) => ({ record, loss: 0, tokens: 0 }));
+    for (const [i, window] of windows.entries()) {
+      const sum = sums[indexes[i]!]!;
+      sum.loss += losses[i]!;
+      sum.tokens += targetCount(window);
+    }
+    return ok(sums);
   }
 
   /** `onExample` is waited for: what it does not take, is not computed. Examples without targets are left out. */
@@ -107,10 +111,6 @@ export class FolderEvaluator {
     computations.set(key, opened);
     return opened;
   }
-}
-
-function encoded(task: EvaluationTask, { model, tokenizer }: Loaded): EncodedExample[] {
-  return task.examples.map((example) => cut(encodeExample(tokenizer, example), tokensMaxOf(task, model)));
 }
 
 /** Examples as a training sees them, and where each stands in the task's list. */

@@ -22,7 +22,7 @@ import type { CombinationShelf } from "./combinationShelf.ts";
 import { groundModel } from "./grounding.ts";
 import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
 import { People } from "./people.ts";
-import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
+import { makersLabel, type Provenance, registerAsset, termsOf } from "./provenance.ts";
 import { loadUpstream } from "./upstream.ts";
 
 /** What is kept of a model beside its index; `<name>.json` in the data folder's `models`. */
@@ -160,8 +160,10 @@ export class ModelShelf {
   }
 
   labelOf(payee: Uint8Array): string | undefined {
-    for (const { people } of this.#shelf.values()) {
-      const label = people.labelOf(payee);
+    const { provenance } = this.#parts;
+    for (const { people, manifest } of this.#shelf.values()) {
+      const { name, asset } = manifest;
+      const label = people.labelOf(payee) ?? makersLabel(provenance, { name, asset: fromHex(asset) }, payee);
       if (label !== undefined) return label;
     }
     return undefined;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { compareBytes, equalBytes, fromHex, toHex } from "../core/bytes.ts";
-import { unwrap } from "../core/result.ts";
+import { ok, unwrap } from "../core/result.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
 import { deployDefaults } from "../factory/order.ts";
 import { ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
@@ -67,6 +67,18 @@ test("what is declared of records while a model runs counts from its next answer
   unwrap(await world.store.declare("recipes", ann!.contributionId, { documents: [] }));
   await node.shelf.refresh("recipes");
   expect(await credited()).toEqual([of("ann")]);
+});
+
+test("a model that has no room for records says nothing of a method that needs them read", async () => {
+  const place = mkdtempSync(join(tmpdir(), "openledger-unread-"));
+  const engine = Object.assign(new ScriptedEngine([]), { score: async () => ok({ logProbability: -1 }) });
+  const unread = await neuralWorld(place, engine);
+  const { shelf, stop } = await unread.start();
+  const job = await trainedJob(unread.folders, unread.base, [unread.datanet]);
+  unwrap(await shelf.deploy(job, unread.base, order));
+  expect(shelf.methods(order.name)?.map(({ method }) => method.id)).toEqual(["span", "passage", "lineage"]);
+  await stop();
+  rmSync(place, { recursive: true, force: true });
 });
 
 test("the same deployment again is the same one; another under its name, and another share of the same asset, are refused", async () => {

@@ -22,7 +22,7 @@ import { joinLicences } from "./licences.ts";
 import type { NeuralInfluence } from "./neuralInfluence.ts";
 import { type ModelPlace, type NeuralManifest, NeuralManifests } from "./neuralModels.ts";
 import type { MatchTrust, NeuralReliability } from "./neuralReliability.ts";
-import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
+import { makersLabel, type Provenance, registerAsset, termsOf } from "./provenance.ts";
 import { neuralCombination, readingOf, type ScoringEngine } from "./reading.ts";
 
 export interface NeuralParts {
@@ -168,13 +168,10 @@ export class NeuralShelf implements Shop {
   }
 
   labelOf(payee: Uint8Array): string | undefined {
-    const { assets } = this.#parts.provenance.ledger;
+    const { provenance } = this.#parts;
     for (const { ground, served } of this.#rows.values()) {
-      const label = ground?.people.labelOf(payee);
+      const label = ground?.people.labelOf(payee) ?? makersLabel(provenance, served, payee);
       if (label !== undefined) return label;
-      const state = assets.get(served.asset);
-      if (state !== undefined && equalBytes(state.royaltyPayee, payee) && !equalBytes(state.owner, payee))
-        return `who made ${served.name}, and what it was made from`;
     }
     return undefined;
   }
@@ -241,7 +238,7 @@ export class NeuralShelf implements Shop {
     const located = this.#located(manifest);
     const trust = await this.#parts.reliability?.trust(located);
     const fitted = ground && fitting(ground.value, shape.contextTokens);
-    const grounded = fitted && { ...fitted, ...this.#evidence(manifest.name, trust) };
+    const grounded = fitted && { ...fitted, ...this.#evidence(manifest.name, fitted, trust) };
     const explained = grounded && (await this.#explained(grounded, manifest, base.value));
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: "this node", createdMs: manifest.createdMs },
@@ -287,11 +284,11 @@ export class NeuralShelf implements Shop {
   }
 
   /** How its answers are attributed: by what matches, and where it reads records by what its engine says of them. */
-  #evidence(name: string, trust?: MatchTrust): Pick<Ground, "combination" | "reading"> {
+  #evidence(name: string, ground: Ground, trust?: MatchTrust): Pick<Ground, "combination" | "reading"> {
     const { engine, combinations } = this.#parts;
     const { policy } = combinations;
     const combination = neuralCombination(policy, trust);
-    if (engine.score === undefined) return { combination };
+    if (engine.score === undefined || ground.contextTokensMax === 0) return { combination };
     const score: ScoringEngine["score"] = (request, signal) => engine.score!(request, signal);
     return { combination, reading: readingOf(policy, { score }, name, trust?.span) };
   }

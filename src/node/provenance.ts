@@ -1,5 +1,5 @@
 import type { AssetKind, Parent, Terms } from "../core/asset.ts";
-import { compareBytes, fromHex, type Hex, padAddress } from "../core/bytes.ts";
+import { compareBytes, equalBytes, fromHex, type Hex, padAddress } from "../core/bytes.ts";
 import { keccak256 } from "../core/hash.ts";
 import { noPrices } from "../core/quote.ts";
 import type { Result } from "../core/result.ts";
@@ -70,4 +70,15 @@ export async function registerVersion(
     parents: [{ id: context.value.id, weight: 1 }],
     uri: `openledger:datanet/${version.datanet}@${version.number}`,
   });
+}
+
+/** For people: where a model's own share goes, if that is `payee` and not its owner alone. */
+export function makersLabel(
+  { ledger }: Provenance,
+  { name, asset }: { readonly name: string; readonly asset: Uint8Array },
+  payee: Uint8Array,
+): string | undefined {
+  const state = ledger.assets.get(asset);
+  if (state === undefined || !equalBytes(state.royaltyPayee, payee) || equalBytes(state.owner, payee)) return undefined;
+  return `who made ${name}, and what it was made from`;
 }

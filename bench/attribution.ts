@@ -6,6 +6,7 @@ import { randomOf } from "../src/models/training/random.ts";
 import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
 import { type AdditiveBound, additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
 import { datamodelScores } from "./support/ldsDatamodel.ts";
+import { retrainByDesign } from "./support/ldsDesign.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
 import { type Contender, contenders, paidBy, type Scored, type Scores, scoresAtEnds } from "./support/ldsMethods.ts";
 import { removeTop, retrain, SEEDS, type Unit, units } from "./support/ldsRetraining.ts";
@@ -22,6 +23,8 @@ import { type AdapterView, type EndView, fineTune, measureLosses, viewAdapter } 
 import { type LdsWorld, makeWorld } from "./support/ldsWorld.ts";
 
 const MEMBERS = 5;
+/** Of trainings on designed halves: 43 with each. */
+const DESIGN_SEEDS = [9_001, 9_002];
 const ENSEMBLE = `EK-FAC × ${MEMBERS}`;
 type Truth = ReadonlyMap<Unit, readonly SubsetRun[]>;
 
@@ -53,12 +56,16 @@ export async function run(): Promise<void> {
   }
   const further = await retrain(world, "contributor", { from: halves, until: 5 * halves, seeds: 1 });
   lap(`retrained ${further.length} times more`);
+  const designed = await retrainByDesign(world, "contributor", DESIGN_SEEDS);
+  lap(`retrained ${designed.flat().length} times by design`);
   const { rows, bySetting } = scoreAll(contenders(world, views, records, queries), truth);
   const additive = additiveBound(world, truth.get("contributor")!, further);
-  const corrected = [1, 2, 4].map((times) =>
-    correctedScore(world, bySetting.get(ENSEMBLE)!.scores, truth, further.slice(0, times * halves)),
-  );
   const bounds = Object.fromEntries(units.map((unit) => [unit, boundsOf(truth.get(unit)!)]));
+  const seen = [
+    ...[1, 2, 4].map((times) => ({ halves: "at random", runs: further.slice(0, times * halves) })),
+    ...designed.map((_runs, i) => ({ halves: "by design", runs: designed.slice(0, i + 1).flat() })),
+  ];
+  const corrected = seen.map((one) => correctedScore(world, { truth, bySetting, rows, bounds }, one));
   const { start, end } = await view(world, asImported(adapters[0]!));
   const imported = importedShare(scoresAtEnds([start, end], {}).scores, bySetting, truth);
   const paid = views.slice(0, 3).map((one) => paidBy(one).scores);
@@ -98,7 +105,7 @@ function tellScores({ rows, bounds, additive, corrected }: FoundScores): void {
   console.table(Object.fromEntries(rows.map((row) => [row.name, withoutQueries(row)])));
   console.log("What trainings themselves can tell, and how much of it is a sum over contributors:");
   console.table({ ...bounds, additive });
-  console.log(`${ENSEMBLE}, corrected by trainings without random halves of the contributors:`);
+  console.log(`${ENSEMBLE}, corrected by trainings without halves of the contributors:`);
   console.table(corrected);
   console.table(ratiosOf(rows, bounds));
 }
@@ -152,17 +159,37 @@ function scoreAll(all: readonly Contender[], truth: Truth) {
   return { rows, bySetting };
 }
 
-const RIDGES = [10, 30, 100, 300, 1_000];
+const RIDGES = [1, 3, 10, 20, 30, 100, 300, 1_000];
 
-/** Influence as what is believed before, and further trainings on halves as what is seen: how far so many trainings would take it, by contributor. The ridge is chosen as dampings are. */
-function correctedScore(world: LdsWorld, prior: Scores, truth: Truth, further: readonly SubsetRun[]) {
-  const tried = RIDGES.map((ridge) => {
-    const scores = datamodelScores(world, "contributor", further, { ridge, prior });
-    const all = linearDatamodelingScores(scores, truth.get("contributor")!);
-    return [0, 1].map((half) => all.filter((_score, query) => query % 2 === half));
-  });
-  const [, told] = tried.reduce((one, other) => (mean(other[0]!) > mean(one[0]!) ? other : one));
-  return { trainings: further.length, contributor: round(mean(told!)), contributorInterval: intervalOf(told!) };
+interface Found extends Omit<FoundScores, "additive" | "corrected"> {
+  readonly truth: Truth;
+  readonly bySetting: ReadonlyMap<string, Scored>;
+}
+
+/** What further trainings on halves have seen, alone and with influence as what is believed before: how far so many would take it, by contributor. Ridges are chosen as dampings are. */
+function correctedScore(
+  world: LdsWorld,
+  { truth, bySetting, rows, bounds }: Found,
+  { halves, runs }: { readonly halves: string; readonly runs: readonly SubsetRun[] },
+) {
+  const unit: Unit = "contributor";
+  const { scores: believed } = bySetting.get(ENSEMBLE)!;
+  const tell = (prior?: Scores): readonly number[] => {
+    const tried = RIDGES.map((ridge) => {
+      const scores = datamodelScores(world, unit, runs, { ridge, ...(prior === undefined ? {} : { prior }) });
+      const all = linearDatamodelingScores(scores, truth.get(unit)!);
+      return [0, 1].map((half) => all.filter((_score, query) => query % 2 === half));
+    });
+    return tried.reduce((one, other) => (mean(other[0]!) > mean(one[0]!) ? other : one))[1]!;
+  };
+  const told = tell(believed);
+  const published = rows.find(({ name }) => name === "DataInf")!.perQuery[unit];
+  return {
+    ...{ halves, trainings: runs.length, alone: round(mean(tell())) },
+    ...{ contributor: round(mean(told)), contributorInterval: intervalOf(told) },
+    toCeiling: round(mean(told) / bounds[unit]!.ceiling),
+    toDataInf: round(mean(told) / mean(published)),
+  };
 }
 
 function rowOf(name: string, perQuery: MethodRow["perQuery"]) {

@@ -45,7 +45,7 @@ export function lossesAfter(
 }
 
 /** All that a training follows from. */
-function trainingNamed(
+export function trainingNamed(
   { base, shape, machine }: LdsWorld,
   examples: readonly EncodedExample[],
   seed: number,

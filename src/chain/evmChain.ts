@@ -189,7 +189,11 @@ export class EvmChain implements Chain {
     if (!present.ok) return present;
     if (present.value === undefined) return refuse("not_found", `epoch ${epoch} was not proposed on chain`);
     if (present.value.status === "final") return ok("already final");
-    return this.settle("finalise", [toHex(ledger), BigInt(epoch)]);
+    const sent = await this.settle("finalise", [toHex(ledger), BigInt(epoch)]);
+    if (sent.ok) return sent;
+    // Anybody may do it, and somebody else has been quicker.
+    const after = await this.epoch(ledger, epoch);
+    return after.ok && after.value?.status === "final" ? ok("already final") : sent;
   }
 
   epoch(ledger: Uint8Array, epoch: number): Promise<Result<ChainEpoch | undefined>> {

@@ -22,6 +22,17 @@ test("a new folder is made, marked, locked by pid, and let go", async () => {
   await unwrap(await openDataFolder({ path })).release();
 });
 
+test.each([
+  [(parent: string) => join(parent, "file"), "it is a file"],
+  [(parent: string) => join(parent, "x".repeat(300)), "ENAMETOOLONG"],
+  [() => "/proc/openledger/data", "ENOENT"],
+])("a path that can be no folder is refused: %#", async (pathIn, why) => {
+  const parent = await temporaryFolder();
+  writeFileSync(join(parent, "file"), "");
+  const refused = await openDataFolder({ path: pathIn(parent) });
+  expect(refused).toMatchObject({ error: { code: "invalid_request", message: expect.stringContaining(why) } });
+});
+
 test("the lock of a live process keeps others out; that of a killed one does not", async () => {
   const path = await temporaryFolder();
   const holder = await ownProcess("./holdFolder.ts", [path]);

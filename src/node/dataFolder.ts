@@ -1,7 +1,7 @@
-import { chmod, mkdir, readdir, statfs } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { chmod, mkdir, readdir, stat, statfs } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { ok, type Result, refuse } from "../core/result.ts";
-import { readIfThere, refuseOnDisk, writeAtomically } from "../host/files.ts";
+import { diskRefusal, errorCode, readIfThere, refuseOnDisk, writeAtomically } from "../host/files.ts";
 import { takeLock } from "./lock.ts";
 
 /** Where one node keeps everything: database, chain, journal, indexes, secrets. One live process at a time. */
@@ -32,7 +32,7 @@ const OURS =
 
 /**
  * Opens the folder, makes it if there is none, completes a half-made one, and locks it.
- * Refuses with `data_folder_in_use`, `data_folder_damaged`, `disk_full` or `forbidden`.
+ * Refuses with `data_folder_in_use`, `data_folder_damaged`, `disk_full`, `forbidden` or `invalid_request`.
  */
 export async function openDataFolder(options: DataFolderOptions): Promise<Result<DataFolder>> {
   const path = resolve(options.path);
@@ -41,8 +41,8 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Result
 }
 
 async function open(path: string, freeBytesMin: number): Promise<Result<DataFolder>> {
-  // Others may pass but not look: root's database runs as another user, who must get to its own folder.
-  if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, 0o711);
+  const made = await makeFolder(path);
+  if (!made.ok) return made;
   const foreign = await foreignNames(path);
   if (foreign.length > 0) {
     return refuse("data_folder_damaged", `${path} is no data folder: it holds ${foreign.slice(0, 3).join(", ")}`, {
@@ -62,6 +62,37 @@ async function open(path: string, freeBytesMin: number): Promise<Result<DataFold
     return ready;
   }
   return ok({ path, notes, release: () => lock.value.release() });
+}
+
+/** Makes the folder and those that it is in. Step by step: Node's own `recursive` never ends where a file system makes no folders (`/proc`). */
+async function makeFolder(path: string): Promise<Result<void>> {
+  try {
+    await mkdir(path);
+    // Others may pass but not look: root's database runs as another user, who must get to its own folder.
+    await chmod(path, 0o711);
+    return ok(undefined);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return ok(undefined);
+    const parent = dirname(path);
+    if (code === "ENOENT" && !(await isFolder(parent))) {
+      const within = await makeFolder(parent);
+      return within.ok ? makeFolder(path) : within;
+    }
+    if (diskRefusal(path, code ?? "") !== undefined) throw error;
+    const why = code === "EEXIST" ? "it is a file" : `it cannot be made (${code})`;
+    return refuse("invalid_request", `${path} is no folder: ${why}`, {
+      hint: "choose another one with --data",
+      field: "data",
+    });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 async function prepare(path: string, freeBytesMin: number, notes: string[]): Promise<Result<void>> {

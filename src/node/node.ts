@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromHex, padAddress, toHex } from "../core/bytes.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
-import { ok, type Result } from "../core/result.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { OutputStore } from "../datanets/outputs.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -11,6 +11,7 @@ import type { ReportRules } from "../gateway/executionDesk.ts";
 import { Gateway, type GatewayParts } from "../gateway/gateway.ts";
 import type { ChainView, World } from "../gateway/ports.ts";
 import { writeAtomically } from "../host/files.ts";
+import { isTaken } from "../host/ports.ts";
 import type { ChildEvent } from "../host/supervisor.ts";
 import type { OpenLedger } from "../ledger/openLedger.ts";
 import type { LedgerStore } from "../ledger/ports.ts";
@@ -82,6 +83,9 @@ export async function startNode(options: NodeOptions, children: Children): Promi
   const data = folder.value.path;
   children.add({ name: "data folder", stop: () => folder.value.release() });
   for (const note of folder.value.notes) say(note);
+  const { port, host = "127.0.0.1" } = options;
+  if (await isTaken(port, host))
+    return refuse("port_in_use", `port ${port} on ${host} is in use`, { hint: "choose another one with --port" });
   const secrets = await keepSecrets(data, random);
   const onEvent = (event: ChildEvent): void => say(describe(event));
   const stores = await openStores(options, data, children, onEvent);

@@ -23,6 +23,14 @@ afterAll(async () => {
   await world.chain.stop();
 });
 
+test("an epoch that two finalise at once is final, and both hear so", async () => {
+  await world.earn([padAddress(fromHex(world.account(1).address))], 5_000);
+  const { record } = unwrap(await world.settlement.close());
+  await world.pass(61);
+  const both = await Promise.all([1, 2].map(() => world.settlement.finalise(record.epoch)));
+  expect(both.map(({ ok }) => ok)).toEqual([true, true]);
+});
+
 test("on a chain, too, there is an event for everything that happens; a claim by anybody is told of once, over restarts", async () => {
   const { ledger, chainOf: chain } = world;
   const told: { type: string; id: string; data: Record<string, unknown> }[] = [];

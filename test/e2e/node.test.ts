@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -162,6 +163,7 @@ test("the same folder is refused to a second node, and a taken port to any, in p
   taken.close();
   expect(refused.code).toBe(73);
   expect(refused.stderr).toMatch(new RegExp(`port ${port}.*port_in_use`, "s"));
+  expect(existsSync(join(other, "postgres"))).toBe(false);
   for (const { stderr } of [second, refused]) expect(stderr).not.toMatch(/\n\s+at .+:\d+:\d+/);
 }, 60_000);
 

@@ -1,5 +1,13 @@
 import type { Result } from "../core/result.ts";
-import type { BaseView, ExportFormat, ExportView, RegisterBase, ServeBase } from "../protocol/models.ts";
+import type {
+  BaseView,
+  ExportFormat,
+  ExportView,
+  MeasurementView,
+  MeasureOrder,
+  RegisterBase,
+  ServeBase,
+} from "../protocol/models.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 
 /** Bases to train on, and what is written about models. The composition root implements it. */
@@ -9,6 +17,10 @@ export interface ModelLibrary {
   registerBase(base: RegisterBase): Promise<Result<BaseView>>;
   /** Registers a base as an asset with its parents, and serves it. */
   serveBase(name: string, order: ServeBase): Promise<Result<ServedModelView>>;
+  /** What each method counts for on a served neural model, and what is being measured. */
+  measurement(model: string): Promise<Result<MeasurementView>>;
+  /** Measures in the background what is not measured yet. The same again begins nothing twice. */
+  measure(model: string, order: MeasureOrder): Promise<Result<MeasurementView>>;
   /** A served model's card, in Markdown. Refuses `model_not_found`. */
   card(model: string): Promise<Result<string>>;
   /** A served model's bill of materials: CycloneDX 1.7. */

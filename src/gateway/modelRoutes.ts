@@ -8,6 +8,8 @@ import {
   jobExportFileParam,
   jobExportParam,
   jobParam,
+  measurementSchema,
+  measureSchema,
   modelExportFileParam,
   modelExportParam,
   registerBaseSchema,
@@ -19,7 +21,7 @@ import { json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts"
 
 /** Bases, and what is written about models. Cards and bills of materials are public, as the journal is. */
 export function modelRoutes(library: ModelLibrary): Route[] {
-  return [...baseRoutes(library), ...writtenRoutes(library), ...exportRoutes(library)];
+  return [...baseRoutes(library), ...measuringRoutes(library), ...writtenRoutes(library), ...exportRoutes(library)];
 }
 
 const read = { ...plain, method: "GET", access: "open", tag: "models" } as const;
@@ -44,6 +46,23 @@ function baseRoutes(library: ModelLibrary): Route[] {
       statuses: [201],
       summary: "Register a base as an asset with its parents, and serve it as it is",
       handle: async ({ params, body }) => jsonOf(await library.serveBase(params.name, body)),
+    }),
+  ];
+}
+
+function measuringRoutes(library: ModelLibrary): Route[] {
+  const path = "/api/models/{name}/measurement";
+  return [
+    route({
+      ...{ ...read, path, params: modelParam, response: measurementSchema },
+      summary: "What each method of attribution counts for on a neural model, and what is being measured",
+      handle: async ({ params }) => jsonOf(await library.measurement(params.name)),
+    }),
+    route({
+      ...{ ...admin, path, params: modelParam, body: measureSchema, response: measurementSchema },
+      summary:
+        "Measure in the background what repeated words are worth on a model, and whose records shape its answers",
+      handle: async ({ params, body }) => jsonOf(await library.measure(params.name, body)),
     }),
   ];
 }

@@ -12,7 +12,15 @@ import { usualName } from "../factory/order.ts";
 import type { Base, JobFolders } from "../factory/ports.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { ModelLibrary as Library } from "../gateway/modelLibrary.ts";
-import type { BaseView, ExportFormat, ExportView, RegisterBase, ServeBase } from "../protocol/models.ts";
+import type {
+  BaseView,
+  ExportFormat,
+  ExportView,
+  MeasurementView,
+  MeasureOrder,
+  RegisterBase,
+  ServeBase,
+} from "../protocol/models.ts";
 import type { ServedModelView } from "../protocol/service.ts";
 import type { BaseShelf } from "./factoryBases.ts";
 import { joinLicences } from "./licences.ts";
@@ -65,6 +73,22 @@ export class ModelLibrary implements Library {
     if (!base.ok) return base;
     const served = await shelf.serveBase(base.value, { name: as, ...(royalty === undefined ? {} : { royalty }) });
     return served.ok ? gateway.modelView(as) : served;
+  }
+
+  async measurement(model: string): Promise<Result<MeasurementView>> {
+    const { shelf } = this.#parts;
+    const open = await shelf.open(model);
+    if (!open.ok) return open;
+    const methods = (shelf.methods(model) ?? []).map(({ method, reliabilityPpm, basis }) => {
+      const { id, version, kind, measures } = method;
+      return { id, version, kind, measures, reliabilityPpm, basis };
+    });
+    return ok({ model, methods, open: [...open.value] });
+  }
+
+  async measure(model: string, { influence = false }: MeasureOrder): Promise<Result<MeasurementView>> {
+    const asked = await this.#parts.shelf.measure(model, influence ? "influence" : "matches");
+    return asked.ok ? this.measurement(model) : asked;
   }
 
   async card(model: string): Promise<Result<string>> {

@@ -233,6 +233,27 @@ test("where eight answers wait, a ninth is not kept waiting", async () => {
   await node.stop();
 });
 
+test("it is missing where the job or the model's owner asked for it, until it is fitted", async () => {
+  const asked = job;
+  const node = await start();
+  const weights = world.folders.weights(job, undefined);
+  const manifest = { ...node.shelf.manifest(order.name)!, weights };
+  const isMissing = () =>
+    Promise.all(
+      [manifest, { ...manifest, measured: "influence" as const }].map((one) => node.influence.isMissing(one)),
+    );
+  expect(await isMissing()).toEqual([false, false]);
+  const elsewhere = `${weights}.elsewhere`;
+  manifest.weights = elsewhere;
+  expect(await isMissing()).toEqual([true, true]);
+  job = { ...asked, options: { ...asked.options, fitsInfluence: false } };
+  expect(await isMissing()).toEqual([false, true]);
+  expect(await node.influence.canFit({ ...manifest, kind: "model" })).toBe(false);
+  job = asked;
+  await node.influence.close();
+  await node.stop();
+});
+
 test("an answer is asked about as it was taught", () => {
   expect(answerExample(question, "So.")).toEqual({
     record: "",

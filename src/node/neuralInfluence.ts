@@ -27,6 +27,7 @@ import type { LlamaShape } from "../models/llama.ts";
 import type { TrainingExample } from "../models/training/task.ts";
 import { hashTensors } from "../models/training/trainingRun.ts";
 import type { Ground } from "./grounding.ts";
+import { type TellStage, tellSteps, untold } from "./measuringStage.ts";
 import type { NeuralManifest } from "./neuralModels.ts";
 import { messagesOf } from "./prompts.ts";
 
@@ -112,18 +113,31 @@ export class NeuralInfluence {
    * Fits what is not fitted yet, one model after the other, and answers with whether there is something new. A node that is killed meanwhile begins
    * again when it starts.
    */
-  fit(manifest: NeuralManifest, base: BasePlace): Promise<boolean> {
+  fit(manifest: NeuralManifest, base: BasePlace, tell: TellStage = untold): Promise<boolean> {
     const done = this.#turn.then(async () => {
       const job = await this.#jobOf(manifest);
-      if (this.#closing.signal.aborted || job === undefined || !job.options.fitsInfluence) return false;
-      if ((await readFactors(manifest)) !== undefined) return false;
-      const fitted = await this.#fit(manifest, base, job);
-      if (!fitted.ok && !this.#closing.signal.aborted)
+      if (this.#closing.signal.aborted || job === undefined || !(await this.isMissing(manifest))) return false;
+      const fitted = await this.#fit(manifest, base, job, tell);
+      if (!fitted.ok && !this.#closing.signal.aborted) {
         this.#parts.say(`influence is not fitted to ${manifest.name}: ${fitted.error.message}`);
+        tell({ stage: "failed", why: fitted.error.message });
+      }
       return fitted.ok;
     });
     this.#turn = done.catch(() => undefined);
     return done;
+  }
+
+  /** Whether it is an adapter whose records are known. */
+  async canFit(manifest: NeuralManifest): Promise<boolean> {
+    return (await this.#jobOf(manifest)) !== undefined;
+  }
+
+  /** Whether it was asked for and is not fitted yet. */
+  async isMissing(manifest: NeuralManifest): Promise<boolean> {
+    const job = await this.#jobOf(manifest);
+    if (job === undefined || !(job.options.fitsInfluence || manifest.measured === "influence")) return false;
+    return (await readFactors(manifest)) === undefined;
   }
 
   async #ask(
@@ -144,18 +158,19 @@ export class NeuralInfluence {
     await this.#turn;
   }
 
-  async #fit(manifest: NeuralManifest, base: BasePlace, job: Job): Promise<Result<void>> {
+  async #fit(manifest: NeuralManifest, base: BasePlace, job: Job, tell: TellStage): Promise<Result<void>> {
     const { jobs } = this.#parts;
     const loaded = await jobs.source(job);
     if (!loaded.ok) return loaded;
     const place = placeOf(base, manifest.weights!, job);
     const examples = loaded.value.train;
     const task = { ...place, adapterHash: manifest.hash, examples };
+    tell({ stage: "fitting" });
     const fitted = await fitInfluence(this.#parts, task, this.#closing.signal);
     if (!fitted.ok) return fitted;
     const measured =
       manifest.step === undefined
-        ? await this.#reliability(fitted.value, place, job, base, loaded.value)
+        ? await this.#reliability(fitted.value, { place, job, base, source: loaded.value, tell })
         : ok(undefined);
     if (!measured.ok) return measured;
     const reliability = measured.value === undefined ? {} : { reliabilityPpm: measured.value };
@@ -170,10 +185,7 @@ export class NeuralInfluence {
   /** Trains a twin that differs in its seed only, and is gone afterwards. Undefined where nothing was held out to ask. */
   async #reliability(
     { members, adapter }: FactorsFile,
-    place: AdapterPlace,
-    job: Job,
-    { folder: base, shape }: BasePlace,
-    source: LoadedSource,
+    { place, job, base: { folder: base, shape }, source, tell }: FittedModel,
   ): Promise<Result<number | undefined>> {
     const { trainer } = this.#parts;
     const queries = heldOutOf(source, RELIABILITY_QUERIES_MAX);
@@ -182,11 +194,13 @@ export class NeuralInfluence {
     const options = { ...job.options, seed: job.options.seed + 1 };
     const heldOut = heldOutOf(source, HELD_OUT_MEASURED_MAX);
     const signal = this.#closing.signal;
-    const trained = await trainer.train({ folder, base, examples: source.train, heldOut, options }, () => {}, signal);
+    const task = { folder, base, examples: source.train, heldOut, options };
+    const trained = await trainer.train(task, tellSteps(tell), signal);
     if (!trained.ok) return trained;
     const twin = await readAdapterFolder(join(folder, "adapter"), shape);
     // Only a training that was stopped has no result; it goes on when the node starts again.
     if (!twin.ok) return twin;
+    tell({ stage: "fitting" });
     const twinPlace = { ...place, adapter: join(folder, "adapter") };
     const adapterHash = `0x${hashTensors(twin.value.tensors)}`;
     const fitted = await fitInfluence(this.#parts, { ...twinPlace, adapterHash, examples: source.train }, signal);
@@ -205,6 +219,14 @@ export class NeuralInfluence {
     if (kind !== "adapter" || job === undefined || weights === undefined || datanets.length === 0) return undefined;
     return this.#parts.jobs.job(job);
   }
+}
+
+interface FittedModel {
+  readonly place: AdapterPlace;
+  readonly job: Job;
+  readonly base: BasePlace;
+  readonly source: LoadedSource;
+  readonly tell: TellStage;
 }
 
 /** The answer as the model was taught to give answers: as the last message of its conversation, or as a plain text. */

@@ -30,6 +30,8 @@ const manifestSchema = z.object({
   royalty: prices,
   parentsBps: z.number().int(),
   createdMs: z.number().int(),
+  /** What its owner asked to be found out about it, beside what its job asked for; influence includes what matches are worth. */
+  measured: z.enum(["influence", "matches"]).optional(),
 });
 export type NeuralManifest = z.infer<typeof manifestSchema>;
 

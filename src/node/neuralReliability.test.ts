@@ -152,6 +152,44 @@ test("a model that learnt records is measured beside a twin without half of them
   await reliability.close();
 });
 
+test("a model whose job did not ask is measured when its owner does, once, and says how far that is", async () => {
+  rmSync(path());
+  const asked = job;
+  job = { ...asked, options: { ...asked.options, fitsInfluence: false } };
+  const { parrot } = await learners();
+  const stages: unknown[] = [];
+  const trainer = new NoTrainer();
+  const reliability = measurer(parrot, {
+    train: async (task, onEvent, signal) => {
+      onEvent({ type: "started", steps: 4, tokens: 1, resumedAt: 1 });
+      stages.push(unwrap(await node.shelf.open(later)));
+      return trainer.train(task, onEvent, signal);
+    },
+  });
+  const later = "ft:tiny:later";
+  const node = await world.start({ reliability });
+  unwrap(await node.shelf.deploy(job, world.base, { name: later, ...deployDefaults }));
+  expect([unwrap(await node.shelf.open(later)), trainer.examples]).toEqual([[], []]);
+  expect(await node.shelf.measure(later, "influence")).toMatchObject({ error: { code: "conflict" } });
+  expect(await node.shelf.measure("none", "matches")).toMatchObject({ error: { code: "model_not_found" } });
+  unwrap(await node.shelf.measure(later, "matches"));
+  unwrap(await node.shelf.measure(later, "matches"));
+  await expect.poll(async () => unwrap(await node.shelf.open(later)), { timeout: 20_000 }).toEqual([]);
+  expect(stages).toEqual([[{ what: "matches", stage: "training", done: 1, total: 4 }]]);
+  expect(trainer.examples).toHaveLength(1);
+  await expect.poll(() => node.shelf.methods(later)?.[0]?.basis).toBe("measured");
+  await node.stop();
+  await reliability.close();
+  // What was asked for is remembered: a node that starts meanwhile goes on with it.
+  rmSync(path());
+  const again = measurer((await learners()).parrot, new NoTrainer());
+  const next = await world.start({ reliability: again });
+  await expect.poll(() => existsSync(path()) && readTests().isDone, { timeout: 20_000 }).toBe(true);
+  await next.stop();
+  await again.close();
+  job = asked;
+});
+
 test("what is killed goes on where it was, and until then the assumption counts", async () => {
   rmSync(path());
   const { ground, manifest } = await served(0);

@@ -23,6 +23,7 @@ import { parseJson } from "../models/formats/json.ts";
 import type { TrainingExample } from "../models/training/task.ts";
 import { nameOfWeights, wholeAnswer } from "./factoryAnswers.ts";
 import { corpusOf, type Ground, groundModel } from "./grounding.ts";
+import { type TellStage, tellSteps, untold } from "./measuringStage.ts";
 import type { NeuralManifest } from "./neuralModels.ts";
 import { drawsOf, type ScoringEngine } from "./reading.ts";
 
@@ -83,16 +84,15 @@ export class NeuralReliability {
   }
 
   /** Measures what is not measured yet, one model after the other, and answers with whether there is something new. */
-  measure(manifest: NeuralManifest, base: string, ground: Ground): Promise<boolean> {
+  measure(manifest: NeuralManifest, base: string, ground: Ground, tell: TellStage = untold): Promise<boolean> {
     const done = this.#turn.then(async () => {
       const job = await this.#jobOf(manifest);
-      if (this.#closing.signal.aborted || job === undefined || (await readTests(manifest))?.isDone === true)
-        return false;
-      const isReading = (ground.contextTokensMax ?? 0) > 0;
-      if (!isReading && !(manifest.kind === "adapter" && job.options.fitsInfluence)) return false;
-      const measured = await this.#measure({ manifest, base, ground, job, isReading });
-      if (!measured.ok && !this.#closing.signal.aborted)
+      if (this.#closing.signal.aborted || job === undefined || !(await this.isMissing(manifest, ground))) return false;
+      const measured = await this.#measure({ manifest, base, ground, job, isReading: isReading(ground), tell });
+      if (!measured.ok && !this.#closing.signal.aborted) {
         this.#parts.say(`what matches is not measured on ${manifest.name}: ${measured.error.message}`);
+        tell({ stage: "failed", why: measured.error.message });
+      }
       return measured.ok;
     });
     const told = done.catch((error: unknown) => {
@@ -103,13 +103,27 @@ export class NeuralReliability {
     return told;
   }
 
+  /** Whether it reads records or is an adapter that learnt them, and some were held out of it. */
+  async canMeasure(manifest: NeuralManifest, ground: Ground): Promise<boolean> {
+    return (isReading(ground) || manifest.kind === "adapter") && (await this.#jobOf(manifest)) !== undefined;
+  }
+
+  /** Whether it is to be measured and is not yet. A twin costs half a training: it is made where somebody asked for it. */
+  async isMissing(manifest: NeuralManifest, ground: Ground): Promise<boolean> {
+    const job = await this.#jobOf(manifest);
+    if (job === undefined) return false;
+    const isAsked = job.options.fitsInfluence || manifest.measured !== undefined;
+    if (!isReading(ground) && !(manifest.kind === "adapter" && isAsked)) return false;
+    return (await readTests(manifest))?.isDone !== true;
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#turn;
   }
 
   async #measure(model: MeasuredModel): Promise<Result<void>> {
-    const { manifest, job, isReading } = model;
+    const { manifest, job, isReading, tell } = model;
     const loaded = await this.#parts.jobs.source(job);
     if (!loaded.ok) return loaded;
     const questions = heldOutOf(loaded.value, QUESTIONS_MAX);
@@ -120,6 +134,7 @@ export class NeuralReliability {
     const signal = AbortSignal.any([timeout, this.#closing.signal]);
     let tests: Tests = started;
     for (const question of questions.slice(started.asked)) {
+      tell({ stage: "asking", done: tests.asked, total: questions.length });
       const tested =
         twin.value === undefined
           ? await this.#testReading(model, question, signal)
@@ -153,7 +168,7 @@ export class NeuralReliability {
     };
     const draw = drawsOf(keccak256(utf8(question.record)));
     const tested = await testReading(corpusOf(ground.index), answer.value, context, { score, draw });
-    return tested === undefined ? untold : ok(tested);
+    return tested === undefined ? cannotTell : ok(tested);
   }
 
   async #testTraining(
@@ -178,7 +193,7 @@ export class NeuralReliability {
       isRemoved: (record) => isInRemovedHalf(idOf(record)),
       score: (role, text) => this.#score(names[role], prompt, [], text, signal),
     });
-    return tested === undefined ? untold : ok(tested);
+    return tested === undefined ? cannotTell : ok(tested);
   }
 
   async #score(
@@ -193,12 +208,12 @@ export class NeuralReliability {
   }
 
   /** Trained as the model was, without half of its records. A training that was stopped goes on where it was. */
-  async #twin({ manifest, base, job }: MeasuredModel, { train }: LoadedSource): Promise<Result<Twin>> {
+  async #twin({ manifest, base, job, tell }: MeasuredModel, { train }: LoadedSource): Promise<Result<Twin>> {
     const folder = join(`${manifest.weights!}.reliability`, "twin");
     const examples = train.filter(({ record }) => !isInRemovedHalf(record));
     if (examples.length === 0) return refuse("conflict", "half of its records are none");
     const task = { folder, base, examples, heldOut: [], options: { ...job.options, patience: 0 } };
-    const trained = await this.#parts.trainer.train(task, () => {}, this.#closing.signal);
+    const trained = await this.#parts.trainer.train(task, tellSteps(tell), this.#closing.signal);
     if (!trained.ok) return trained;
     return this.#closing.signal.aborted
       ? refuse("shutting_down", "the training was stopped")
@@ -220,6 +235,7 @@ interface MeasuredModel {
   readonly ground: Ground;
   readonly job: Job;
   readonly isReading: boolean;
+  readonly tell: TellStage;
 }
 
 interface Twin {
@@ -229,7 +245,11 @@ interface Twin {
   readonly trained: ReadonlySet<string>;
 }
 
-const untold = refuse("upstream_failed", "the engine cannot say how likely an answer is");
+const cannotTell = refuse("upstream_failed", "the engine cannot say how likely an answer is");
+
+function isReading({ contextTokensMax = 0 }: Ground): boolean {
+  return contextTokensMax > 0;
+}
 
 function identityOf({ hash, datanets }: NeuralManifest): Pick<Tests, "hash" | "datanets"> {
   return { hash, datanets: datanets.map(({ id }) => id) };

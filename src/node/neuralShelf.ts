@@ -19,13 +19,14 @@ import type { BaseNotes } from "./factoryBases.ts";
 import { type Ground, groundModel } from "./grounding.ts";
 import type { Grounds } from "./grounds.ts";
 import { joinLicences } from "./licences.ts";
-import type { NeuralInfluence } from "./neuralInfluence.ts";
+import type { Measured } from "./measuringStage.ts";
+import { type MeasuringParts, NeuralMeasuring, type OpenMeasuring } from "./neuralMeasuring.ts";
 import { type ModelPlace, type NeuralManifest, NeuralManifests } from "./neuralModels.ts";
-import type { MatchTrust, NeuralReliability } from "./neuralReliability.ts";
+import type { MatchTrust } from "./neuralReliability.ts";
 import { makersLabel, type Provenance, registerAsset, termsOf } from "./provenance.ts";
-import { neuralCombination, readingOf, type ScoringEngine } from "./reading.ts";
+import { neuralCombination, readingOf, roomToRead, type ScoringEngine } from "./reading.ts";
 
-export interface NeuralParts {
+export interface NeuralParts extends MeasuringParts {
   readonly data: string;
   readonly provenance: Provenance;
   readonly gateway: Gateway;
@@ -38,10 +39,6 @@ export interface NeuralParts {
   /** 32 bytes: who is paid for running the models. */
   readonly operator: Uint8Array;
   readonly cost: Prices;
-  /** Influence of adapters on what they say; without it their answers are attributed by what they repeat and read. */
-  readonly influence?: NeuralInfluence;
-  /** Measures what span and passage are worth; without it they count for what the policy assumes. */
-  readonly reliability?: NeuralReliability;
 }
 
 interface Row {
@@ -54,10 +51,6 @@ interface Row {
 
 export const NEURAL_OPERATOR = "llama.cpp";
 const CONCURRENCY = 8;
-/** Of a model's context, so much is for retrieved records; a model that reads less than the least answers from what it has learnt. */
-const CONTEXT_PART = 1 / 2;
-const RETRIEVING_CONTEXT_TOKENS_MIN = 2_048;
-const RETRIEVED_TOKENS_MAX = 8_192;
 
 /** The neural models of this node: bases, and what jobs have made of them, each an asset with its parents, served by one llama.cpp engine. */
 export class NeuralShelf implements Shop {
@@ -66,10 +59,12 @@ export class NeuralShelf implements Shop {
   readonly #rows = new Map<string, Row>();
   /** What the operator serves: grows while it runs. */
   readonly #names: Record<string, string> = {};
+  readonly #measuring: NeuralMeasuring;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: NeuralParts) {
     this.#parts = parts;
+    this.#measuring = new NeuralMeasuring(parts);
     this.#manifests = new NeuralManifests(parts.data);
   }
 
@@ -150,6 +145,35 @@ export class NeuralShelf implements Shop {
       for (const { manifest } of [...this.#rows.values()])
         if (manifest.datanets.some(({ name }) => name === datanet)) await this.#place(manifest);
     });
+  }
+
+  /** Asks for a model to be measured behind its back, influence too or only what matches are worth on it. Refuses what cannot be measured. */
+  measure(name: string, what: Measured): Promise<Result<void>> {
+    return this.#inTurn(async () => {
+      const row = this.#measurable(name);
+      if (!row.ok) return row;
+      const able = await this.#measuring.check(row.value, what);
+      if (!able.ok) return able;
+      const { manifest } = this.#rows.get(name)!;
+      const measured = manifest.measured ?? what;
+      const asked = { ...manifest, measured: what === "influence" ? what : measured };
+      await this.#manifests.save(asked);
+      return this.#place(asked);
+    });
+  }
+
+  /** What is asked for of a model and not measured yet. */
+  async open(name: string): Promise<Result<readonly OpenMeasuring[]>> {
+    const row = this.#measurable(name);
+    return row.ok ? ok(await this.#measuring.open(row.value)) : row;
+  }
+
+  #measurable(name: string): Result<{ readonly manifest: NeuralManifest; readonly ground: Ground }> {
+    const row = this.#rows.get(name);
+    if (row?.ground !== undefined) return ok({ manifest: this.#located(row.manifest), ground: row.ground });
+    return row === undefined
+      ? refuse("model_not_found", `no neural model ${name.slice(0, 128)} is served here`, { field: "name" })
+      : refuse("conflict", `${name} stands on no datanet: nobody is credited for what it says`);
   }
 
   /** Where a served model's weights lie. */
@@ -237,7 +261,7 @@ export class NeuralShelf implements Shop {
     const { shape, tokenizer, folder } = base.value;
     const located = this.#located(manifest);
     const trust = await this.#parts.reliability?.trust(located);
-    const fitted = ground && fitting(ground.value, shape.contextTokens);
+    const fitted = ground && { ...ground.value, contextTokensMax: roomToRead(shape.contextTokens) };
     const grounded = fitted && { ...fitted, ...this.#evidence(manifest.name, fitted, trust) };
     const explained = grounded && (await this.#explained(grounded, manifest, base.value));
     const served: ServedModel = {
@@ -272,15 +296,11 @@ export class NeuralShelf implements Shop {
 
   /** Serves a model with its influence, and with what matches counted as measured, once that is known; as it is meanwhile. */
   async #improve(manifest: NeuralManifest, base: Base, ground: Ground): Promise<void> {
-    const { influence, reliability } = this.#parts;
-    const located = this.#located(manifest);
-    const again = (): Promise<void> =>
-      this.#inTurn(async () => {
-        const now = this.#rows.get(manifest.name)?.manifest;
-        if (now?.hash === manifest.hash) await this.#place(now);
-      });
-    if ((await influence?.fit(located, base)) === true) return again();
-    if ((await reliability?.measure(located, base.folder, ground)) === true) await again();
+    if (!(await this.#measuring.improve({ manifest: this.#located(manifest), base, ground }))) return;
+    await this.#inTurn(async () => {
+      const now = this.#rows.get(manifest.name)?.manifest;
+      if (now?.hash === manifest.hash) await this.#place(now);
+    });
   }
 
   /** How its answers are attributed: by what matches, and where it reads records by what its engine says of them. */
@@ -318,13 +338,6 @@ export class NeuralShelf implements Shop {
     this.#turn = done.catch(() => undefined);
     return done;
   }
-}
-
-/** A small model has no room for records beside a question: it says what it has learnt. */
-function fitting(ground: Ground, contextTokens: number): Ground {
-  const isLarge = contextTokens >= RETRIEVING_CONTEXT_TOKENS_MIN;
-  const room = isLarge ? Math.min(RETRIEVED_TOKENS_MAX, Math.floor(CONTEXT_PART * contextTokens)) : 0;
-  return { ...ground, contextTokensMax: room };
 }
 
 function deploymentOf({ name, step, asset, hash, royalty, parentsBps, createdMs }: NeuralManifest): Deployment {

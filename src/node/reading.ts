@@ -89,3 +89,14 @@ export function drawsOf(receipt: Uint8Array): (below: number) => number {
     return hash.subarray(0, 6).reduce((value, byte) => value * 256 + byte, 0) % below;
   };
 }
+
+/** Of a model's context, so much is for retrieved records; a model that reads less than the least answers from what it has learnt. */
+const CONTEXT_PART = 1 / 2;
+const RETRIEVING_CONTEXT_TOKENS_MIN = 2_048;
+const RETRIEVED_TOKENS_MAX = 8_192;
+
+/** Tokens of a context that are for records. A small model has no room for records beside a question: it says what it has learnt. */
+export function roomToRead(contextTokens: number): number {
+  if (contextTokens < RETRIEVING_CONTEXT_TOKENS_MIN) return 0;
+  return Math.min(RETRIEVED_TOKENS_MAX, Math.floor(CONTEXT_PART * contextTokens));
+}

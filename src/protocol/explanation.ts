@@ -10,7 +10,7 @@ const kind = z.enum(["span", "passage", "influence", "lineage", "prior"]);
 const measures = z.enum(["match", "use", "cause"]);
 const basis = z.enum(["exact", "measured", "assumed"]);
 
-const methodSchema = z.object({
+export const methodTrustSchema = z.object({
   id: z.string(),
   version: z.number().int(),
   kind,
@@ -18,9 +18,8 @@ const methodSchema = z.object({
   /** What of the method's weight counts on this model, and how that is known. */
   reliabilityPpm: z.number().int(),
   basis,
-  says: z.string(),
-  doesNotSay: z.string(),
 });
+const methodSchema = methodTrustSchema.extend({ says: z.string(), doesNotSay: z.string() });
 
 const evidenceSchema = z.object({
   kind,

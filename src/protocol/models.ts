@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { methodTrustSchema } from "./explanation.ts";
 import { hex, name } from "./scalars.ts";
 import { modelPrices } from "./workshop.ts";
 
@@ -37,6 +38,29 @@ export type ServeBase = z.infer<typeof serveBaseSchema>;
 
 /** A CycloneDX 1.7 document: see https://cyclonedx.org/docs/1.7/json/. */
 export const bomSchema = z.looseObject({ bomFormat: z.literal("CycloneDX"), specVersion: z.literal("1.7") });
+
+export const measureSchema = z.object({
+  /** Whose records shape its answers, too: two more trainings. */
+  influence: z.boolean().optional(),
+});
+export type MeasureOrder = z.infer<typeof measureSchema>;
+/** What each method counts for on a model, and what is being found out about that. */
+export const measurementSchema = z.object({
+  model: z.string(),
+  methods: z.array(methodTrustSchema),
+  /** Asked for and not measured yet. */
+  open: z.array(
+    z.object({
+      what: z.enum(["influence", "matches"]),
+      stage: z.enum(["waiting", "training", "fitting", "asking", "failed"]),
+      /** Steps of a training, or questions. */
+      done: z.number().int().optional(),
+      total: z.number().int().optional(),
+      why: z.string().optional(),
+    }),
+  ),
+});
+export type MeasurementView = z.infer<typeof measurementSchema>;
 
 export const exportFormats = ["hf", "gguf", "peft"] as const;
 export type ExportFormat = (typeof exportFormats)[number];

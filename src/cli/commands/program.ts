@@ -27,6 +27,7 @@ import { modelCommands } from "./model.ts";
 import { modelExchangeCommands } from "./modelExchange.ts";
 import { modelImportCommand } from "./modelImport.ts";
 import { modelJobCommands } from "./modelJob.ts";
+import { modelMeasureCommand } from "./modelMeasure.ts";
 import { modelTrainCommands } from "./modelTrain.ts";
 import { operatorCommands } from "./operator.ts";
 import { orgCommands } from "./org.ts";
@@ -52,7 +53,14 @@ export const commands: readonly CliCommand[] = [
   ...[...backupCommands, ...ledgerCommands],
   ...[...datanetCommands, ...datanetAnnotateCommands, datanetImportCommand],
   ...[...datanetExchangeCommands, ...departureCommands],
-  ...[...modelCommands, ...modelTrainCommands, ...modelJobCommands, ...modelExchangeCommands, modelImportCommand],
+  ...[
+    ...modelCommands,
+    ...modelTrainCommands,
+    ...modelJobCommands,
+    ...modelExchangeCommands,
+    modelMeasureCommand,
+    modelImportCommand,
+  ],
   ...operatorCommands,
   askCommand,
   ...[ingestCommand, shadowCommand],

@@ -119,6 +119,9 @@ model add-base      | small @ --license MIT                             | 64 inv
 model serve         |                                                   | 64 invalid_request | missing required argument
 model serve         | a b                                               | 64 invalid_request | too many arguments
 model serve         | house --as                                        | 64 invalid_request | argument missing
+model measure       |                                                   | 64 invalid_request | missing required argument
+model measure       | a b                                               | 64 invalid_request | too many arguments
+model measure       | none                                              | 66 not_found       | nothing at
 model import        |                                                   | 64 invalid_request | missing required argument
 model import        | @/none                                            | 66 not_found       | there is no file
 model import        | @/empty.json                                      | 64 invalid_request | names no model

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openOutput } from "./output.ts";
+import { counted, openOutput } from "./output.ts";
 
 function outputTo(isTerminal: boolean) {
   const said: string[] = [];
@@ -23,4 +23,8 @@ test("a log has one line for each kind of work, a terminal every step on the sam
   for (const step of steps) terminal.output.progress(step);
   expect(terminal.said.filter((text) => !text.startsWith("\r"))).toEqual(steps.map((step) => step.slice(0, 19)));
   expect(terminal.said.at(-2)).toBe("\r\x1b[2K");
+});
+
+test("one thing is no things", () => {
+  expect([0, 1, 2].map((count) => counted(count, "record"))).toEqual(["0 records", "1 record", "2 records"]);
 });

@@ -88,6 +88,11 @@ export function toJson(value: unknown): string {
 }
 
 /** Lines of a table: numbers to the right, long cells cut at the terminal's width with an ellipsis. */
+/** A number of things; the noun's plural is its regular one. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 export function formatTable(
   rows: readonly Readonly<Record<string, unknown>>[],
   columns: readonly string[] = Object.keys(rows[0] ?? {}),

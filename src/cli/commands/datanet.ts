@@ -14,6 +14,7 @@ import {
 } from "../../protocol/datanets.ts";
 import { parseInput } from "../../protocol/parse.ts";
 import { contextSchema, createDatanetSchema } from "../../protocol/workshop.ts";
+import { counted } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { count, flag, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -93,7 +94,7 @@ const show = command({
     output.heading(found.value.name);
     output.line(summary);
     output.line(
-      `${records} records by ${contributors} contributors, ${licence}${tags.map((tag) => ` #${tag}`).join("")}`,
+      `${counted(records, "record")} by ${counted(contributors, "contributor")}, ${licence}${tags.map((tag) => ` #${tag}`).join("")}`,
     );
     output.line(`id ${id}`);
     output.heading("Versions");
@@ -243,7 +244,9 @@ const publish = command({
     const made = await client.value.post(`${pathOf(name)}/versions`, {}, versionSchema);
     if (made.ok) {
       const { version, records, contributions, contentRoot } = made.value;
-      output.line(`version ${version} of ${name}: ${records} records from ${contributions} contributions`);
+      output.line(
+        `version ${version} of ${name}: ${counted(records, "record")} from ${counted(contributions, "contribution")}`,
+      );
       output.line(`  content root ${contentRoot}`);
     }
     return made;

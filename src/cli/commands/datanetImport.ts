@@ -10,7 +10,7 @@ import { importNpm } from "../../datanets/importNpm.ts";
 import type { Author, RecordContent } from "../../datanets/record.ts";
 import { type Contributed, contributedSchema } from "../../protocol/workshop.ts";
 import type { Client } from "../client.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { command } from "./command.ts";
 import { pathOf } from "./datanet.ts";
 import { flag, receiptId, wholeText } from "./inputs.ts";
@@ -56,7 +56,9 @@ export const datanetImportCommand = command({
     const report = await contributeAll(client.value, input.name, input, events.value, output);
     if (!report.ok) return report;
     const { contributions, records, known, leftOut } = report.value;
-    output.line(`${contributions.length} contributions with ${records} records; ${known} were there already`);
+    output.line(
+      `${counted(contributions.length, "contribution")} with ${counted(records, "record")}; ${known} were there already`,
+    );
     const pending = contributions.filter(({ status }) => status === "pending").length;
     if (pending > 0) output.line(`${pending} wait for review: openledger datanet review ${input.name}`);
     showLeftOut(leftOut, output);
@@ -141,8 +143,7 @@ async function contributeAll(
   for await (const event of events) {
     if (event.kind === "refused") return { ok: false, error: event.refusal };
     if (event.kind === "progress") {
-      const of = event.total === null ? "" : ` of ${event.total}`;
-      output.progress(`${event.done}${of}  ${event.label}`);
+      output.progress(event.total === null ? event.label : `${event.done} of ${event.total}  ${event.label}`);
     } else if (event.kind === "leftOut") leftOut.push({ what: event.what, reason: event.reason });
     else {
       for (const batch of batchesOf(event.group)) {

@@ -8,7 +8,7 @@ import { importNpm } from "../../datanets/importNpm.ts";
 import { importInto } from "../../datanets/intake.ts";
 import type { DatanetRecord, RecordContent } from "../../datanets/record.ts";
 import type { Node } from "../../node/node.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 
 /** What the demonstration stands on: a datanet of real contributions by real people, and the model that is made of it. */
 export interface Library {
@@ -97,12 +97,12 @@ async function makeDatanet(node: Node, plan: Plan, contributor: Uint8Array, outp
   }
   const by = toHex(padAddress(node.chain.chain.node));
   const progress = (done: number, total: number | null, label: string): void =>
-    output.progress(`reading ${done}${total === null ? "" : `/${total}`} ${label}`);
+    output.progress(total === null ? label : `reading ${done}/${total} ${label}`);
   const imported = await importInto(node.datanets, plan.name, plan.source(), by, () => Date.now(), progress);
   if (!imported.ok) return imported;
   const { contributions, records, leftOut } = imported.value;
   output.line(
-    `  ${contributions.length} contributions with ${records} records were taken in; ${leftOut.length} things were left out, each with its reason:`,
+    `  taken in: ${counted(contributions.length, "contribution")} with ${counted(records, "record")}; left out: ${counted(leftOut.length, "thing")}, each with its reason:`,
   );
   for (const [reason, count] of reasons(leftOut).slice(0, 4))
     output.line(`    ${String(count).padStart(4)} × ${reason}`);

@@ -10,6 +10,7 @@ import {
 } from "../../src/attribution/influence/kronecker.ts";
 import { dot } from "../../src/attribution/influence/matrix.ts";
 import { ensembleScores, type Gradients, type InfluenceMethod } from "../../src/attribution/influence/method.ts";
+import { mutualScores } from "../../src/attribution/influence/mutualScores.ts";
 import { Bm25Index } from "../../src/datanets/bm25.ts";
 import type { Curvature } from "../../src/models/training/evaluation.ts";
 import { mean } from "./ldsScore.ts";
@@ -180,19 +181,19 @@ export function paidBy({ start, end }: AdapterView, canonicalOf = (record: numbe
   return timed(
     () => {
       const members = ends.map((one) => fitAt(one, {}));
-      return { influences: members.map(influenceOf), sizes: exampleSizes(members) };
+      const among = (some: readonly (readonly number[])[]) => mutualScores(members, some);
+      return { influences: members.map(influenceOf), measures: { sizes: exampleSizes(members), mutualScores: among } };
     },
-    ({ influences, sizes }) =>
+    ({ influences, measures }) =>
       end.queries.map((_query, q) => {
         const weights = new Float64Array(end.records.length);
         const scores = ensembleScores(
           influences,
           ends.map(({ queries }) => queries[q]!),
         );
-        const evidence = influenceEvidence(scores, {
-          ...{ units: PAID_UNITS, output: { from: 0, until: 1 }, recordsMax: PAID_RECORDS_MAX, sizes },
-          recordOf: (example) => ({ id: nameless, number: canonicalOf(example) }),
-        });
+        const options = { units: PAID_UNITS, output: { from: 0, until: 1 }, recordsMax: PAID_RECORDS_MAX };
+        const recordOf = (example: number) => ({ id: nameless, number: canonicalOf(example) });
+        const evidence = influenceEvidence(scores, { ...options, recordOf }, measures);
         for (const { recordNumber, weight } of evidence) weights[recordNumber] = weight / PAID_UNITS;
         return weights;
       }),

@@ -38,7 +38,7 @@ export const likelihoodMethod: MethodDescription = {
 };
 
 export const influenceMethod: MethodDescription = {
-  ...{ id: "influence", version: 2, kind: "influence", measures: "cause" },
+  ...{ id: "influence", version: 3, kind: "influence", measures: "cause" },
   says: "By an estimate, training without the record would have made this answer less likely.",
   doesNotSay: "Which words of the answer it shaped, and nothing for certain: the estimate has a measured error.",
 };
@@ -49,9 +49,9 @@ export const lineageMethod: MethodDescription = {
   doesNotSay: "Who is behind answers that were given elsewhere, or whose payer forbade to remember them.",
 };
 
-/** As it was by the B factors alone. Receipts name it; it can no longer be asked again. */
-const influenceByFactors: MethodDescription = { ...influenceMethod, version: 1 };
+/** 1 knew the B factors alone; 2 paid each record for all that stood out, whatever earlier ones had taught. Receipts name them; they can no longer be asked again. */
+const formerInfluence = [1, 2].map((version): MethodDescription => ({ ...influenceMethod, version }));
 
 export const methodDescriptions: readonly MethodDescription[] = [
-  ...[spanMethod, passageMethod, likelihoodMethod, influenceMethod, influenceByFactors, lineageMethod],
+  ...[spanMethod, passageMethod, likelihoodMethod, influenceMethod, ...formerInfluence, lineageMethod],
 ];

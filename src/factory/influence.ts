@@ -1,7 +1,14 @@
+import type { Evidence } from "../attribution/evidence.ts";
 import { type FactorsFile, factorsBytes, recordsOf } from "../attribution/influence/factorsFile.ts";
-import { influenceEvidence, sharedPart } from "../attribution/influence/influenceEvidence.ts";
+import {
+  creditStanding,
+  type InfluenceEvidenceOptions,
+  sharedPart,
+  standingOut,
+} from "../attribution/influence/influenceEvidence.ts";
 import { exampleSizes, type Factors, KroneckerFit, scoresInSteps } from "../attribution/influence/kronecker.ts";
 import type { Gradients } from "../attribution/influence/method.ts";
+import { mutualScoresInSteps } from "../attribution/influence/mutualScores.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Basis, Curvature, ExampleGradients, TrainingEnd } from "../models/training/evaluation.ts";
 import type { TrainingExample } from "../models/training/task.ts";
@@ -109,6 +116,18 @@ export async function influenceScores(
   return ok(sums);
 }
 
+/** What such scores are evidence of (`influenceEvidence`); `sizes` are those of the factors' examples. Others are let in between. */
+export async function evidenceOf(
+  scores: ArrayLike<number>,
+  options: InfluenceEvidenceOptions,
+  { members, sizes }: { readonly members: readonly Factors[]; readonly sizes: Float64Array },
+  pause: () => Promise<void>,
+): Promise<Evidence[]> {
+  const standing = standingOut(scores, options, sizes);
+  const records = standing.known.map(({ examples }) => examples);
+  return creditStanding(standing, options, await mutualScoresInSteps(members, records, pause));
+}
+
 /** Without what only scoring needs: it is sent to another process. */
 function basisOf({ name, columns, out, kept, inputBasis, outputBasis }: Basis): Basis {
   return { name, columns, out, kept, inputBasis, outputBasis };
@@ -132,19 +151,16 @@ export async function measureReliability(
   const numbers = new Map<string, number>();
   for (const { members } of twins)
     for (const record of recordsOf(members)) if (!numbers.has(record)) numbers.set(record, numbers.size);
-  const credits = [];
+  const credits: (readonly Evidence[])[][] = [];
   for (const { members, place } of twins) {
     const scores = await influenceScores(ports, members, place, queries, signal);
     if (!scores.ok) return scores;
-    const [sizes, own] = [exampleSizes(members), recordsOf(members)];
+    const [measures, own] = [{ members, sizes: exampleSizes(members) }, recordsOf(members)];
     const recordOf = (example: number) => ({ id: NAMELESS, number: numbers.get(own[example]!)! });
-    credits.push(
-      scores.value.map((found) =>
-        influenceEvidence(found ?? [], {
-          ...{ recordOf, sizes, units: MILLION, output: { from: 0, until: 1 }, recordsMax: RECORDS_MAX },
-        }),
-      ),
-    );
+    const options = { recordOf, units: MILLION, output: { from: 0, until: 1 }, recordsMax: RECORDS_MAX };
+    const credit: Evidence[][] = [];
+    for (const found of scores.value) credit.push(await evidenceOf(found ?? [], options, measures, ports.pause));
+    credits.push(credit);
   }
   const [ones, others] = credits;
   const pairs = ones!.map((one, i) => [one, others![i]!] as const).filter(([a, b]) => a.length + b.length > 0);

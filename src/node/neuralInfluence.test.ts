@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { memoryCorpus } from "../attribution/corpus.ts";
+import { influenceMethod } from "../attribution/description.ts";
 import type { Evidence } from "../attribution/evidence.ts";
 import { packFactors, parseFactors } from "../attribution/influence/factorsFile.ts";
 import { evidenceDistance } from "../attribution/influence/influenceEvidence.ts";
@@ -132,7 +133,7 @@ test("an adapter is served at once, and with influence and its reliability when 
   expect([adapter, ...members.map(({ method }) => method)]).toEqual([job.result!.hash, "ekfac", "ekfac"]);
   expect(new Set(members[0]!.records).size).toBe(unwrap(await sourceOf(job)).train.length);
   expect(reliabilityPpm).toBeGreaterThan(0);
-  const line = `method influence 2 influence cause ${reliabilityPpm} measured`;
+  const line = `method influence 3 influence cause ${reliabilityPpm} measured`;
   expect(combinationText(kept[0]!)).toContain(`${line}\nmethod lineage 1`);
 
   const evidence = await influenceIn(node);
@@ -165,7 +166,11 @@ test("a verifier that has the model asks it again, and says what it could not as
   const zero = toHex(new Uint8Array(16));
   const texts = { prompt: question, answer: records[2]!.text };
   const opening: Opening = { v: 1, promptSalt: zero, answerSalt: zero, ...texts, evidence: [] };
-  const check = async (said: readonly Evidence[], hash = job.result!.hash, influenceVersion = 2) => {
+  const check = async (
+    said: readonly Evidence[],
+    hash = job.result!.hash,
+    influenceVersion = influenceMethod.version,
+  ) => {
     const { methods, checks } = engineChecks(
       {
         ...{ data: folder, contentRoot: fromHex(hash), corpus, opening, records: undefined, influenceVersion },
@@ -179,8 +184,8 @@ test("a verifier that has the model asks it again, and says what it could not as
   expect(unwrap(await check(stated))).toEqual([
     { kind: "influence", pieces: stated.length, distance: expect.closeTo(0, 2) },
   ]);
-  const [before] = unwrap(await check(stated, job.result!.hash, 1));
-  expect(before!.why).toBe("it was found by version 1 of influence, this program has version 2");
+  const [before] = unwrap(await check(stated, job.result!.hash, 2));
+  expect(before!.why).toBe("it was found by version 2 of influence, this program has version 3");
   const moved = stated.map((item) => ({ ...item, recordNumber: (item.recordNumber + 1) % published.length }));
   expect(await check(moved)).toMatchObject({ ok: false, error: { code: "verification_failed" } });
   const other = toHex(new Uint8Array(32).fill(9));

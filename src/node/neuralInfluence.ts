@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { infinigramCombination } from "../attribution/attribute.ts";
 import { influenceMethod } from "../attribution/description.ts";
 import { type FactorsFile, packFactors, parseFactors, recordsOf } from "../attribution/influence/factorsFile.ts";
-import { influenceEvidence } from "../attribution/influence/influenceEvidence.ts";
 import { exampleSizes } from "../attribution/influence/kronecker.ts";
 import { type Combination, type CombinationPolicy, combinationOf, type TrustedMethod } from "../attribution/policy.ts";
 import { fromHex } from "../core/bytes.ts";
@@ -12,6 +11,7 @@ import type { Evaluator } from "../factory/evaluator.ts";
 import { HELD_OUT_MEASURED_MAX } from "../factory/examples.ts";
 import {
   type AdapterPlace,
+  evidenceOf,
   fitInfluence,
   influenceScores,
   measureReliability,
@@ -85,14 +85,14 @@ export class NeuralInfluence {
       ground.records.map(({ id }, number) => [id, { id: fromHex(id), number }]),
     );
     const recordOf = (example: number) => records.get(trained[example]!);
-    const sizes = exampleSizes(members);
+    const measures = { members, sizes: exampleSizes(members) };
     const explain = async ({ prompt, answer }: AttributionInput, units: number) => {
       const own = await this.#ask((signal) =>
         influenceScores({ evaluator: asker, pause }, members, place, [answerExample(prompt, answer)], signal),
       );
       if (own === undefined) return [];
       const output = { from: 0, until: answer.length };
-      return influenceEvidence(own, { recordOf, sizes, units, output, recordsMax: RECORDS_MAX });
+      return evidenceOf(own, { recordOf, units, output, recordsMax: RECORDS_MAX }, measures, pause);
     };
     const { combination = infinigramCombination(policy) } = ground;
     const reading = ground.reading && {

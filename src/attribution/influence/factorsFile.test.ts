@@ -55,6 +55,15 @@ describe("factors in a file", () => {
     );
   });
 
+  it.each([1, 2])(
+    "are refused as version %i had them, whose reliability is another method's: they are fitted again",
+    (version) => {
+      const former = bytes.slice();
+      new DataView(former.buffer).setUint32(8, version, true);
+      expect(parseFactors(former)).toMatchObject({ ok: false, error: { code: "invalid_request" } });
+    },
+  );
+
   it("are refused with a number that is none", () => {
     const damaged = bytes.slice();
     const header = new DataView(bytes.buffer).getUint32(12, true);

@@ -21,8 +21,8 @@ export interface FactorsFile {
 }
 
 const MAGIC = utf8("OLFACTOR");
-/** 1 held one member, by B factors. */
-const FILE_VERSION = 2;
+/** 1 held one member, by B factors; the reliability in 2 is of version 2 of the method, which paid others. Both are fitted again. */
+const FILE_VERSION = 3;
 const PREFIX_BYTES = 16;
 const HEADER_BYTES_MAX = 256 * 2 ** 20;
 const MEMBERS_MAX = 16;

@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { randomOf } from "../../models/training/random.ts";
+import type { Evidence } from "../evidence.ts";
 import { toyCurvature, toyExamples, toyGradients, toyTrain } from "../testing/toyAdapter.ts";
-import { evidenceDistance, influenceEvidence } from "./influenceEvidence.ts";
+import { creditStanding, evidenceDistance, influenceEvidence, standingOut } from "./influenceEvidence.ts";
 import { kfac } from "./kronecker.ts";
+import { dot } from "./matrix.ts";
 
 const idOf = (number: number): Uint8Array => new Uint8Array(32).fill(number);
 const options = {
@@ -59,16 +61,15 @@ describe("influenceEvidence", () => {
   });
 });
 
+const millions = { ...options, units: 1_000_000 };
+const weightsOf = (evidence: readonly Evidence[]) =>
+  new Map(evidence.map(({ recordNumber, weight }) => [recordNumber, weight]));
+
 describe("what chance would give", () => {
   const random = randomOf(41);
   const many = (count: number, scale = 1) => Array.from({ length: count }, () => scale * random.normal());
   const weigh = (scores: readonly number[], sizes: readonly number[]) =>
-    new Map(
-      influenceEvidence(scores, { ...options, units: 1_000_000, sizes }).map((item) => [
-        item.recordNumber,
-        item.weight,
-      ]),
-    );
+    weightsOf(creditStanding(standingOut(scores, options, sizes), millions));
 
   it("pays nobody where all are alike by chance only, however large their gradients are", () => {
     const sizes = Array.from({ length: 200 }, (_unused, i) => (i % 10 === 0 ? 50 : 1));
@@ -89,6 +90,19 @@ describe("what chance would give", () => {
     for (const record of [0, 1]) expect(Math.abs(spammed.get(record)! / paid.get(record)! - 1)).toBeLessThan(0.05);
   });
 
+  it("changes hardly anything for the others when a record comes to stand out", () => {
+    const rest = many(200);
+    const ones = new Array<number>(202).fill(1);
+    let before = weigh([80, 0, ...rest], ones);
+    for (let score = 0.1; score < 20; score += 0.1) {
+      const after = weigh([80, score, ...rest], ones);
+      for (const record of [0, 1])
+        expect(Math.abs((after.get(record) ?? 0) - (before.get(record) ?? 0))).toBeLessThan(5_000);
+      before = after;
+    }
+    expect(before.size).toBe(2);
+  });
+
   it("does not depend on how a contributor's records are ordered or named, nor on the scale of the scores", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -9, max: 99 }), { minLength: 8, maxLength: 20 }), (scores) => {
@@ -103,6 +117,114 @@ describe("what chance would give", () => {
             sizes,
           ),
         ).toEqual(paid);
+      }),
+    );
+  });
+});
+
+describe("what earlier records account for", () => {
+  /** A few records by what they teach, [records][directions]; a score is the product with what was asked, and so are the records' own. */
+  const directions = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 3, maxLength: 3 });
+  const someRecords = fc.array(directions, { minLength: 1, maxLength: 6 });
+  const credit = (records: readonly (readonly number[])[], query: readonly number[]) => {
+    const among = (groups: readonly (readonly number[])[]) =>
+      Float64Array.from(groups.flatMap(([i]) => groups.map(([j]) => dot(records[i!]!, records[j!]!))));
+    const scores = records.map((record) => dot(record, query));
+    const measures = { sizes: records.map(() => 0), mutualScores: among };
+    return weightsOf(influenceEvidence(scores, millions, measures));
+  };
+
+  it("pays nothing for saying again what one record said, once or often, whole or in part; the first keeps what it had", () => {
+    fc.assert(
+      fc.property(someRecords, directions, fc.integer({ min: 1, max: 3 }), fc.nat(5), (records, query, times, at) => {
+        const copied = records[at % records.length]!.map((one) => one * times);
+        const before = credit(records, query);
+        const after = credit([...records, copied], query);
+        const copy = after.get(records.length) ?? 0;
+        // Several earlier ones may account for parts of what the copied one repeats of them: never for less than the whole.
+        expect(copy).toBeLessThanOrEqual(1);
+        for (const [record, weight] of before)
+          expect(Math.abs((after.get(record) ?? 0) - weight)).toBeLessThanOrEqual(2);
+      }),
+    );
+  });
+
+  it.each([
+    [
+      "nothing in common",
+      [
+        [2, 0],
+        [0, 2],
+      ],
+      [500_000, 500_000],
+    ],
+    [
+      "the later repeats the half",
+      [
+        [2, 0],
+        [2, 2],
+      ],
+      [500_000, 500_000],
+    ],
+    [
+      "the later repeats all, and more of it",
+      [
+        [2, 0],
+        [4, 0],
+      ],
+      [1_000_000, 0],
+    ],
+    [
+      "the earlier had more than is repeated",
+      [
+        [2, 2],
+        [2, 0],
+      ],
+      [1_000_000, 0],
+    ],
+    [
+      "opposites take nothing off",
+      [
+        [3, -1],
+        [-1, 3],
+      ],
+      [500_000, 500_000],
+    ],
+    [
+      "a repetition by way of two",
+      [
+        [2, 0],
+        [0, 2],
+        [1, 1],
+      ],
+      [500_000, 500_000],
+    ],
+  ])("%s", (_what, records, wanted) => {
+    const paid = credit(records, [1, 1]);
+    wanted.forEach((weight, record) => {
+      expect(Math.abs((paid.get(record) ?? 0) - weight)).toBeLessThanOrEqual(1);
+    });
+  });
+
+  it("depends on who was first, and among those who have nothing in common on nothing but their own scores", () => {
+    expect(
+      credit(
+        [
+          [1, 0],
+          [1, 0],
+        ],
+        [1, 0],
+      ),
+    ).toEqual(new Map([[0, 1_000_000]]));
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.nat(9), { minLength: 1, maxLength: 6 }), (scores) => {
+        const alone = scores.map((score, i) => scores.map((_other, j) => (i === j ? score : 0)));
+        const ones = scores.map(() => 1);
+        const [forwards, backwards] = [credit(alone, ones), credit(alone.toReversed(), ones)];
+        scores.forEach((_score, i) => {
+          const other = backwards.get(scores.length - 1 - i) ?? 0;
+          expect(Math.abs((forwards.get(i) ?? 0) - other)).toBeLessThanOrEqual(1);
+        });
       }),
     );
   });

@@ -15,6 +15,7 @@ import { symmetricEigen } from "./eigen.ts";
 import { ekfac, exampleSizes, type Factors, influenceOf, KroneckerFit, kfac, scoresInSteps } from "./kronecker.ts";
 import { cholesky, choleskySolve, dot } from "./matrix.ts";
 import { ensembleScores, type Gradients, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
+import { mutualScores, mutualScoresInSteps } from "./mutualScores.ts";
 
 const EXAMPLES = 40;
 
@@ -169,6 +170,30 @@ it("the square of an example's size is its score for itself", () => {
         0.02,
       );
     }
+});
+
+it("what records are scored for each other is the score of one as a query for the other, examples and factors summed", async () => {
+  const examples = toyExamples(EXAMPLES, 29);
+  const b = toyTrain(examples);
+  const fit = new KroneckerFit(toyCurvature(b, examples), { kept: 2 });
+  const own = examples.map((example) => turned(fit.bases, toyGradients(b, example)));
+  for (const gradients of own) fit.add("", gradients);
+  const factors = fit.factors();
+  const scores = own.map((gradients) => influenceOf(factors).scores(gradients));
+  const records = [[0], [3, 5], [4]];
+  const wanted = records.flatMap((one) =>
+    records.map((other) => 2 * one.reduce((sum, i) => sum + other.reduce((all, j) => all + scores[i]![j]!, 0), 0)),
+  );
+  const found = mutualScores([factors, factors], records);
+  expectClose(found, Float64Array.from(wanted), 0.02);
+  expect(found[1]).toBe(found[3]);
+  expect(found[0]).toBeCloseTo(exampleSizes([factors, factors])[0]! ** 2, 4);
+  let pauses = 0;
+  const pause = async (): Promise<void> => {
+    pauses += 1;
+  };
+  expect(await mutualScoresInSteps([factors, factors], records, pause)).toEqual(found);
+  expect(pauses).toBe(2);
 });
 
 it("in steps, factors and scores are the same", async () => {

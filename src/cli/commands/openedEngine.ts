@@ -7,14 +7,14 @@ import type { Corpus } from "../../attribution/corpus.ts";
 import { influenceMethod } from "../../attribution/description.ts";
 import type { Evidence } from "../../attribution/evidence.ts";
 import { type FactorsFile, parseFactors, recordsOf } from "../../attribution/influence/factorsFile.ts";
-import { evidenceDistance, influenceEvidence } from "../../attribution/influence/influenceEvidence.ts";
+import { evidenceDistance } from "../../attribution/influence/influenceEvidence.ts";
 import { exampleSizes } from "../../attribution/influence/kronecker.ts";
 import { likelihoodOf } from "../../attribution/likelihood.ts";
 import { equalBytes, fromHex, parseHex, toHex } from "../../core/bytes.ts";
 import type { Passage } from "../../core/engine.ts";
 import type { Receipt } from "../../core/receipt.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { influenceScores, RECORDS_MAX } from "../../factory/influence.ts";
+import { evidenceOf, influenceScores, RECORDS_MAX } from "../../factory/influence.ts";
 import type { Base } from "../../factory/ports.ts";
 import { readIfThere } from "../../host/files.ts";
 import { readAdapterFolder } from "../../models/formats/peftFile.ts";
@@ -164,8 +164,8 @@ async function askInfluence(
     return number === undefined ? undefined : { id: fromHex(normal(id)), number };
   };
   const output = { from: 0, until: opening.answer.length };
-  const sizes = exampleSizes(members);
-  return influenceEvidence(scored.value[0] ?? [], { recordOf, sizes, units, output, recordsMax: RECORDS_MAX });
+  const options = { recordOf, units, output, recordsMax: RECORDS_MAX };
+  return evidenceOf(scored.value[0] ?? [], options, { members, sizes: exampleSizes(members) }, pause);
 }
 
 /** Nobody else has anything to do here. */

@@ -30,7 +30,7 @@ type Truth = ReadonlyMap<Unit, readonly SubsetRun[]>;
 
 /**
  * Does influence foretell what training without some records would have done? Linear datamodeling scores by record and by contributor, removal of the
- * most influential, planted facts, an adapter that was imported, and attacks on what it pays, on an adapter of a small Llama; `--quick` for fewer retrainings. What was
+ * most influential, planted facts, an adapter that was imported, and attacks on what it pays, on an adapter of a small Llama; `--quick` for fewer retrainings, `--attacks` for what is paid and the attacks on it alone. What was
  * trained is kept in a folder for temporary files: a run that is stopped goes on where it was.
  */
 export async function run(): Promise<void> {
@@ -41,6 +41,10 @@ export async function run(): Promise<void> {
   if (world === undefined) return;
   const { records, queries } = world;
   lap(`base, ${records.length} records, ${queries.length} queries`);
+  if (process.argv.includes("--attacks")) {
+    console.log(JSON.stringify({ agreement: await agreementOfSeeds(world), ...(await tellAttacks(world)) }));
+    return lap("attacks");
+  }
   const [adapters, views]: [Tensors[], AdapterView[]] = [[], []];
   for (let seed = 1; seed <= MEMBERS; seed++) {
     const adapter = await fineTune(world, examplesOf(world), seed);
@@ -77,20 +81,22 @@ export async function run(): Promise<void> {
   lap("retrained without the most influential");
   const facts = await factsTable(world);
   lap("planted facts");
-  const attacks = await attackAll(world);
-  const collapsed = wronglyCollapsed(world);
+  const attacked = await tellAttacks(world);
   lap("attacks");
   const cpu = process.cpuUsage(startedCpu);
   const cpuSeconds = Math.round((cpu.user + cpu.system) / 1e6);
   const viewMs = views[0]!.end.costs;
   console.log("Facts planted in one record each, twelve decoys of the same words:");
   console.table(facts);
-  console.log("Attacks on what influence pays, in per cent:");
-  console.table(Object.fromEntries(attacks.map(({ attack, ...row }) => [attack, row])));
   const scores = { methods: rows.map(withoutQueries), ratios: ratiosOf(rows, bounds), bounds, additive, corrected };
-  console.log(
-    JSON.stringify({ cpuSeconds, ...scores, imported, agreement, viewMs, removal, facts, attacks, collapsed }),
-  );
+  console.log(JSON.stringify({ cpuSeconds, ...scores, imported, agreement, viewMs, removal, facts, ...attacked }));
+}
+
+async function tellAttacks(world: LdsWorld) {
+  const { outcomes, paidPart } = await attackAll(world);
+  console.log(`Of what influence could pay without attacks, it pays ${paidPart}. Attacks on that, in per cent:`);
+  console.table(Object.fromEntries(outcomes.map(({ attack, ...row }) => [attack, row])));
+  return { paidPart, attacks: outcomes, collapsed: wronglyCollapsed(world) };
 }
 
 interface FoundScores {
@@ -222,6 +228,17 @@ function ratiosOf(rows: readonly MethodRow[], bounds: Readonly<Record<string, Bo
     ensembleToCeilingByRecord: toCeiling(ENSEMBLE, "record"),
     singleToCeilingByContributor: toCeiling("EK-FAC", "contributor"),
   };
+}
+
+async function agreementOfSeeds(world: LdsWorld): Promise<Readonly<Record<Unit, number>>> {
+  const paid: Scores[] = [];
+  let start: EndView | undefined;
+  for (let seed = 1; seed <= 3; seed++) {
+    const one = await view(world, await fineTune(world, examplesOf(world), seed), start);
+    start = one.start;
+    paid.push(paidBy(one).scores);
+  }
+  return seedAgreement(world, paid);
 }
 
 /** The part of what is paid that an adapter with another seed would have paid to the same records, or to the same contributors. */

@@ -1,9 +1,9 @@
 import { duplicateClusters } from "../../src/datanets/duplicates.ts";
 import { type Random, randomOf } from "../../src/models/training/random.ts";
 import { paidBy, type Scores } from "./ldsMethods.ts";
-import { round } from "./ldsScore.ts";
-import { fineTune, viewAdapter } from "./ldsTraining.ts";
-import { type LdsRecord, type LdsWorld, recordOf } from "./ldsWorld.ts";
+import { mean, round } from "./ldsScore.ts";
+import { type AdapterView, fineTune, viewAdapter } from "./ldsTraining.ts";
+import { type LdsRecord, type LdsWorld, recordOf, tokensOf } from "./ldsWorld.ts";
 
 export interface Outcome {
   readonly attack: string;
@@ -16,7 +16,7 @@ export interface Outcome {
 }
 
 /** Trains with what each attacker puts in, and pays. Near-duplicates stand behind the first registered and are not trained on, as in a datanet's version; `isTrained` trains on them all the same. */
-export async function attackAll(world: LdsWorld): Promise<readonly Outcome[]> {
+export async function attackAll(world: LdsWorld) {
   const nothing = {
     name: "",
     records: world.records,
@@ -25,11 +25,11 @@ export async function attackAll(world: LdsWorld): Promise<readonly Outcome[]> {
     victims: nobody,
     isTrained: false,
   };
-  const before = (await incomesUnder(world, nothing)).incomes;
+  const { incomes: before, paidPart, known } = await incomesUnder(world, nothing);
   const victim = [...before].reduce((most, one) => (one[1] > most[1] ? one : most))[0];
   const outcomes: Outcome[] = [];
   for (const attack of attacks(world, victim)) {
-    const { incomes: after, recognised } = await incomesUnder(world, attack);
+    const { incomes: after, recognised } = await incomesUnder(world, attack, known);
     const { name, attackers, were, victims } = attack;
     outcomes.push({
       attack: name,
@@ -38,23 +38,34 @@ export async function attackAll(world: LdsWorld): Promise<readonly Outcome[]> {
       recognised,
     });
   }
-  return outcomes;
+  return { outcomes: outcomes as readonly Outcome[], paidPart };
 }
 
 const nobody: ReadonlySet<string> = new Set();
 
-async function incomesUnder(world: LdsWorld, { records, isTrained }: Attack) {
+/** What training on the honest alone makes: attacks that add nothing to it are paid by the same. */
+interface KnownView {
+  readonly tokens: string;
+  readonly view: AdapterView;
+}
+
+async function incomesUnder(world: LdsWorld, { records, isTrained }: Attack, known?: KnownView) {
   const clusters = duplicateClusters(records.map(({ text }) => text));
   const isFirst = (record: number): boolean => clusters[record] === record;
   const trained = records.flatMap((_record, i) => (isTrained || isFirst(i) ? [i] : []));
   const places = new Map(trained.map((record, place) => [record, place]));
   const examples = trained.map((record) => records[record]!.example);
   const queries = world.queries.map(({ example }) => example);
-  const view = await viewAdapter(world, await fineTune(world, examples, 1), examples, queries);
+  const tokens = tokensOf(examples);
+  const view =
+    known?.tokens === tokens
+      ? known.view
+      : await viewAdapter(world, await fineTune(world, examples, 1), examples, queries);
   const { scores } = paidBy(view, (place) => places.get(clusters[trained[place]!]!)!);
   const owners = trained.map((record) => records[record]!);
-  const recognised = records.filter((_record, i) => i >= world.records.length && !isFirst(i)).length;
-  return { incomes: incomes(owners, scores), recognised };
+  const recognised = records.filter(({ contributor }, i) => contributor === ATTACKER && !isFirst(i)).length;
+  const paidPart = round(mean(scores.map((weights) => weights.reduce((sum, weight) => sum + weight, 0))));
+  return { incomes: incomes(owners, scores), recognised, paidPart, known: { tokens, view } };
 }
 
 /** Real records that near-duplicate detection takes for somebody else's, though both are honest. */
@@ -116,16 +127,28 @@ function attacks(world: LdsWorld, victim: string): readonly Attack[] {
   const senseless = (): string => Array.from({ length: 80 }, () => pick(LETTERS, random)).join("");
   const spam = (): string => Array.from({ length: 60 }, () => pick(words, random)).join(" ");
   const copying = { victims: new Set([victim]) };
+  const [wordSpam, byteSpam] = [own.map(spam), own.map(senseless)];
+  const mimicries = own.map((_one, i) => mimicry(records[(37 * i) % records.length]!.text, words, random));
+  const early = put("format mimicry, registered first", mimicries);
   return [
     put("one copy of the top contributor", copies(1), copying),
     put("five copies of the top contributor", copies(5), copying),
     put("five copies, trained on all the same", copies(5), { ...copying, isTrained: true }),
     splitIdentity(records, victim, everybody),
-    put("outlier spam: words", own.map(spam)),
-    put("outlier spam: bytes", own.map(senseless)),
+    put("outlier spam: words", wordSpam),
+    put("outlier spam: bytes", byteSpam),
+    put("format mimicry", mimicries),
+    {
+      ...early,
+      records: early.records.toSorted(
+        (a, b) => Number(b.contributor === ATTACKER) - Number(a.contributor === ATTACKER),
+      ),
+    },
+    ...Object.entries(knowing(world, own, words)).map(([name, texts]) => put(name, texts)),
     put(
-      "format mimicry",
-      own.map((_one, i) => mimicry(records[(37 * i) % records.length]!.text, words, random)),
+      "lines of two of the top contributor's records",
+      own.map((_one, i) => interleaved(own, i)),
+      copying,
     ),
     put(
       "paraphrase",
@@ -133,6 +156,25 @@ function attacks(world: LdsWorld, victim: string): readonly Attack[] {
       copying,
     ),
   ];
+}
+
+/** What somebody who knows how influence pays tries besides. */
+function knowing({ records }: LdsWorld, own: readonly LdsRecord[], words: readonly string[]): Record<string, string[]> {
+  const [kept, mixed] = [randomOf(14), randomOf(33)];
+  const form = (at: number): string => records[at % records.length]!.text;
+  return {
+    "mimicry that keeps half of the words": own.map((_one, i) => mimicry(form(43 * i + 9), words, kept, 0.5)),
+    "mimicry of two forms at once": own.map((_one, i) => {
+      const [a, b] = [form(59 * i + 3), form(59 * i + 203)];
+      return mimicry(a.slice(0, a.length / 2) + b.slice(b.length / 2), words, mixed);
+    }),
+  };
+}
+
+/** A record's lines by turns with those of the next. */
+function interleaved(records: readonly LdsRecord[], at: number): string {
+  const [one, other] = [at, (at + 1) % records.length].map((i) => records[i]!.text.split("\n"));
+  return one!.map((line, i) => (i % 2 === 0 ? line : (other![i] ?? ""))).join("\n");
 }
 
 /** The victim under ten names: nothing is put in. */
@@ -155,9 +197,9 @@ function wordsOf(records: readonly LdsRecord[]): string[] {
   return [...new Set(records.flatMap(({ text }) => text.match(/[A-Za-z]{4,}/g) ?? []))].sort();
 }
 
-/** The shape of a real record, every word of which says something else. */
-function mimicry(text: string, words: readonly string[], random: Random): string {
-  return text.replace(/[A-Za-z]{4,}/g, () => pick(words, random));
+/** The shape of a real record, every word of which says something else, but for a part of them that is kept. */
+function mimicry(text: string, words: readonly string[], random: Random, kept = 0): string {
+  return text.replace(/[A-Za-z]{4,}/g, (word) => (kept > 0 && random.uniform() < kept ? word : pick(words, random)));
 }
 
 /** What somebody with a list of synonyms makes of a record. */

@@ -36,7 +36,12 @@ methodSuite({
     const scores = world.texts.map((text) => sharedWords(world.answer, text) - 3);
     const recordOf = (example: number) => ({ id: corpus.recordId(example), number: example });
     const output = { from: 0, until: world.answer.length };
-    const explain = (units: number) => influenceEvidence(scores, { recordOf, output, units, recordsMax: 50 });
+    const mutualScores = (records: readonly (readonly number[])[]) => {
+      const texts = records.map(([example]) => world.texts[example!]!);
+      return Float64Array.from(texts.flatMap((one) => texts.map((other) => sharedWords(one, other))));
+    };
+    const measures = { sizes: scores.map(() => 0), mutualScores };
+    const explain = (units: number) => influenceEvidence(scores, { recordOf, output, units, recordsMax: 50 }, measures);
     const combination = combinationOf(defaultPolicy, [[influenceMethod, { measuredPpm: 840_000 }]]);
     return combine(nothing(world), [{ kind: "influence", explain }], combination, {
       ...{ canonicalOf, recordId: corpus.recordId },

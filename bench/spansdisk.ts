@@ -10,6 +10,7 @@ import { encode } from "../src/models/bpe.ts";
 import { indexTokens } from "../src/models/corpusIndex.ts";
 import { saveShard } from "../src/models/diskIndexFile.ts";
 import { houseTokenizer } from "../src/models/houseTokenizerFile.ts";
+import { SHARD_TOKENS_MAX } from "../src/models/shardSet.ts";
 import { makeMemoryGroup } from "./support/memoryGroup.ts";
 
 const OUTPUT_TOKENS = 500;
@@ -28,7 +29,7 @@ export async function run(): Promise<void> {
     args: process.argv.slice(3),
     options: {
       tokens: { type: "string", default: "20000000" },
-      shard: { type: "string", default: "125000000" },
+      shard: { type: "string", default: String(SHARD_TOKENS_MAX) },
       outputs: { type: "string", default: "200" },
       minutes: { type: "string", default: "600" },
       folder: { type: "string" },

@@ -80,6 +80,9 @@ export class ShardSet {
   }
 }
 
+/** As large as a shard is made where there is memory to build it, 13 bytes a token: each is asked for every output, so a corpus should not have many. */
+export const SHARD_TOKENS_MAX = 125_000_000;
+
 /** What the merge policy looks at, in tokens with separators. */
 export interface ShardSize {
   readonly live: number;

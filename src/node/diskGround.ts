@@ -1,4 +1,5 @@
 import { cp, link, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Corpus } from "../attribution/corpus.ts";
@@ -11,7 +12,9 @@ import type { IndexRecord } from "../models/corpusIndex.ts";
 import { DiskIndexFolder } from "../models/diskIndexFolderFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { PageCache } from "../models/shardPages.ts";
+import { SHARD_TOKENS_MAX } from "../models/shardSet.ts";
 import { parseJson } from "../protocol/parse.ts";
+import { appendRecords } from "./indexing.ts";
 
 /** A corpus that is searched on disk, and what receipts name it by: 32 bytes. */
 export interface DiskCorpus {
@@ -21,8 +24,6 @@ export interface DiskCorpus {
   close(): void;
 }
 
-/** Building a shard takes about 13 bytes of memory a token. */
-const SHARD_TOKENS_MAX = 16_000_000;
 const SUFFIX = ".shards";
 const NOTE = "records.json";
 const noteSchema = z.object({ records: z.number().int().min(1), hash: z.string() });
@@ -43,9 +44,9 @@ export async function openDiskCorpus(
   if (known.ok) return known;
   const making = `${folder}.making`;
   const earlier = await longestBeginning(root, records, folder);
-  const grown = earlier === undefined ? undefined : await makeIndex(making, records, cache, earlier);
+  const grown = earlier === undefined ? undefined : await makeIndex(making, records, earlier);
   // What is linked may be damaged: then all is sorted anew.
-  const made = grown?.ok === true ? grown : await makeIndex(making, records, cache);
+  const made = grown?.ok === true ? grown : await makeIndex(making, records);
   if (!made.ok) return made;
   await writeAtomically(join(making, NOTE), `${JSON.stringify({ records: records.length, hash })}\n`);
   await rm(folder, { recursive: true, force: true });
@@ -53,25 +54,23 @@ export async function openDiskCorpus(
   return openIndex(folder, records, cache);
 }
 
-async function makeIndex(
-  making: string,
-  records: readonly IndexRecord[],
-  cache: PageCache,
-  earlier?: string,
-): Promise<Result<number>> {
+async function makeIndex(making: string, records: readonly IndexRecord[], earlier?: string): Promise<Result<number>> {
   await rm(making, { recursive: true, force: true });
   await mkdir(making, { recursive: true });
   if (earlier !== undefined) await linkAll(earlier, making);
-  const opened = DiskIndexFolder.open(making, houseTokenizer(), { cache, shardTokensMax: SHARD_TOKENS_MAX });
-  if (!opened.ok) return opened;
-  const added = opened.value.append(records);
-  opened.value.close();
-  return added;
+  return appendRecords(making, records, shardTokensMax());
 }
+
+/** Building a shard takes about 13 bytes of memory a token, so one takes a quarter of the machine's at most. */
+function shardTokensMax(): number {
+  return Math.min(SHARD_TOKENS_MAX, Math.max(SHARD_TOKENS_LEAST, Math.floor(totalmem() / (4 * 13))));
+}
+
+const SHARD_TOKENS_LEAST = 16_000_000;
 
 /** The corpus in a folder, whatever its records are. */
 export function openDiskFolder(folder: string, cache: PageCache): Result<DiskCorpus> {
-  const opened = DiskIndexFolder.open(folder, houseTokenizer(), { cache, shardTokensMax: SHARD_TOKENS_MAX });
+  const opened = DiskIndexFolder.open(folder, houseTokenizer(), { cache, shardTokensMax: shardTokensMax() });
   if (!opened.ok) return opened;
   const { set } = opened.value;
   const close = (): void => opened.value.close();

@@ -9,13 +9,14 @@ import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { contentRoot } from "../datanets/version.ts";
 import type { DatanetRef } from "../factory/job.ts";
-import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
+import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { PageCache } from "../models/shardPages.ts";
 import { citedParts } from "./citedRecords.ts";
 import { type DiskCorpus, openDiskCorpus } from "./diskGround.ts";
 import type { Ground } from "./grounding.ts";
+import { indexRecords } from "./indexing.ts";
 import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
 import { scopeOf } from "./modelShelf.ts";
 import { type Origin, People } from "./people.ts";
@@ -46,7 +47,7 @@ export class Grounds {
   readonly #made = new Map<string, WeakRef<Ground>>();
   readonly #charactersInMemory: number;
   readonly #keepPpm: number;
-  readonly #disks = new Map<string, DiskCorpus>();
+  readonly #disks = new Map<string, Promise<Result<DiskCorpus>>>();
   #cache: PageCache | undefined;
   readonly #making = new Map<string, Promise<Result<Ground>>>();
 
@@ -128,7 +129,7 @@ export class Grounds {
     const path = join(this.#folder, `${name}.index`);
     const loaded = loadIndex(path, houseTokenizer());
     if (loaded.ok && isOf(loaded.value, records)) return loaded;
-    const index = buildIndex(houseTokenizer(), records);
+    const index = await indexRecords(records);
     // What cannot be kept is built again next time.
     saveIndex(path, index);
     return ok(index);
@@ -137,12 +138,17 @@ export class Grounds {
   /** Open for as long as the node runs: its files, and a cache that all share. */
   async #onDisk(records: readonly DatanetRecord[]): Promise<Result<DiskCorpus>> {
     const key = contentRoot(records);
-    const known = this.#disks.get(key);
-    if (known !== undefined) return ok(known);
     this.#cache ??= new PageCache(CACHE_BYTES);
-    const opened = await openDiskCorpus(this.#folder, records, this.#cache);
-    if (opened.ok) this.#disks.set(key, opened.value);
-    return opened;
+    const opening = this.#disks.get(key) ?? openDiskCorpus(this.#folder, records, this.#cache);
+    this.#disks.set(key, opening);
+    let isOpen = false;
+    try {
+      const opened = await opening;
+      isOpen = opened.ok;
+      return opened;
+    } finally {
+      if (!isOpen) this.#disks.delete(key);
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import type { ServedModel } from "../gateway/catalog.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
 import { encode } from "../models/bpe.ts";
-import { buildIndex, type CorpusIndex } from "../models/corpusIndex.ts";
+import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { EmbeddedEngine } from "../upstream/embedded.ts";
@@ -20,6 +20,7 @@ import { embeddedInfinigram } from "../upstream/infinigramHost.ts";
 import { citedParts } from "./citedRecords.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
 import { groundModel } from "./grounding.ts";
+import { indexRecords } from "./indexing.ts";
 import { type MeaningShelf, meaningsOf } from "./meaningShelf.ts";
 import { People } from "./people.ts";
 import { makersLabel, type Provenance, registerAsset, termsOf } from "./provenance.ts";
@@ -78,6 +79,7 @@ export class ModelShelf {
     string,
     { readonly manifest: ModelManifest; readonly index: CorpusIndex; readonly people: People }
   >();
+  #last: Promise<unknown> = Promise.resolve();
   #engine: EmbeddedEngine | undefined;
 
   constructor(parts: ShelfParts) {
@@ -94,13 +96,20 @@ export class ModelShelf {
       const records = await this.#parts.store.versionRecords(datanet, version);
       const loaded = loadIndex(join(this.#folder, indexFile), houseTokenizer());
       if (!loaded.ok) say(`the index of ${name} is built again: ${loaded.error.message}`);
-      const index = loaded.ok ? loaded.value : buildIndex(houseTokenizer(), records);
+      const index = loaded.ok ? loaded.value : await indexRecords(records);
       await this.#place(manifest.data, records, index);
     }
     return this.#serve();
   }
 
-  async create(model: NewModel, say: (text: string) => void): Promise<Result<ModelManifest>> {
+  /** One at a time: to sort takes memory, and every new model replaces the engine that serves all. */
+  create(model: NewModel, say: (text: string) => void): Promise<Result<ModelManifest>> {
+    const made = this.#last.then(() => this.#create(model, say));
+    this.#last = made.catch(() => undefined);
+    return made;
+  }
+
+  async #create(model: NewModel, say: (text: string) => void): Promise<Result<ModelManifest>> {
     const { store, provenance, nowMs } = this.#parts;
     if (this.#shelf.has(model.name) || this.#parts.gateway.catalog.find(model.name).ok)
       return refuse("already_exists", `there is a model ${model.name} already`, { field: "name" });
@@ -114,7 +123,7 @@ export class ModelShelf {
     }
     const records = await store.versionRecords(model.datanet, version.number);
     say(`building the ∞-gram index of ${records.length} records`);
-    const index = buildIndex(houseTokenizer(), records);
+    const index = await indexRecords(records);
     const parent = this.#versionAsset(version.id);
     if (parent === undefined)
       return refuse("conflict", `version ${version.number} of ${model.datanet} is not registered as an asset`);

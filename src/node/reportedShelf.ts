@@ -9,8 +9,6 @@ import type { ReportRules } from "../gateway/executionDesk.ts";
 import type { Grounding } from "../gateway/ports.ts";
 import type { ReportedModel, ReportedModels } from "../gateway/reportedModels.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
-import { buildIndex } from "../models/corpusIndex.ts";
-import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import {
   type ImportedModel,
   type ImportModels,
@@ -22,6 +20,7 @@ import { parseInput } from "../protocol/parse.ts";
 import type { ChainPart } from "./chainPart.ts";
 import { type Declaration, type DeclaredVersion, type FindVersion, partyId, resolveDeclaration } from "./declared.ts";
 import { groundModel } from "./grounding.ts";
+import { indexRecords } from "./indexing.ts";
 import { People } from "./people.ts";
 import { type Provenance, registerAsset, termsOf } from "./provenance.ts";
 
@@ -167,8 +166,10 @@ export class ReportedShelf {
     const key = versions.map(({ asset }) => toHex(asset)).join(" ");
     let grounding = this.#groundings.get(key);
     if (grounding === undefined) {
-      grounding = Promise.resolve(groundVersions(versions));
+      grounding = groundVersions(versions);
       this.#groundings.set(key, grounding);
+      // What could not be made is made again for the next text.
+      grounding.catch(() => this.#groundings.delete(key));
       for (const oldest of this.#groundings.keys()) {
         if (this.#groundings.size <= INDEXES_MAX) break;
         this.#groundings.delete(oldest);
@@ -179,9 +180,9 @@ export class ReportedShelf {
 }
 
 /** Attribution alone, over the records of all versions: what others' models read before they answered is not known. */
-function groundVersions(versions: readonly DeclaredVersion[]): Grounding {
+async function groundVersions(versions: readonly DeclaredVersion[]): Promise<Grounding> {
   const records = versions.flatMap((version) => version.records);
-  const index = buildIndex(houseTokenizer(), records);
+  const index = await indexRecords(records);
   const datanets = versions.map(({ datanet }) => datanet);
   return groundModel({ datanets, records, index, people: new People(...versions), contextTokensMax: 0 });
 }

@@ -60,7 +60,7 @@ export async function run(): Promise<void> {
   }
   const further = await retrain(world, "contributor", { from: halves, until: 5 * halves, seeds: 1 });
   lap(`retrained ${further.length} times more`);
-  const designed = await retrainByDesign(world, "contributor", DESIGN_SEEDS);
+  const designed = await retrainByDesign(world, "contributor", isQuick ? DESIGN_SEEDS.slice(0, 1) : DESIGN_SEEDS);
   lap(`retrained ${designed.flat().length} times by design`);
   const { rows, bySetting } = scoreAll(contenders(world, views, records, queries), truth);
   const additive = additiveBound(world, truth.get("contributor")!, further);
@@ -195,6 +195,9 @@ function correctedScore(
     ...{ contributor: round(mean(told)), contributorInterval: intervalOf(told) },
     toCeiling: round(mean(told) / bounds[unit]!.ceiling),
     toDataInf: round(mean(told) / mean(published)),
+    toDataInfInterval: ratioInterval(told, published, randomOf(5))
+      .map((bound) => bound.toFixed(2))
+      .join("–"),
   };
 }
 

@@ -244,3 +244,16 @@ test("what was not expected is one line, and a stack only for who asks", async (
     err: expect.stringContaining("full (disk_full)"),
   });
 });
+
+test("an argument that is called as an option of all commands stands for itself alone", async () => {
+  const asked: unknown[] = [];
+  const noting: typeof fetch = async (input, init) => {
+    asked.push([String(input), init?.body]);
+    return Response.json({}, { status: 503 });
+  };
+  const where = ["--url", "http://127.0.0.1:9", "--key", "ol_k"];
+  await runLine(["webhook", "add", "https://example.org/hooks", ...where], { fetch: noting });
+  expect(asked).toEqual([
+    ["http://127.0.0.1:9/api/webhooks", JSON.stringify({ url: "https://example.org/hooks", types: [] })],
+  ]);
+});

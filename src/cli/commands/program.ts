@@ -117,8 +117,8 @@ export async function runCli(args: readonly string[], world: World): Promise<num
     early.refusal(refusal);
     exitCode = refusalRow(refusal.code).exitCode;
   };
-  const program = buildProgram(async (cli, raw) => {
-    const shell = openShell(raw, world, (code) => {
+  const program = buildProgram(async (cli, raw, common) => {
+    const shell = openShell(common, world, (code) => {
       exitCode = refusalRow(code).exitCode;
     });
     const done = await cli.run(raw, shell);
@@ -152,9 +152,11 @@ export async function runCli(args: readonly string[], world: World): Promise<num
   return exitCode;
 }
 
-/** The commander tree of the table. `execute` gets a command, and its options and arguments by name. */
+type Given = Readonly<Record<string, unknown>>;
+
+/** The commander tree of the table. `execute` gets a command, its options and arguments by name, and by themselves the options that all commands have: an argument may be called as one of them is. */
 export function buildProgram(
-  execute: (cli: CliCommand, raw: Readonly<Record<string, unknown>>) => Promise<void> | undefined,
+  execute: (cli: CliCommand, raw: Given, common: Given) => Promise<void> | undefined,
 ): Command {
   const program = new Command("openledger")
     .description("The accounting layer under machine economies: who contributed, refined, executed and earned.")
@@ -180,7 +182,7 @@ export function buildProgram(
     added.addHelpText("after", `\nExamples:\n${cli.examples.map((example) => `  $ ${example}`).join("\n")}\n`);
     added.action(async (...given: unknown[]) => {
       const values = names.map((name, i) => [name, given[i]]);
-      await execute(cli, { ...added.optsWithGlobals(), ...Object.fromEntries(values) });
+      await execute(cli, { ...added.optsWithGlobals(), ...Object.fromEntries(values) }, program.opts());
     });
   }
   return program;
@@ -225,7 +227,7 @@ function meantCommand(program: Command, args: readonly string[]): string {
   return path;
 }
 
-function openShell(raw: Readonly<Record<string, unknown>>, world: World, endAs: Shell["endAs"]): Shell {
+function openShell(raw: Given, world: World, endAs: Shell["endAs"]): Shell {
   const text = (name: string): string | undefined => (typeof raw[name] === "string" ? raw[name] : undefined);
   const output = openOutput(world.terminal, { json: raw["json"] === true, colour: raw["color"] !== false });
   const data = resolve(text("data") ?? DATA_FOLDER);

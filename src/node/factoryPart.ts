@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Corpus } from "../attribution/corpus.ts";
 import type { Prices } from "../core/quote.ts";
@@ -11,10 +10,10 @@ import { type LoadedSource, loadSource } from "../factory/source.ts";
 import type { FactoryStore } from "../factory/store.ts";
 import type { TariffDesk } from "../factory/tariff.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import { field } from "../models/formats/json.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
+import { buildName } from "./buildName.ts";
 import { citedParts } from "./citedRecords.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
 import { findVersionIn } from "./declaredVersions.ts";
@@ -162,17 +161,6 @@ export class FactoryPart {
     ];
     await Promise.all(all.map((one) => one.close()));
   }
-}
-
-/** What else than data and options a result's bits follow from. */
-function buildName(): string {
-  const { version, platform, arch } = process;
-  return `node ${version} ${platform}-${arch}, onnxruntime ${packageVersion("onnxruntime-node")}, 1 thread`;
-}
-
-function packageVersion(name: string): string {
-  const manifest: unknown = createRequire(import.meta.url)(`${name}/package.json`);
-  return String(field(manifest, "version"));
 }
 
 function namesAndRecords(learnt: ReturnType<typeof learntRecords>) {

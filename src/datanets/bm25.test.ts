@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ANSWERABLE_MIN, Bm25Index, type IndexedText } from "./bm25.ts";
+import { ANSWERABLE_MIN, Bm25Index } from "./bm25.ts";
+import type { IndexedText } from "./bm25Build.ts";
 import { conceptsOf, stopWords } from "./tokens.ts";
 
 const page = (title: string, headings: string[], text: string): IndexedText => ({ title, headingPath: headings, text });
@@ -37,6 +38,19 @@ describe("Bm25Index", () => {
     }),
     { minLength: 1, maxLength: 12 },
   );
+
+  it("finds the same when it is made in turns, which others have meanwhile", async () => {
+    const many = Array.from({ length: 3_000 }, (_, i) =>
+      page(`Page ${i % 7}`, [], Array.from({ length: 20 }, (__, k) => `word${(i * 31 + k * k) % 997}`).join(" ")),
+    );
+    let turns = 0;
+    const made = await Bm25Index.inTurns(many, async () => {
+      turns += 1;
+    });
+    expect(turns).toBeGreaterThan(5);
+    for (const query of ["page 3 word12", "word500", "nothing"])
+      expect(made.search(query)).toEqual(new Bm25Index(many).search(query));
+  });
 
   it("scores as the formula does, and orders by score and then by record", () => {
     fc.assert(

@@ -1,19 +1,7 @@
 import { assert } from "../core/result.ts";
+import { ended, fieldsOf, type IndexedText, impactOf, UNIT, weighing } from "./bm25Build.ts";
 import { rarity } from "./rarity.ts";
 import { type Concept, conceptsOf, rawTokens, stopWords, tokenTerms } from "./tokens.ts";
-
-/**
- * BM25 (Robertson and Zaragoza 2009, with k1 = 1.2 and b = 0.75) over records, as BM25F: a term in the title counts three times, in a heading twice.
- * What a posting adds to a score is computed once, as a whole number of 1/1024, with a logarithm made of + − × ÷ only: scores are exact sums of
- * integers, the same on every machine, and a third party that rebuilds the index ranks as we did.
- */
-export interface IndexedText {
-  readonly title: string;
-  readonly headingPath: readonly string[];
-  readonly text: string;
-  /** What others have added: counts as headings do. */
-  readonly notes?: readonly { readonly text: string }[];
-}
 
 export interface Hit {
   /** Position in the list that the index was built from. */
@@ -35,15 +23,15 @@ export interface Retrieval {
 /** Below this confidence a question is told that it cannot be answered from these records. */
 export const ANSWERABLE_MIN = 0.55;
 
-const K1 = 1.2;
-const B = 0.75;
-const UNIT = 1024;
-const TITLE_WEIGHT = 3;
-const HEADING_WEIGHT = 2;
 /** A name that is there only in pieces counts this much of being there. */
 const PARTS_WORTH = 0.8;
 const QUERY_TERMS_MAX = 64;
 
+/**
+ * BM25 (Robertson and Zaragoza 2009, with k1 = 1.2 and b = 0.75) over records, as BM25F: a term in the title counts three times, in a heading twice.
+ * What a posting adds to a score is computed once, as a whole number of 1/1024, with a logarithm made of + − × ÷ only: scores are exact sums of
+ * integers, the same on every machine, and a third party that rebuilds the index ranks as we did.
+ */
 export class Bm25Index {
   readonly recordCount: number;
   readonly #terms: ReadonlyMap<string, number>;
@@ -55,15 +43,26 @@ export class Bm25Index {
   /** Weighted length of a record, in the mean. */
   readonly #lengthMean: number;
 
-  constructor(texts: readonly IndexedText[]) {
-    const counted = countTerms(texts);
+  /** `weighed` is what has been worked out of these texts already. */
+  constructor(texts: readonly IndexedText[], weighed = ended(weighing(texts))) {
     this.recordCount = texts.length;
-    this.#terms = counted.terms;
-    this.#starts = counted.starts;
-    this.#records = counted.records;
-    this.#lengthMean = counted.lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, texts.length);
-    this.#impacts = impactsOf(counted, texts.length, this.#lengthMean);
+    this.#terms = weighed.terms;
+    this.#starts = weighed.starts;
+    this.#records = weighed.records;
+    this.#lengthMean = weighed.lengthMean;
+    this.#impacts = weighed.impacts;
     this.#scores = new Uint32Array(texts.length);
+  }
+
+  /** The same, while others have their turn: a second goes into some ten million characters. `turn` ends when they have had it. */
+  static async inTurns(texts: readonly IndexedText[], turn: () => Promise<void>): Promise<Bm25Index> {
+    const work = weighing(texts);
+    let step = work.next();
+    while (step.done !== true) {
+      await turn();
+      step = work.next();
+    }
+    return new Bm25Index(texts, step.value);
   }
 
   /** Bytes of postings, without the dictionary of terms. */
@@ -191,87 +190,4 @@ function queryConcepts(query: string): Concept[] {
 
 function ranksBefore(scores: Uint32Array, a: number, b: number): boolean {
   return scores[a]! > scores[b]! || (scores[a] === scores[b] && a < b);
-}
-
-interface Counted {
-  readonly terms: Map<string, number>;
-  readonly starts: Uint32Array;
-  readonly records: Uint32Array;
-  /** Weighted frequency of the term in the record. */
-  readonly frequencies: Uint32Array;
-  /** Weighted length of each record. */
-  readonly lengths: Uint32Array;
-}
-
-function countTerms(texts: readonly IndexedText[]): Counted {
-  const terms = new Map<string, number>();
-  const idsOf = termNumbers(terms);
-  const [postingTerms, postingRecords, postingCounts]: [number[], number[], number[]] = [[], [], []];
-  const lengths = new Uint32Array(texts.length);
-  for (const [record, text] of texts.entries()) {
-    const counts = new Map<number, number>();
-    const add = (field: string, weight: number) => {
-      for (const token of rawTokens(field)) {
-        const ids = idsOf(token);
-        for (const t of ids) counts.set(t, (counts.get(t) ?? 0) + weight);
-        lengths[record] = lengths[record]! + weight * ids.length;
-      }
-    };
-    for (const [field, weight] of fieldsOf(text)) add(field, weight);
-    for (const [t, count] of counts) {
-      postingTerms.push(t);
-      postingRecords.push(record);
-      postingCounts.push(count);
-    }
-  }
-  const starts = new Uint32Array(terms.size + 1);
-  for (const t of postingTerms) starts[t + 1] = starts[t + 1]! + 1;
-  for (let t = 0; t < terms.size; t++) starts[t + 1] = starts[t + 1]! + starts[t]!;
-  const next = starts.slice();
-  const [records, frequencies] = [new Uint32Array(postingTerms.length), new Uint32Array(postingTerms.length)];
-  for (const [p, t] of postingTerms.entries()) {
-    const at = next[t]!;
-    next[t] = at + 1;
-    records[at] = postingRecords[p]!;
-    frequencies[at] = postingCounts[p]!;
-  }
-  return { terms, starts, records, frequencies, lengths };
-}
-
-/** Numbers of a token's terms, given in order of appearance. Few distinct tokens make up most of any text, so each is taken apart once. */
-function termNumbers(terms: Map<string, number>): (token: string) => readonly number[] {
-  const known = new Map<string, readonly number[]>();
-  return (token) => {
-    const found = known.get(token);
-    if (found !== undefined) return found;
-    const ids = tokenTerms(token).map((term) => {
-      const number = terms.get(term) ?? terms.size;
-      terms.set(term, number);
-      return number;
-    });
-    known.set(token, ids);
-    return ids;
-  };
-}
-
-/** A record's fields, with how often a word in each counts. */
-function fieldsOf({ title, headingPath, text, notes = [] }: IndexedText): (readonly [field: string, weight: number])[] {
-  const headings = [...headingPath, ...notes.map((note) => note.text)];
-  return [[title, TITLE_WEIGHT], ...headings.map((heading) => [heading, HEADING_WEIGHT] as const), [text, 1]];
-}
-
-function impactsOf({ starts, records, frequencies, lengths }: Counted, count: number, mean: number): Uint32Array {
-  const impacts = new Uint32Array(records.length);
-  for (let t = 0; t + 1 < starts.length; t++) {
-    const weight = rarity(starts[t + 1]! - starts[t]!, count);
-    for (let p = starts[t]!; p < starts[t + 1]!; p++)
-      impacts[p] = impactOf(frequencies[p]!, weight, lengths[records[p]!]! / mean);
-  }
-  return impacts;
-}
-
-/** A term's part of a score, in 1/1024; at least 1, so that a match is never nothing. `length` is the record's, by the mean. */
-function impactOf(frequency: number, weight: number, length: number): number {
-  const norm = K1 * (1 - B + B * length);
-  return Math.max(1, Math.round((UNIT * weight * frequency * (K1 + 1)) / (frequency + norm)));
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Bm25Index, type IndexedText } from "./bm25.ts";
+import { Bm25Index } from "./bm25.ts";
+import type { IndexedText } from "./bm25Build.ts";
 import { type ContextUse, contextWeights, creditContext } from "./contextCredit.ts";
 
 const word = fc.constantFrom("tar", "gzip", "file", "list", "disk", "copy", "folder", "key");

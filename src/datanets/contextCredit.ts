@@ -1,4 +1,5 @@
-import type { Bm25Index, IndexedText } from "./bm25.ts";
+import type { Bm25Index } from "./bm25.ts";
+import type { IndexedText } from "./bm25Build.ts";
 
 /**
  * What context changed. A record that an answer used was found for the question at some rank; with a part of its context left out it would have

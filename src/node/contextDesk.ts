@@ -8,6 +8,7 @@ import { type Contribution, RULES } from "../datanets/contribution.ts";
 import { type IdentityScope, identityPayeeId, isAddressIdentity, parseIdentity } from "../datanets/identity.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
+import { nextTurn } from "../host/turn.ts";
 import type { Books } from "../ledger/ledger.ts";
 import { parseJson } from "../protocol/parse.ts";
 import { openingSchema } from "../protocol/receipts.ts";
@@ -51,7 +52,7 @@ export class ContextDesk {
       const version = await find(name, number);
       if (!version.ok) continue;
       const own = answered.get(toHex(version.value.asset)) ?? [];
-      const weighed = this.#weighVersion(version.value, contributions, own);
+      const weighed = await this.#weighVersion(version.value, contributions, own);
       const shares = weighed.map(({ payee, type, weight }) => ({ payee, type, weight }));
       const published =
         publish && shares.length > 0
@@ -98,11 +99,11 @@ export class ContextDesk {
     return found;
   }
 
-  #weighVersion(
+  async #weighVersion(
     { records, scope }: DeclaredVersion,
     contributions: ReadonlyMap<string, Contribution>,
     answered: readonly Answered[],
-  ): WeighedParty[] {
+  ): Promise<WeighedParty[]> {
     if (answered.length === 0) return [];
     const numbers = new Map<string, number>(records.map(({ id }, i) => [id, i]));
     const uses = answered.flatMap(({ question, royalty, evidence }) => {
@@ -116,7 +117,7 @@ export class ContextDesk {
         useOf(records[number]!, number, question, (BigInt(royalty) * BigInt(weight)) / BigInt(total), contributions),
       );
     });
-    const weights = contextWeights(creditContext(new Bm25Index(records), uses));
+    const weights = contextWeights(creditContext(await Bm25Index.inTurns(records, nextTurn), uses));
     const parties = new Map<string, WeighedParty>();
     for (const { by, weight } of weights) {
       const party = this.#partyOf(by, scope);

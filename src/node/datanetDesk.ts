@@ -7,6 +7,7 @@ import { identityPayeeId } from "../datanets/identity.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { type DatanetVersion, diffVersions } from "../datanets/version.ts";
 import type { DatanetDirectory } from "../gateway/ports.ts";
+import { nextTurn } from "../host/turn.ts";
 import type {
   ContributionView,
   ContributorView,
@@ -23,7 +24,8 @@ export class DatanetDesk implements DatanetDirectory {
   readonly #store: DatanetStore;
   readonly #provenance: Provenance;
   readonly #nowMs: () => number;
-  readonly #search = new Map<string, Bm25Index>();
+  /** Of the latest version that was asked of each datanet. */
+  readonly #searches = new Map<string, { readonly version: string; readonly index: Promise<Bm25Index> }>();
 
   constructor(store: DatanetStore, provenance: Provenance, nowMs: () => number) {
     this.#store = store;
@@ -99,9 +101,10 @@ export class DatanetDesk implements DatanetDirectory {
       const page = records.slice(query.offset, query.offset + query.limit);
       return ok({ data: page.map((_, i) => view(query.offset + i)), total: records.length });
     }
-    const search = this.#search.get(version.id) ?? new Bm25Index(records);
-    this.#search.set(version.id, search);
-    const { hits } = search.search(query.q, query.offset + query.limit);
+    const known = this.#searches.get(name);
+    const index = known?.version === version.id ? known.index : Bm25Index.inTurns(records, nextTurn);
+    this.#searches.set(name, { version: version.id, index });
+    const { hits } = (await index).search(query.q, query.offset + query.limit);
     return ok({ data: hits.slice(query.offset).map((hit) => view(hit.record, hit.score)), total: hits.length });
   }
 

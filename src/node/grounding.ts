@@ -27,8 +27,8 @@ export interface Ground {
   readonly records: readonly DatanetRecord[];
   readonly index: CorpusIndex | DiskCorpus;
   readonly people: People;
-  /** The records' search, where several models share one. */
-  readonly search?: () => Bm25Index;
+  /** The records' search, where several models share one, or it is still being made. */
+  readonly search?: () => Promise<Bm25Index>;
   /** Tokens of records that the model's context has room for; 0 retrieves nothing. */
   readonly contextTokensMax?: number;
   /** That of an ∞-gram model by the default policy, where it is left out. */
@@ -53,7 +53,7 @@ const CONTEXT_TOKENS_MAX = 8_192;
 /** Retrieval before, and attribution after: both over the same records, so that what was read can be credited. */
 export function groundModel(ground: Ground): Grounding {
   const { datanets, records, index, combination = indexCombination, contextTokensMax = CONTEXT_TOKENS_MAX } = ground;
-  const search = contextTokensMax === 0 ? undefined : (ground.search?.() ?? new Bm25Index(records));
+  const making = contextTokensMax === 0 ? undefined : (ground.search?.() ?? new Bm25Index(records));
   const passages = (hits: readonly { readonly record: number; readonly score: number }[]): Passage[] =>
     hits.map(({ record: number, score }) => {
       const { id, title, headingPath, text, source, notes = [] } = records[number]!;
@@ -65,10 +65,11 @@ export function groundModel(ground: Ground): Grounding {
     indexId: index.id,
     methodsHash: combinationHash(combination),
     contextTokensMax,
-    retrieve: async (question, signal) =>
-      search === undefined
-        ? []
-        : passages(await searchHybrid(search, ground.meanings?.(), question, PASSAGES_MAX, signal)),
+    retrieve: async (question, signal) => {
+      const search = making instanceof Promise ? await making : making;
+      if (search === undefined) return [];
+      return passages(await searchHybrid(search, ground.meanings?.(), question, PASSAGES_MAX, signal));
+    },
     attribute: (input) => attribute(ground, input),
     trace: async (prompt, answer) => traceView({ corpus: corpusOf(index), ...ground }, prompt, answer),
   };

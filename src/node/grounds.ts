@@ -9,6 +9,7 @@ import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { contentRoot } from "../datanets/version.ts";
 import type { DatanetRef } from "../factory/job.ts";
+import { nextTurn } from "../host/turn.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
@@ -111,9 +112,9 @@ export class Grounds {
     const people = new People(...origins, ...upstream.answers.values());
     const cited = await citedParts(this.#store, datanets, records, this.#keepPpm);
     if (cited !== undefined) people.citing(cited);
-    let made: Bm25Index | undefined;
-    const search = (): Bm25Index => {
-      made ??= new Bm25Index(records);
+    let made: Promise<Bm25Index> | undefined;
+    const search = (): Promise<Bm25Index> => {
+      made ??= Bm25Index.inTurns(records, nextTurn);
       return made;
     };
     const meanings = meaningsOf(this.#meanings, records);

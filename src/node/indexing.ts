@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import type { Result } from "../core/result.ts";
+import { nextTurn } from "../host/turn.ts";
 import type { CorpusIndex, IndexRecord } from "../models/corpusIndex.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import type { SharedIndex } from "../upstream/infinigramHost.ts";
@@ -53,7 +54,7 @@ async function aside<Reply>(task: IndexTask, records: readonly IndexRecord[]): P
   reply.catch(() => undefined);
   for (let at = 0; at < records.length; at += SLICE_RECORDS) {
     worker.postMessage(records.slice(at, at + SLICE_RECORDS).map(({ id, text }) => ({ id, text })));
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   worker.postMessage(undefined);
   return reply;

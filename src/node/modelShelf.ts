@@ -5,12 +5,14 @@ import { infinigramCombination } from "../attribution/attribute.ts";
 import { fromHex, toHex } from "../core/bytes.ts";
 import type { Prices, PriceUnit } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import { Bm25Index } from "../datanets/bm25.ts";
 import type { IdentityScope } from "../datanets/identity.ts";
 import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import type { ServedModel } from "../gateway/catalog.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { readIfThere, writeAtomically } from "../host/files.ts";
+import { nextTurn } from "../host/turn.ts";
 import { encode } from "../models/bpe.ts";
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import { loadIndex, saveIndex } from "../models/corpusIndexFile.ts";
@@ -202,13 +204,17 @@ export class ModelShelf {
     const cited = await citedParts(store, [manifest.datanet], records, keepPpm);
     if (cited !== undefined) people.citing(cited);
     const meanings = meaningsOf(this.#parts.meanings, records);
+    const search = Bm25Index.inTurns(records, nextTurn);
     const combination = infinigramCombination(combinations.policy);
     await combinations.keep(combination);
     this.#shelf.set(manifest.name, { manifest, index, people });
     const served: ServedModel = {
       ...{ name: manifest.name, asset: fromHex(manifest.asset), ownedBy: datanet.name, createdMs: manifest.createdMs },
       ...{ contextTokens: CONTEXT_TOKENS, unit: manifest.unit, royalty: manifest.royalty },
-      grounding: groundModel({ datanets: [manifest.datanet], records, index, people, combination, upstream, meanings }),
+      grounding: groundModel({
+        ...{ datanets: [manifest.datanet], records, index, people, combination, upstream, meanings },
+        search: () => search,
+      }),
       countTokens: (text) => encode(index.tokenizer, text).length,
     };
     gateway.catalog.put(served);

@@ -130,7 +130,8 @@ function baseComponent({ name, hash, licence, source }: BaseFacts): Component {
   };
 }
 
-function datanetComponent({ name, version, id, licence, summary, records, contributors }: DatanetFacts): Component {
+function datanetComponent({ name, version, id, licence, summary, records, ...more }: DatanetFacts): Component {
+  const { contributors, lineage } = more;
   return {
     ...{ type: "data", "bom-ref": refOf("datanet", id), name, version: String(version), description: summary },
     authors: contributors.map((one) => ({
@@ -143,6 +144,10 @@ function datanetComponent({ name, version, id, licence, summary, records, contri
       { name: "openledger:records", value: String(records) },
       { name: "openledger:contributors", value: String(contributors.length) },
       ...contributors.map((one) => ({ name: `openledger:records:${one.payee}`, value: String(one.records) })),
+      ...lineage.map(({ record, receipt, partPpm, isDeclared }) => ({
+        name: `openledger:repeats:${record}`,
+        value: JSON.stringify({ receipt, partPpm, isDeclared }),
+      })),
     ],
   };
 }

@@ -91,8 +91,16 @@ function datanetSection(datanets: readonly DatanetFacts[]): string {
     const names = shown.map((one) => `${plain(one.name)} (${whole(one.records)})`).join(", ");
     return `Who contributed to ${plain(name)}, with records: ${names}${more > 0 ? `, and ${whole(more)} more` : ""}.`;
   });
+  const repeats = datanets.flatMap(({ name, lineage }) => {
+    const [records, answers] = [
+      new Set(lineage.map(({ record }) => record)),
+      new Set(lineage.map((one) => one.receipt)),
+    ];
+    if (records.size === 0) return [];
+    return `Records of ${plain(name)} that repeat earlier answers: ${whole(records.size)}, of ${whole(answers.size)} answers, whose own people have a part of their credit.`;
+  });
   const head = ["datanet", "version", "licence", "records", "contributors", "what it is"];
-  return ["## Datanets", table(head, rows), ...people].join("\n\n");
+  return ["## Datanets", table(head, rows), ...people, ...repeats].join("\n\n");
 }
 
 function trainingSection({ job, step, options, examples, heldOut, result }: TrainingFacts): string {

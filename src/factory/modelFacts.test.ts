@@ -20,6 +20,15 @@ const datanet = fc.record({
   ...{ name: text, version: fc.integer({ min: 1, max: 9 }), id: fc.nat({ max: 255 }).map(hash) },
   ...{ licence: fc.constantFrom("CC-BY-4.0", "MIT AND ISC", "my own words"), summary: text, records: fc.nat() },
   contributors: fc.uniqueArray(contributor, { maxLength: 4, selector: ({ payee }) => payee }),
+  lineage: fc.array(
+    fc.record({
+      record: fc.nat(9).map(hash),
+      receipt: fc.nat(9).map(hash),
+      partPpm: fc.nat(1_000_000),
+      isDeclared: fc.boolean(),
+    }),
+    { maxLength: 3 },
+  ),
 });
 const source = fc.record({
   ...{
@@ -190,7 +199,16 @@ test("a card names licence, base and datanets where the hub looks for them", () 
     ...{ name: "ft:house:x", kind: "adapter", hash: hash(1), licence: "CC-BY-4.0", createdMs: 0, evaluations: [] },
     base: { name: "house", hash: hash(3), licence: "CC-BY-4.0", shape: tinyShape(), madeFrom: [], figures: {} },
     datanets: [
-      { name: "pages", version: 2, id: hash(4), licence: "CC0-1.0", summary: "s", records: 1_234, contributors: [] },
+      {
+        name: "pages",
+        version: 2,
+        id: hash(4),
+        licence: "CC0-1.0",
+        summary: "s",
+        records: 1_234,
+        contributors: [],
+        lineage: [],
+      },
     ],
   };
   const front = modelCard(given).split("---")[1];

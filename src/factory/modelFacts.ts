@@ -1,6 +1,7 @@
 import type { TrustedMethod } from "../attribution/policy.ts";
 import type { Hex } from "../core/bytes.ts";
 import type { Prices } from "../core/quote.ts";
+import type { RecordLineage } from "../datanets/outputs.ts";
 import type { LlamaShape } from "../models/llama.ts";
 import type { TrainingOptions } from "../models/training/task.ts";
 import type { Evaluation } from "./evaluation.ts";
@@ -59,6 +60,8 @@ export interface DatanetFacts {
   readonly records: number;
   /** Most contributed text first. */
   readonly contributors: readonly ContributorFacts[];
+  /** Records that repeat earlier answers, declared or found. */
+  readonly lineage: readonly RecordLineage[];
 }
 
 export interface ContributorFacts {

@@ -12,13 +12,15 @@ import { neuralWorld, trainedJob } from "./testing/neuralWorld.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "openledger-library-"));
 let library: ModelLibrary;
+let datanets: Awaited<ReturnType<typeof neuralWorld>>["store"];
 let node: Awaited<ReturnType<Awaited<ReturnType<typeof neuralWorld>>["start"]>>;
 let job: Job;
 beforeAll(async () => {
   const world = await neuralWorld(folder, new ScriptedEngine([]));
   node = await world.start();
   job = await trainedJob(world.folders, world.base, [world.datanet]);
-  const { bases, folders, store: datanets, provenance } = world;
+  const { bases, folders, provenance } = world;
+  datanets = world.store;
   const { shelf, gateway } = node;
   library = new ModelLibrary({
     ...{ bases, folders, shelf, gateway, datanets, provenance, indexes: () => undefined },
@@ -48,6 +50,17 @@ test("card and bill of materials of a served adapter and of its job are complete
   }
   for (const bom of [unwrap(await library.bom("cook")), unwrap(await library.jobBom(job.id))])
     expect(JSON.stringify(bom)).toMatch(/"type":"dataset".*ann|ann.*"type":"dataset"/);
+});
+
+test("what records repeat of earlier answers is in both, and so in every export", async () => {
+  const [ann] = await datanets.versionRecords("recipes", 1);
+  const receipt = `0x${"ab".repeat(16)}` as const;
+  const lineage = [{ record: ann!.id, receipt, partPpm: 700_000, isDeclared: false }];
+  unwrap(await datanets.declare("recipes", ann!.contributionId, { lineage }));
+  expect(unwrap(await library.facts("cook")).datanets[0]?.lineage).toEqual(lineage);
+  expect(unwrap(await library.card("cook"))).toContain("Records of recipes that repeat earlier answers: 1, of 1 ");
+  const bom = JSON.stringify(unwrap(await library.bom("cook")));
+  for (const part of [`openledger:repeats:${ann!.id}`, receipt, "700000"]) expect(bom).toContain(part);
 });
 
 test("what is not served, and what was never ordered, is refused", async () => {

@@ -2,6 +2,8 @@ import { fromHex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { contributorsOf } from "../datanets/contributors.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
+import type { RecordLineage } from "../datanets/outputs.ts";
+import type { DatanetRecord } from "../datanets/record.ts";
 import type { DatanetStore } from "../datanets/store.ts";
 import { modelBom } from "../factory/bom.ts";
 import { modelCard } from "../factory/card.ts";
@@ -236,10 +238,22 @@ export class ModelLibrary implements Library {
               },
             ],
       );
-      facts.push({ name, version, id, licence, records, contributors, summary: datanet?.summary ?? "" });
+      const lineage = datanet === undefined ? [] : await lineageOf(datanets, name, all);
+      facts.push({ name, version, id, licence, records, contributors, lineage, summary: datanet?.summary ?? "" });
     }
     return facts;
   }
+}
+
+/** What the contributions say of a version's own records. */
+async function lineageOf(
+  datanets: DatanetStore,
+  name: string,
+  records: readonly DatanetRecord[],
+): Promise<readonly RecordLineage[]> {
+  const own = new Set(records.map(({ id, contributionId }) => id + contributionId));
+  const contributions = await datanets.contributions(name, "approved");
+  return contributions.flatMap(({ id, lineage = [] }) => lineage.filter(({ record }) => own.has(record + id)));
 }
 
 function datanetsOf({ source }: Job): readonly DatanetRef[] {

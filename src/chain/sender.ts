@@ -7,6 +7,7 @@ import {
   encodeDeployData,
   encodeFunctionData,
   type Hex,
+  HttpRequestError,
   http,
   type PublicClient,
   type TransactionReceipt,
@@ -148,8 +149,21 @@ export function chainRefusal(error: unknown, abi?: Abi): Refusal {
   if (revert !== undefined)
     return { code: revertCodes.get(revert) ?? "conflict", message: `the contract refused: ${revert}` };
   const message =
-    error instanceof BaseError ? error.shortMessage : error instanceof Error ? error.message : String(error);
+    error instanceof BaseError
+      ? (unreached(error) ?? error.shortMessage)
+      : error instanceof Error
+        ? error.message
+        : String(error);
   return { code: "chain_unavailable", message, hint: "check that the chain's RPC endpoint answers" };
+}
+
+/** An endpoint's path and query are often its password: only where it is may be told. */
+function unreached(error: BaseError): string | undefined {
+  const failed = error.walk((cause) => cause instanceof HttpRequestError);
+  if (!(failed instanceof HttpRequestError)) return undefined;
+  if (!URL.canParse(failed.url)) return "the chain's RPC endpoint is not a URL";
+  const { host } = new URL(failed.url);
+  return failed.status === undefined ? `${host} does not answer` : `${host} answers with ${failed.status}`;
 }
 
 const revertCodes = new Map<string, Refusal["code"]>([

@@ -179,6 +179,9 @@ function countingSink(): JournalSink & { bytes(): number } {
   return {
     write: async (path, bytes) => void files.set(path, bytes.slice()),
     read: async (path) => files.get(path),
+    removeNarrower: async (path) => {
+      for (const one of [...files.keys()]) if (one.startsWith(`${path}.p/`)) files.delete(one);
+    },
     bytes: () => [...files.values()].reduce((sum, bytes) => sum + bytes.length, 0),
   };
 }

@@ -76,6 +76,14 @@ export function tileBytes({ level, index, width }: Tile, read: HashReader): Uint
   return concat(...Array.from({ length: width }, (_, i) => read(level * TILE_HEIGHT, index * TILE_WIDTH + i)));
 }
 
+/** What a tile was in a smaller tree, from the bytes of a wider form of it: it is their beginning. */
+export function narrowed({ level, width }: Tile, wide: Uint8Array): Uint8Array {
+  if (level !== "entries") return wide.slice(0, HASH_BYTES * width);
+  let at = 0;
+  for (let i = 0; i < width && at + 2 <= wide.length; i++) at += 2 + wide[at]! * 256 + wide[at + 1]!;
+  return wide.slice(0, at);
+}
+
 /** Reads the tree of `size` entries through its tiles, so that proofs need no more than the published files. */
 export function tileReader(size: number, bytesOf: (tile: Tile) => Uint8Array): HashReader {
   return (level, index) => {

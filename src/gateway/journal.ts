@@ -5,6 +5,7 @@ import { parseNote } from "../core/note.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import {
   decodeBundle,
+  narrowed,
   parseTilePath,
   TILE_WIDTH,
   type Tile,
@@ -93,11 +94,5 @@ async function tileOf(files: JournalFiles, tile: Tile, published: number): Promi
   if (exact !== undefined || widest === undefined || widest.width <= tile.width) return exact;
   const wide = await files.read(tilePath(widest));
   if (wide === undefined) return undefined;
-  return tile.level === "entries" ? firstEntries(wide, tile.width) : wide.slice(0, 32 * tile.width);
-}
-
-function firstEntries(bundle: Uint8Array, width: number): Uint8Array {
-  let at = 0;
-  for (let i = 0; i < width && at + 2 <= bundle.length; i++) at += 2 + bundle[at]! * 256 + bundle[at + 1]!;
-  return bundle.slice(0, at);
+  return narrowed(tile, wide);
 }

@@ -8,6 +8,8 @@ import { leafHashOf } from "./batchTree.ts";
 export interface JournalSink {
   write(path: string, bytes: Uint8Array): Promise<void>;
   read(path: string): Promise<Uint8Array | undefined>;
+  /** Removes the narrower forms of a tile that is full now; nothing where there are none. */
+  removeNarrower(path: string): Promise<void>;
 }
 
 export interface PublisherOptions {
@@ -89,10 +91,14 @@ export class Publisher {
     this.#bundle = [];
   }
 
-  /** A tile is forgotten once it is written, so a write that failed is tried again by the next publication. */
+  /**
+   * A tile is forgotten once it is written, so a write that failed is tried again by the next publication. Its narrower forms go: a journal that grows slowly
+   * would else lie there a hundred times.
+   */
   async #writeFull(): Promise<void> {
     for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
       await this.#options.sink.write(next.path, next.bytes);
+      await this.#options.sink.removeNarrower(next.path);
       this.#full.shift();
     }
   }

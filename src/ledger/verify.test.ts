@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { decodeEntry } from "../core/entry.ts";
 import type { Move, MoveLine } from "../core/move.ts";
-import { ok } from "../core/result.ts";
+import { ok, unwrap } from "../core/result.ts";
+import { narrowed, parseTilePath } from "../core/tile.ts";
 import type { ChainEpoch } from "./chain.ts";
 import { type SmallJournal, smallJournal } from "./testing/smallJournal.ts";
 import { type VerifyInput, verifyJournal } from "./verify.ts";
@@ -52,6 +53,40 @@ test.each([...journal.files.keys()])(
     expect((await verify({ ...journal, files })).ok).toBe(false);
   },
 );
+
+/** Tiles of the same journal when it had five entries. */
+const narrow = new Map(
+  ["tile/entries/000.p/5", "tile/0/000.p/5"].map((path) => {
+    const wide = journal.files.get(path.replace(/5$/, "12"))!;
+    return [path, narrowed(unwrap(parseTilePath(path)), wide)] as const;
+  }),
+);
+
+test.each([...narrow.keys()])("every byte of %s counts where it can be seen to lie there", async (path) => {
+  const files = new Map([...journal.files, ...narrow]);
+  const list = async () => [...files.keys(), "tile/0/000.p/99", "tile/entries/001.p/1", "tile/notes"];
+  expect((await verify({ ...journal, files }, { list })).ok).toBe(true);
+  const bytes = narrow.get(path)!;
+  const accepted: number[] = [];
+  for (let at = 0; at < bytes.length; at++) {
+    const changed = bytes.slice();
+    changed[at]! ^= 1 << (at % 8);
+    const read = async (one: string) => (one === path ? changed : files.get(one));
+    if ((await verify({ ...journal, files }, { list, read })).ok) accepted.push(at);
+  }
+  expect(accepted).toEqual([]);
+});
+
+test("where a tile's form of this size is gone, the full one has it", async () => {
+  const files = new Map(journal.files);
+  for (const path of ["tile/entries/000", "tile/0/000"]) {
+    const wide = new Uint8Array([...files.get(`${path}.p/12`)!, 0, 1, 7]);
+    files.delete(`${path}.p/12`);
+    expect((await verify({ ...journal, files })).ok).toBe(false);
+    files.set(path, wide);
+  }
+  expect((await verify({ ...journal, files })).ok).toBe(true);
+});
 
 test("a receipt that the ledger signed and that does not add up is named", async () => {
   const skim = smallJournal({

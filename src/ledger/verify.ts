@@ -8,8 +8,18 @@ import { creditDomain, creditLedgerId, domainOf, type Place } from "../core/move
 import type { Moved } from "../core/moveReplay.ts";
 import { Replay } from "../core/replay.ts";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
-import { decodeBundle, TILE_WIDTH, tileAt, tileBytes, tilePath, tilesBetween } from "../core/tile.ts";
+import {
+  decodeBundle,
+  parseTilePath,
+  TILE_WIDTH,
+  type Tile,
+  tileAt,
+  tileBytes,
+  tilePath,
+  tilesBetween,
+} from "../core/tile.ts";
 import type { ChainEpoch } from "./chain.ts";
+import { readTile } from "./publishedTile.ts";
 
 /**
  * The verifier: from the published files and, where there is one, the chain. It trusts the ledger's keys and nothing else: it recomputes the tree,
@@ -18,6 +28,8 @@ import type { ChainEpoch } from "./chain.ts";
 export interface VerifyInput {
   /** A file of the journal by its path; undefined where it is missing. */
   readonly read: (path: string) => Promise<Uint8Array | undefined>;
+  /** The paths of what lies there, where that can be told: then forms of tiles that are no longer asked for must hold too. */
+  readonly list?: () => Promise<readonly string[]>;
   readonly trust: CheckpointTrust;
   /** What the contract says of an epoch; omitted for a ledger without a chain. Never asked of an epoch on credit. */
   readonly chainEpoch?: (epoch: number) => Promise<Result<ChainEpoch | undefined>>;
@@ -146,7 +158,7 @@ export function checkBatch(
 async function readBundle(input: VerifyInput, index: number, size: number): Promise<Result<Uint8Array[]>> {
   const tile = tileAt("entries", index, size)!;
   const path = tilePath(tile);
-  const bytes = await input.read(path);
+  const bytes = await readTile(input.read, tile);
   if (bytes === undefined) return failed(`${path} is missing`);
   const entries = decodeBundle(bytes, tile.width);
   return entries.ok ? entries : failed(`${path}: ${entries.error.message}`);
@@ -157,12 +169,31 @@ async function checkTiles(input: VerifyInput, size: number, read: HashReader): P
   for (const tile of tilesBetween(0, size)) {
     if (tile.level === "entries") continue;
     const path = tilePath(tile);
-    const bytes = await input.read(path);
+    const bytes = await readTile(input.read, tile);
     if (bytes === undefined) return failed(`${path} is missing`);
     if (!equalBytes(bytes, tileBytes(tile, read)))
       return failed(`${path} does not hold the hashes that its entries make`);
   }
+  return checkNarrow(input, size, read);
+}
+
+/** Tiles that were published when the tree was smaller. What is ahead of the checkpoint is nobody's promise yet. */
+async function checkNarrow(input: VerifyInput, size: number, read: HashReader): Promise<Result<void>> {
+  for (const path of (await input.list?.()) ?? []) {
+    const tile = parseTilePath(path);
+    if (!tile.ok || tile.value.width >= (tileAt(tile.value.level, tile.value.index, size)?.width ?? 0)) continue;
+    const bytes = await input.read(path);
+    if (bytes !== undefined && !holds(tile.value, bytes, read))
+      return failed(`${path} does not hold what was published there`);
+  }
   return ok(undefined);
+}
+
+function holds(tile: Tile, bytes: Uint8Array, read: HashReader): boolean {
+  if (tile.level !== "entries") return equalBytes(bytes, tileBytes(tile, read));
+  const entries = decodeBundle(bytes, tile.width);
+  const first = tile.index * TILE_WIDTH;
+  return entries.ok && entries.value.every((entry, i) => equalBytes(leafHash(entry), read(0, first + i)));
 }
 
 async function checkEpochs(

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode, writeAtomically } from "../host/files.ts";
 import type { JournalSink } from "../ledger/publish.ts";
@@ -19,5 +19,6 @@ export function fileSink(folder: string): JournalSink {
         throw error;
       }
     },
+    removeNarrower: (path) => rm(join(folder, `${path}.p`), { recursive: true, force: true }),
   };
 }

@@ -1,5 +1,5 @@
-import { readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join, resolve, sep } from "node:path";
 import { parseHex } from "../../core/bytes.ts";
 import type { CheckpointTrust } from "../../core/checkpoint.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
@@ -15,6 +15,8 @@ export interface JournalSource {
   readonly where: string;
   /** Undefined where the file is missing. */
   read(path: string): Promise<Uint8Array | undefined>;
+  /** The paths of its tiles; only a folder can tell. */
+  readonly list?: () => Promise<readonly string[]>;
 }
 
 /** A folder that holds a journal or a data folder that has one, or the address of a node or of a static host. */
@@ -25,11 +27,19 @@ export async function openJournal(where: string, fetcher: typeof fetch): Promise
       (found) => found.isFile(),
       () => false,
     );
-    if (isJournal) return ok({ where: folder, read: (path) => readFile(join(folder, path)).catch(() => undefined) });
+    if (isJournal) {
+      const read = (path: string) => readFile(join(folder, path)).catch(() => undefined);
+      return ok({ where: folder, read, list: () => tilesIn(folder) });
+    }
   }
   return refuse("not_found", `${where} holds no journal: there is no checkpoint`, {
     hint: "name a folder with checkpoint and tile/, or the URL of a node",
   });
+}
+
+async function tilesIn(folder: string): Promise<string[]> {
+  const found = await readdir(join(folder, "tile"), { recursive: true }).catch(() => []);
+  return found.map((path) => `tile/${path.replaceAll(sep, "/")}`);
 }
 
 async function openRemote(base: string, fetcher: typeof fetch): Promise<Result<JournalSource>> {

@@ -14,9 +14,10 @@ import { decodeEntry } from "../../core/entry.ts";
 import { keccak256 } from "../../core/hash.ts";
 import type { Receipt } from "../../core/receipt.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { decodeBundle, TILE_WIDTH, tileAt, tilePath } from "../../core/tile.ts";
+import { decodeBundle, TILE_WIDTH, tileAt } from "../../core/tile.ts";
 import { checkOpening } from "../../gateway/opening.ts";
 import { readIfThere } from "../../host/files.ts";
+import { readTile } from "../../ledger/publishedTile.ts";
 import type { Verdict } from "../../ledger/verify.ts";
 import { recordCount } from "../../models/corpusIndex.ts";
 import { loadIndex } from "../../models/corpusIndexFile.ts";
@@ -243,7 +244,7 @@ async function entryAt(
   size: number,
 ): Promise<Uint8Array | undefined> {
   const tile = tileAt("entries", Math.floor(seq / TILE_WIDTH), size);
-  const bundle = tile === undefined ? undefined : await read(tilePath(tile));
+  const bundle = tile === undefined ? undefined : await readTile(read, tile);
   const entries = tile === undefined || bundle === undefined ? undefined : decodeBundle(bundle, tile.width);
   return entries?.ok ? entries.value[seq % TILE_WIDTH] : undefined;
 }

@@ -65,6 +65,7 @@ export const verifyCommand = command({
     if (!onChain.ok) return onChain;
     const verdict = await verifyJournal({
       ...{ read: journal.value.read, trust: trust.value.trust },
+      ...(journal.value.list === undefined ? {} : { list: journal.value.list }),
       ...onChain.value,
       onProgress: (done, total) => output.progress(`${done} of ${total} entries`),
     });

@@ -160,6 +160,7 @@ export async function skim(
   const sink = {
     write: async (path: string, bytes: Uint8Array) => void files.set(path, bytes),
     read: async (path: string) => files.get(path),
+    removeNarrower: async () => undefined,
   };
   const keys = { domain, ed25519: secrets.log, secp256k1: secrets.signer };
   const publisher = new Publisher({

@@ -125,6 +125,10 @@ export class MemorySink implements JournalSink {
   async read(path: string): Promise<Uint8Array | undefined> {
     return this.files.get(path);
   }
+
+  async removeNarrower(path: string): Promise<void> {
+    for (const one of [...this.files.keys()]) if (one.startsWith(`${path}.p/`)) this.files.delete(one);
+  }
 }
 
 export function publisherOf(

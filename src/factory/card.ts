@@ -97,7 +97,7 @@ function datanetSection(datanets: readonly DatanetFacts[]): string {
       new Set(lineage.map((one) => one.receipt)),
     ];
     if (records.size === 0) return [];
-    return `Records of ${plain(name)} that repeat earlier answers: ${whole(records.size)}, of ${whole(answers.size)} answers, whose own people have a part of their credit.`;
+    return `Records of ${plain(name)} that repeat earlier answers: ${whole(records.size)}, of ${answers.size === 1 ? "one answer" : `${whole(answers.size)} answers`}, whose own people have a part of their credit.`;
   });
   const head = ["datanet", "version", "licence", "records", "contributors", "what it is"];
   return ["## Datanets", table(head, rows), ...people, ...repeats].join("\n\n");

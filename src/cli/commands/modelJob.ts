@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
@@ -224,12 +224,18 @@ async function sendAdapter(client: Client, name: string, folder: string, { outpu
     ["config", "adapter_config.json"],
     ["weights", "adapter_model.safetensors"],
   ] as const) {
-    const bytes = await readFile(join(folder, file)).catch(() => undefined);
+    const bytes = await regularFile(join(folder, file));
     if (bytes === undefined) return refuse("not_found", `there is no ${file} in ${folder}`, { field: "folder" });
     form.set(field, new File([bytes], file));
   }
   output.progress("checking the adapter, serving and measuring it");
   return sendForm(client, `/api/jobs/${name}/adapter`, form, jobViewSchema);
+}
+
+/** A pipe that nobody writes to would be waited for for ever. */
+async function regularFile(path: string): Promise<Buffer<ArrayBuffer> | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() ? readFile(path).catch(() => undefined) : undefined;
 }
 
 export const modelJobCommands: readonly CliCommand[] = [

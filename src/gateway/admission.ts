@@ -24,11 +24,14 @@ export interface Candidate {
   readonly signal: StopSignal;
 }
 
-/** A place at an operator. Must be finished exactly once. */
+/** A place at an operator, and of a grounded model one among the answers that have no receipt yet. Must be finished; more than once changes nothing. */
 export interface Slot {
   readonly operator: Operator;
   readonly why: string;
   readonly queuedMs: number;
+  /** The last byte has come: the operator may take another request. */
+  free(outcome: Outcome, tokensOut: number): void;
+  /** All that ran behind the answer is over; frees what is not free yet. */
   finish(outcome: Outcome, tokensOut: number): void;
 }
 
@@ -43,6 +46,7 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #waits: number[] = [];
   #inFlight = 0;
+  #unposted = 0;
 
   constructor(operators: OperatorTable, world: World, options: AdmissionOptions) {
     this.#operators = operators;
@@ -88,13 +92,25 @@ export class Admission {
     return this.#inFlight;
   }
 
+  /** Answers whose last byte has come and whose receipt has not. */
+  get unposted(): number {
+    return this.#unposted;
+  }
+
   get waiting(): number {
     return this.#queue.waiting;
   }
 
   pressure(): Pick<
     PressureView,
-    "waiting" | "waitingMax" | "waitingPerAccountMax" | "queueTimeoutMs" | "inFlight" | "waitMs" | "accounts"
+    | "waiting"
+    | "waitingMax"
+    | "waitingPerAccountMax"
+    | "queueTimeoutMs"
+    | "inFlight"
+    | "unposted"
+    | "waitMs"
+    | "accounts"
   > {
     const sorted = this.#waits.toSorted((a, b) => a - b);
     const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
@@ -104,6 +120,7 @@ export class Admission {
       waitingPerAccountMax: this.#options.waitingPerAccountMax,
       queueTimeoutMs: this.#options.queueTimeoutMs,
       inFlight: this.#inFlight,
+      unposted: this.#unposted,
       waitMs: { p50: at(0.5), p95: at(0.95), max: sorted.at(-1) ?? 0, samples: sorted.length },
       accounts: this.#queue.accounts(20),
     };
@@ -113,26 +130,38 @@ export class Admission {
     return this.#operators.choose(model, rate, worst, excluded, nowMs);
   }
 
-  #begin({ account, worst }: Candidate, { operator, why }: Chosen, queuedMs: number): Slot {
+  #begin({ account, model, worst }: Candidate, { operator, why }: Chosen, queuedMs: number): Slot {
     this.#queue.begin(account, worst.tokensIn);
     this.#inFlight += 1;
     this.#waits.push(queuedMs);
     if (this.#waits.length > WAITS_KEPT * 2) this.#waits.splice(0, WAITS_KEPT);
-    let isFinished = false;
-    const finish = (outcome: Outcome, tokensOut: number) => {
-      if (isFinished) return;
-      isFinished = true;
+    let state: "running" | "unposted" | "over" = "running";
+    const end = (outcome: Outcome, tokensOut: number) => {
       this.#inFlight -= 1;
       this.#queue.charge(account, tokensOut);
       this.#queue.end(account);
       this.#operators.finish(operator.name, outcome, this.#world.nowMs());
+    };
+    const free = (outcome: Outcome, tokensOut: number) => {
+      if (state !== "running") return;
+      state = "unposted";
+      this.#unposted += 1;
+      end(outcome, tokensOut);
       if (this.#queue.waiting > 0) this.pump();
     };
-    return { operator, why, queuedMs, finish };
+    const finish = (outcome: Outcome, tokensOut: number) => {
+      if (state === "over") return;
+      if (state === "unposted") this.#unposted -= 1;
+      else end(outcome, tokensOut);
+      state = "over";
+      if (model.grounding !== undefined) this.#operators.settle(operator.name, model);
+      if (this.#queue.waiting > 0) this.pump();
+    };
+    return { operator, why, queuedMs, free, finish };
   }
 
   #wait(candidate: Candidate): Promise<Result<Slot, Refused>> | Result<Slot, Refused> {
-    const { signal, account } = candidate;
+    const { signal, account, model } = candidate;
     if (signal.aborted) return refuseFor("cancelled", "the caller left");
     let resolve: (result: Result<Slot, Refused>) => void = () => {};
     const promise = new Promise<Result<Slot, Refused>>((settled) => {
@@ -144,7 +173,10 @@ export class Admission {
     const onAbort = () => leave(refuseFor("cancelled", "the caller left while waiting"));
     const timer = setTimeout(() => {
       const seconds = this.#options.queueTimeoutMs / 1_000;
-      leave(refuseFor("queue_timeout", `no operator came free in ${seconds} s`, { retryAfterMs: 2_000 }));
+      const why = this.#operators.isBehind(model)
+        ? `the receipts of "${model.name}" did not come in ${seconds} s, and too many wait for theirs`
+        : `no operator came free in ${seconds} s`;
+      leave(refuseFor("queue_timeout", why, { retryAfterMs: 2_000 }));
     }, this.#options.queueTimeoutMs);
     const settle = (result: Result<Slot, Refused>) => {
       clearTimeout(timer);
@@ -157,6 +189,8 @@ export class Admission {
       return this.#full(account);
     }
     signal.addEventListener("abort", onAbort, { once: true });
+    // Those who wait may all wait for something else.
+    if (this.#operators.hasRoom(model, candidate.excluded, this.#world.nowMs())) this.pump();
     return promise;
   }
 

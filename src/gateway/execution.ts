@@ -4,6 +4,7 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import type { FinishReason } from "../protocol/completions.ts";
 import { countTokens, type ServedModel } from "./catalog.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
+import type { Outcome } from "./operators.ts";
 import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
 import type { Grounding } from "./ports.ts";
 import { attribute, logError, post, quoteOf } from "./posting.ts";
@@ -62,6 +63,8 @@ export async function execute(
     const lastByteMs = floor.world.elapsedMs();
     const usage = usageOf(placed, produced.value);
     tokensOut = usage.tokensOut;
+    // Attribution may take seconds, which are the operator's no more; what runs behind is bounded by model, so that none takes the others' slots.
+    if (order.model.grounding !== undefined) produced.value.slot.free(outcomeOf(produced.value), tokensOut);
     if (produced.value.failure === undefined) onLastByte(produced.value.finish);
     if (!delivery.isStream && delivery.signal.aborted) return refuse("cancelled", "the caller left before the answer");
     const attribution =
@@ -73,8 +76,8 @@ export async function execute(
     floor.metrics.executed(order.model.name, produced.value, usage, floor.world.elapsedMs() - lastByteMs);
     return answered;
   } finally {
-    // Held until the receipt is durable: what runs behind an answer is bounded with it, and under overload the rest waits fairly in the queue.
-    if (produced?.ok) finishSlot(produced.value, tokensOut);
+    // Held until the receipt is durable: under overload the rest waits fairly in the queue.
+    if (produced?.ok) produced.value.slot.finish(outcomeOf(produced.value), tokensOut);
     floor.leases.drop(hold.id);
     if (!isPosted) floor.ledger.holds.release(hold.id);
     allowance.settle(used);
@@ -162,7 +165,6 @@ function usageOf({ order, worst }: Placed, { reported, text, passages }: Produce
   };
 }
 
-function finishSlot({ slot, failure }: Produced, tokensOut: number): void {
-  const outcome = failure === undefined ? "served" : isOperatorsFault(failure) ? "failed" : "abandoned";
-  slot.finish(outcome, tokensOut);
+function outcomeOf({ failure }: Produced): Outcome {
+  return failure === undefined ? "served" : isOperatorsFault(failure) ? "failed" : "abandoned";
 }

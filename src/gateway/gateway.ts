@@ -231,6 +231,10 @@ export class Gateway {
 function gauges(admission: Admission, ledger: Ledger): Record<string, { help: string; read: () => number }> {
   return {
     openledger_requests_in_flight: { help: "requests at an operator", read: () => admission.inFlight },
+    openledger_answers_unposted: {
+      help: "answers being attributed and posted after their last byte",
+      read: () => admission.unposted,
+    },
     openledger_requests_waiting: { help: "requests in the fair queue", read: () => admission.waiting },
     openledger_holds: { help: "live holds", read: () => ledger.holds.count() },
     openledger_held_nano: { help: "nano set aside by live holds", read: () => Number(ledger.holds.totalHeld()) },

@@ -31,6 +31,8 @@ export type Outcome = "served" | "failed" | "abandoned";
 const FAILURES_TO_OPEN = 5;
 const OPEN_MS_LEAST = 1_000;
 const OPEN_MS_MOST = 60_000;
+/** A grounded model's answers that have no receipt yet, in an operator's concurrency: as many as it runs are then attributed and posted beside them. */
+const UNPOSTED_CONCURRENCIES_MAX = 2;
 
 /**
  * The operators, their quotes and their health. The choice: of those that are up and have room the cheapest at worst-case usage,
@@ -43,7 +45,15 @@ export class OperatorTable {
   put(operator: Operator): void {
     assert(operator.payee.length === 32, "an operator's payee id has 32 bytes");
     assert(operator.concurrency >= 1, "an operator takes at least one request");
-    this.#rows.set(operator.name, { operator, draining: false, inFlight: 0, served: 0, failed: 0, ...closedBreaker });
+    this.#rows.set(operator.name, {
+      operator,
+      draining: false,
+      inFlight: 0,
+      served: 0,
+      failed: 0,
+      unposted: new Map(),
+      ...closedBreaker,
+    });
   }
 
   remove(name: string): void {
@@ -65,7 +75,14 @@ export class OperatorTable {
 
   /** True when some operator with room could take it at once. */
   hasRoom(model: ServedModel, excluded: ReadonlySet<string>, nowMs: number): boolean {
-    return this.#offering(model).some((row) => canTake(row, nowMs) && hasSlot(row) && !excluded.has(row.operator.name));
+    return this.#offering(model).some(
+      (row) => canTake(row, nowMs) && hasSlot(row, model) && !excluded.has(row.operator.name),
+    );
+  }
+
+  /** True where an operator would have a slot for the model, were more of its answers posted. */
+  isBehind(model: ServedModel): boolean {
+    return this.#offering(model).some((row) => row.inFlight < row.operator.concurrency && !hasSlot(row, model));
   }
 
   /** Refuses when no operator could take the request even after waiting. */
@@ -94,7 +111,7 @@ export class OperatorTable {
     let best: Priced | undefined;
     let able = 0;
     for (const row of rows) {
-      if (!canTake(row, nowMs) || !hasSlot(row) || excluded.has(row.operator.name)) continue;
+      if (!canTake(row, nowMs) || !hasSlot(row, model) || excluded.has(row.operator.name)) continue;
       able += 1;
       const priced = { row, nano: worstCost(row.operator, rate, worst) };
       if (best === undefined || isBefore(priced, best)) best = priced;
@@ -103,9 +120,11 @@ export class OperatorTable {
     const { row, nano } = best;
     if (row.retryAtMs > 0) row.probing = true;
     row.inFlight += 1;
+    if (model.grounding !== undefined) row.unposted.set(model.name, unpostedOf(row, model) + 1);
     return { operator: row.operator, why: reason(nano, able, rows.length, excluded) };
   }
 
+  /** The slot is free again. */
   finish(name: string, outcome: Outcome, nowMs: number): void {
     const row = this.#rows.get(name);
     if (row === undefined) return;
@@ -121,6 +140,15 @@ export class OperatorTable {
       row.openMs = Math.min(OPEN_MS_MOST, row.openMs === 0 ? OPEN_MS_LEAST : row.openMs * 2);
       row.retryAtMs = nowMs + row.openMs;
     }
+  }
+
+  /** What was behind a grounded model's answer is over, too. */
+  settle(name: string, model: ServedModel): void {
+    const row = this.#rows.get(name);
+    if (row === undefined) return;
+    const left = unpostedOf(row, model) - 1;
+    if (left > 0) row.unposted.set(model.name, left);
+    else row.unposted.delete(model.name);
   }
 
   views(nowMs: number): OperatorView[] {
@@ -147,6 +175,8 @@ interface Row {
   /** 0 while the breaker is closed. */
   retryAtMs: number;
   probing: boolean;
+  /** Of grounded models, by name: answers from their start until they are posted. */
+  readonly unposted: Map<string, number>;
 }
 
 const possible = ok(undefined);
@@ -156,8 +186,15 @@ function canTake(row: Row, nowMs: number): boolean {
   return !row.draining && row.retryAtMs <= nowMs && !row.probing;
 }
 
-function hasSlot(row: Row): boolean {
-  return row.inFlight < row.operator.concurrency;
+/** A model whose attribution does not keep up waits for its own receipts and leaves the slots to others. */
+function hasSlot(row: Row, model: ServedModel): boolean {
+  const { concurrency } = row.operator;
+  if (row.inFlight >= concurrency) return false;
+  return model.grounding === undefined || unpostedOf(row, model) < UNPOSTED_CONCURRENCIES_MAX * concurrency;
+}
+
+function unpostedOf(row: Row, model: ServedModel): number {
+  return row.unposted.get(model.name) ?? 0;
 }
 
 function load(row: Row): number {

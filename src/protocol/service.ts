@@ -69,6 +69,8 @@ export const pressureSchema = z.object({
   waitingPerAccountMax: z.number().int(),
   queueTimeoutMs: z.number(),
   inFlight: z.number().int(),
+  /** Answers whose last byte has come, being attributed and posted. */
+  unposted: z.number().int(),
   holds: z.object({ count: z.number().int(), total }),
   waitMs: z.object({ p50: z.number(), p95: z.number(), max: z.number(), samples: z.number().int() }),
   accounts: z.array(

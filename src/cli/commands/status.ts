@@ -62,11 +62,12 @@ export const statusCommand = command({
       })),
     );
     output.heading("Pressure");
-    const { waiting, inFlight, holds, waitMs } = pressure.value;
+    const { waiting, inFlight, unposted, holds, waitMs } = pressure.value;
     output.table([
       {
         waiting,
         "in flight": inFlight,
+        unposted,
         holds: holds.count,
         "held OPEN": formatOpen(BigInt(holds.total)),
         "p95 wait ms": waitMs.p95,

@@ -5,13 +5,14 @@ import type { Tensors } from "../src/models/tensor.ts";
 import { randomOf } from "../src/models/training/random.ts";
 import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
 import { type AdditiveBound, additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
+import { chooseSetting, intervalOf, ratioOf, toldScores } from "./support/ldsChoice.ts";
 import { datamodelScores } from "./support/ldsDatamodel.ts";
 import { retrainByDesign } from "./support/ldsDesign.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
+import { measureHouse } from "./support/ldsHouseTable.ts";
 import { type Contender, contenders, paidBy, type Scored, type Scores, scoresAtEnds } from "./support/ldsMethods.ts";
 import { removeTop, retrain, SEEDS, type Unit, units } from "./support/ldsRetraining.ts";
 import {
-  bootstrapInterval,
   linearDatamodelingScores,
   mean,
   ratioInterval,
@@ -30,10 +31,12 @@ type Truth = ReadonlyMap<Unit, readonly SubsetRun[]>;
 
 /**
  * Does influence foretell what training without some records would have done? Linear datamodeling scores by record and by contributor, removal of the
- * most influential, planted facts, an adapter that was imported, and attacks on what it pays, on an adapter of a small Llama; `--quick` for fewer retrainings, `--attacks` for what is paid and the attacks on it alone. What was
+ * most influential, planted facts, an adapter that was imported, and attacks on what it pays, on an adapter of a small Llama; `--quick` for fewer retrainings, `--attacks` for what is paid and the attacks on it alone,
+ * `--house` for the house model with the Factory's defaults instead. What was
  * trained is kept in a folder for temporary files: a run that is stopped goes on where it was.
  */
 export async function run(): Promise<void> {
+  if (process.argv.includes("--house")) return measureHouse();
   const isQuick = process.argv.includes("--quick");
   const [startedAt, startedCpu] = [performance.now(), process.cpuUsage()];
   const lap = (done: string): void => console.log(`${((performance.now() - startedAt) / 1_000).toFixed(0)} s: ${done}`);
@@ -146,16 +149,12 @@ interface MethodRow {
 function scoreAll(all: readonly Contender[], truth: Truth) {
   const rows: MethodRow[] = [];
   const bySetting = new Map<string, Scored>();
-  for (const { name, settings } of all) {
-    const tried = settings.map(({ damping, score }) => {
-      const found = score();
-      const of = (unit: Unit, half: 0 | 1): number[] =>
-        linearDatamodelingScores(found.scores, truth.get(unit)!).filter((_score, query) => query % 2 === half);
-      return { damping, found, of, fitness: mean(of("contributor", 0)) };
-    });
-    const { damping, found, of } = tried.reduce((a, b) => (b.fitness > a.fitness ? b : a));
+  for (const contender of all) {
+    const { name } = contender;
+    const { found, damping } = chooseSetting(contender, truth.get("contributor")!);
     bySetting.set(name, found);
-    const perQuery = { record: of("record", 1), contributor: of("contributor", 1) };
+    const of = (unit: Unit): readonly number[] => toldScores(found.scores, truth.get(unit)!);
+    const perQuery = { record: of("record"), contributor: of("contributor") };
     rows.push({
       ...rowOf(name, perQuery),
       ...{ fitMs: Math.round(found.fitMs), queryMs: round(found.queryMs) },
@@ -209,18 +208,9 @@ function rowOf(name: string, perQuery: MethodRow["perQuery"]) {
   };
 }
 
-function intervalOf(scores: readonly number[]): string {
-  return bootstrapInterval(scores, randomOf(3))
-    .map((bound) => bound.toFixed(2))
-    .join("–");
-}
-
 function ratiosOf(rows: readonly MethodRow[], bounds: Readonly<Record<string, Bounds>>) {
   const of = (name: string): MethodRow => rows.find((row) => row.name === name)!;
-  const ratio = (name: string, other: string) => {
-    const [a, b] = [of(name).perQuery.contributor, of(other).perQuery.contributor];
-    return { ratio: round(mean(a) / mean(b)), interval: ratioInterval(a, b, randomOf(5)).map(round) };
-  };
+  const ratio = (name: string, other: string) => ratioOf(of(name).perQuery.contributor, of(other).perQuery.contributor);
   const toCeiling = (name: string, unit: Unit): number => round(of(name)[unit] / bounds[unit]!.ceiling);
   return {
     ...{ singleToBm25: ratio("EK-FAC", "BM25"), ensembleToBm25: ratio(ENSEMBLE, "BM25") },

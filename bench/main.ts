@@ -7,7 +7,7 @@ const benches: Readonly<
     load: () => import("./attacks.ts"),
   },
   attribution: {
-    about: "what influence foretells of retraining, beside BM25, DataInf, TRAK and others (--quick)",
+    about: "what influence foretells of retraining, beside BM25, DataInf, TRAK and others (--quick, --house)",
     load: () => import("./attribution.ts"),
   },
   cost: {

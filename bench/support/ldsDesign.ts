@@ -8,8 +8,8 @@ import { type Learnt, takeStep } from "../../src/models/training/trainingStep.ts
 import { numbersFile } from "./ldsMemory.ts";
 import { keyOf, type Unit } from "./ldsRetraining.ts";
 import type { SubsetRun } from "./ldsScore.ts";
-import { fineTuning, trainingNamed } from "./ldsTraining.ts";
-import { type LdsWorld, tokensOf, worldLora } from "./ldsWorld.ts";
+import { trainingNamed } from "./ldsTraining.ts";
+import { type LdsWorld, tokensOf } from "./ldsWorld.ts";
 
 /**
  * Halves of `count` things such that any two of them are together, apart and both left out about equally often: a design in which what each does is told with the
@@ -59,13 +59,15 @@ function lossesInOrder(world: LdsWorld, members: readonly number[], seed: number
   const all = world.records.map(({ example }) => example);
   const kept = members.map((record) => all[record]!);
   const queries = world.queries.map(({ example }) => example);
-  const named = trainingNamed(world, all, seed, { batchSize: BATCH_SIZE });
+  const named = trainingNamed(world, all, seed, { batchSize: batchSizeOf(world) });
   return world.memory.recall(
     [...named, "of which", tokensOf(kept), "losses", tokensOf(queries)],
     numbersFile,
     async () => {
-      const tensors = initialLora(world.shape, worldLora, seed);
-      const model = { shape: world.shape, weights: world.base, adapter: { lora: worldLora, tensors } };
+      const { options } = world.training;
+      const lora = options.adapter;
+      const tensors = initialLora(world.shape, lora, seed);
+      const model = { shape: world.shape, weights: world.base, adapter: { lora, tensors } };
       const forStep = await Computation.open(world.machine, model, { losses: true, gradients: "adapter" });
       const forLoss = await Computation.open(world.machine, model, { losses: true });
       try {
@@ -77,8 +79,8 @@ function lossesInOrder(world: LdsWorld, members: readonly number[], seed: number
         );
         const steps = stepsOf(world, new Set(kept.map(({ record }) => record)), seed);
         for (const [step, sequences] of steps.entries()) {
-          const learningRate = learningRateAt(step, { ...fineTuning, steps: steps.length });
-          await takeStep(forStep, learnt, sequences, { ...fineTuning, step, learningRate, seed, dropout: 0 });
+          const learningRate = learningRateAt(step, { ...options, steps: steps.length });
+          await takeStep(forStep, learnt, sequences, { ...options, step, learningRate, seed, dropout: 0 });
         }
         return await lossesOf(forLoss, queries);
       } finally {
@@ -90,13 +92,16 @@ function lossesInOrder(world: LdsWorld, members: readonly number[], seed: number
 }
 
 /** Steps have room for twice as many, of which about half are in: they see as many as the steps of another training on a half. */
-const BATCH_SIZE = 2 * fineTuning.batchSize;
+function batchSizeOf({ training }: LdsWorld): number {
+  return 2 * training.options.batchSize;
+}
 
-function stepsOf({ records }: LdsWorld, kept: ReadonlySet<string>, seed: number): readonly (readonly Sequence[])[] {
-  const { epochs, sequenceTokens } = fineTuning;
+function stepsOf(world: LdsWorld, kept: ReadonlySet<string>, seed: number): readonly (readonly Sequence[])[] {
+  const { records, training } = world;
+  const { epochs, sequenceTokens } = training.options;
   const windows = records.flatMap(({ example }) => windowsOf(example, sequenceTokens));
   const planned = Array.from({ length: epochs }, (_unused, epoch) =>
-    planEpoch(windows, { seed, batchSize: BATCH_SIZE, sequenceTokens }, epoch),
+    planEpoch(windows, { seed, batchSize: batchSizeOf(world), sequenceTokens }, epoch),
   ).flat();
   return planned.map((sequences) => {
     const own = sequences.map((sequence) => sequence.filter(({ record }) => kept.has(record)));

@@ -46,12 +46,7 @@ export function contenders(
   queries: readonly LdsRecord[],
 ): readonly Contender[] {
   const [first] = views.slice(0, 1);
-  const tuned = (name: string, score: (damping: number) => Scored, dampings = DAMPINGS): Contender => ({
-    name,
-    settings: dampings.map((damping) => ({ damping, score: () => score(damping) })),
-  });
   const whole = (name: string, score: (damping: number) => Scored) => tuned(name, score, WHOLE_DAMPINGS);
-  const plain = (name: string, score: () => Scored): Contender => ({ name, settings: [{ score }] });
   const bothEnds = views.flatMap(({ start, end }) => [start, end]);
   const known = new Map<string, Scored>();
   const atEnds = (ends: readonly EndView[], options: Partial<KroneckerOptions>): Scored =>
@@ -63,28 +58,47 @@ export function contenders(
         return scored;
       }),
     );
-  const [one, all] = [views.slice(0, 1).map(({ factors }) => factors), views.map(({ factors }) => factors)];
-  const published = (members: readonly FactorsView[]) => scoresBy(dataInf(), members.map(perToken), BOTH);
   return [
     whole(`EK-FAC × ${views.length}`, (damping) => atEnds(bothEnds, { damping })),
     whole("EK-FAC", (damping) => atEnds(bothEnds.slice(0, 2), { damping })),
     whole("K-FAC", (damping) => atEnds(bothEnds.slice(0, 2), { damping, isCorrected: false })),
     whole("EK-FAC at the end", (damping) => atEnds([first!.end], { damping })),
     whole("EK-FAC at the start", (damping) => atEnds([first!.start], { damping })),
-    tuned(`EK-FAC on B × ${views.length}`, (damping) => scoresBy(ekfac({ damping }), all, B_ALONE)),
-    tuned("EK-FAC on B", (damping) => scoresBy(ekfac({ damping }), one, B_ALONE)),
     plain("EK-FAC, as paid", () => paidBy(first!)),
     plain("dot product at the end", () => dotProducts(first!.end)),
+    ...rivals(
+      { ...world, records, queries },
+      views.map(({ factors }) => factors),
+    ),
+  ];
+}
+
+/** What is fitted from the factors that were trained, or from texts. */
+export function rivals(world: LdsWorld, all: readonly FactorsView[]): readonly Contender[] {
+  const { records, queries } = world;
+  const one = all.slice(0, 1);
+  const published = (members: readonly FactorsView[]) => scoresBy(dataInf(), members.map(perToken), BOTH);
+  return [
+    tuned(`EK-FAC on B × ${all.length}`, (damping) => scoresBy(ekfac({ damping }), all, B_ALONE)),
+    tuned("EK-FAC on B", (damping) => scoresBy(ekfac({ damping }), one, B_ALONE)),
     plain("TracIn", () => scoresBy(tracIn, one, BOTH)),
     plain("DataInf", () => published(one)),
     tuned("DataInf, tuned", (damping) => scoresBy(dataInf(damping), one, BOTH)),
-    plain(`DataInf × ${views.length}`, () => published(all)),
+    plain(`DataInf × ${all.length}`, () => published(all)),
     tuned("TRAK", (damping) => scoresBy(trak(TRAK_DIMENSIONS, 1, damping), one, BOTH)),
     plain("BM25", () => lexicalScores(records, queries)),
     plain("mean embedding", () => embeddingScores(world, records, queries)),
     plain("gradient norm", () => scoresBy(gradientNorm, one, BOTH)),
     plain("random", () => scoresBy(randomScores(1), one, BOTH)),
   ];
+}
+
+function tuned(name: string, score: (damping: number) => Scored, dampings = DAMPINGS): Contender {
+  return { name, settings: dampings.map((damping) => ({ damping, score: () => score(damping) })) };
+}
+
+function plain(name: string, score: () => Scored): Contender {
+  return { name, settings: [{ score }] };
 }
 
 /** Their mean. What is the same is paid for once. */

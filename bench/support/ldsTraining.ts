@@ -8,15 +8,11 @@ import type { Basis, Curvature } from "../../src/models/training/evaluation.ts";
 import { initialLora } from "../../src/models/training/initial.ts";
 import { lossesOf, targetCount } from "../../src/models/training/losses.ts";
 import { Computation, type Machine, type NeuralModel, untrained } from "../../src/models/training/neuralModel.ts";
+import { windowsOf } from "../../src/models/training/packing.ts";
 import type { TrainingOptions } from "../../src/models/training/task.ts";
 import { hashTensors, runTraining } from "../../src/models/training/trainingRun.ts";
 import { numbersFile } from "./ldsMemory.ts";
-import { type LdsWorld, silentPorts, TOKENS_MAX, tensorsFile, tokensOf, worldLora } from "./ldsWorld.ts";
-
-export const fineTuning: Omit<TrainingOptions, "seed"> = {
-  ...{ adapter: worldLora, epochs: 5, batchSize: 16, sequenceTokens: TOKENS_MAX, learningRate: 3e-3, warmUp: 0.05 },
-  ...{ weightDecay: 0, gradientNormMax: 1, patience: 0, checkpointEvery: 1_000_000, fitsInfluence: false },
-};
+import { type LdsWorld, silentPorts, tensorsFile, tokensOf } from "./ldsWorld.ts";
 
 /** An adapter of the world's base, trained on these examples alone. */
 export function fineTune(
@@ -46,36 +42,43 @@ export function lossesAfter(
 
 /** All that a training follows from. */
 export function trainingNamed(
-  { base, shape, machine }: LdsWorld,
+  { base, shape, machine, training }: LdsWorld,
   examples: readonly EncodedExample[],
   seed: number,
   changes: Partial<TrainingOptions>,
 ): string[] {
-  const options = { ...fineTuning, ...changes, seed };
-  return [JSON.stringify([shape, options, hashTensors(base), machine.runtime.version]), tokensOf(examples)];
+  const options = { ...training.options, ...changes, seed };
+  const judged = training.heldOut.length === 0 ? [] : [tokensOf(training.heldOut)];
+  return [JSON.stringify([shape, options, hashTensors(base), machine.runtime.version]), tokensOf(examples), ...judged];
 }
 
 async function train(
-  { machine, shape, base }: LdsWorld,
+  { machine, shape, base, training }: LdsWorld,
   examples: readonly EncodedExample[],
   seed: number,
   changes: Partial<TrainingOptions>,
 ): Promise<Tensors> {
-  const model = { shape, weights: base, adapter: { lora: worldLora, tensors: initialLora(shape, worldLora, seed) } };
-  const options = { ...fineTuning, ...changes, seed };
-  return unwrap(await runTraining(machine, { model, examples, heldOut: [], options }, silentPorts)).values;
+  const lora = training.options.adapter;
+  const model = { shape, weights: base, adapter: { lora, tensors: initialLora(shape, lora, seed) } };
+  const options = { ...training.options, ...changes, seed };
+  const { heldOut } = training;
+  return unwrap(await runTraining(machine, { model, examples, heldOut, options }, silentPorts)).values;
 }
 
 /** The summed loss of each example under the base, with an adapter or without. */
 export async function measureLosses(
-  { machine, shape, base }: LdsWorld,
+  { machine, shape, base, training }: LdsWorld,
   tensors: Tensors | undefined,
   examples: readonly EncodedExample[],
 ): Promise<readonly number[]> {
-  const adapter = tensors === undefined ? {} : { adapter: { lora: worldLora, tensors } };
+  const adapter = tensors === undefined ? {} : { adapter: { lora: training.options.adapter, tensors } };
   const computation = await Computation.open(machine, { shape, weights: base, ...adapter }, { losses: true });
   try {
-    return await lossesOf(computation, examples);
+    const { windows, owners } = windowed(examples, training.options.sequenceTokens);
+    const sums = examples.map(() => 0);
+    for (const [i, loss] of (await lossesOf(computation, windows)).entries())
+      sums[owners[i]!] = sums[owners[i]!]! + loss;
+    return sums;
   } finally {
     await computation.close();
   }
@@ -121,11 +124,11 @@ export async function viewAdapter(
   queries: readonly EncodedExample[],
   start?: EndView,
 ): Promise<AdapterView> {
-  const model = { shape: world.shape, weights: world.base, adapter: { lora: worldLora, tensors } };
+  const model = adapted(world, tensors);
   return {
     start: start ?? (await viewEnd(world.machine, untrained(model), records, queries)),
     end: await viewEnd(world.machine, model, records, queries),
-    factors: await viewFactors(world.machine, model, records, queries),
+    factors: await viewFactors(world, tensors, records, queries),
   };
 }
 
@@ -162,19 +165,22 @@ async function viewEnd(
 /** All input directions of every layer. */
 const TURNED_MAX = 4_096;
 
-async function viewFactors(
-  machine: Machine,
-  model: NeuralModel,
+export async function viewFactors(
+  world: LdsWorld,
+  tensors: Tensors,
   records: readonly EncodedExample[],
   queries: readonly EncodedExample[],
 ): Promise<FactorsView> {
+  const { machine, training } = world;
+  const { sequenceTokens } = training.options;
+  const model = adapted(world, tensors);
   const forCurvature = await Computation.open(machine, model, { curvature: "B" });
   const forGradients = await Computation.open(machine, model, { losses: true, perExample: "AB" });
   try {
     return {
-      curvature: await curvatureOf(forCurvature, records, undefined),
-      records: await gradientsInOrder(forGradients, records),
-      queries: await gradientsInOrder(forGradients, queries),
+      curvature: await curvatureOf(forCurvature, windowed(records, sequenceTokens).windows, undefined),
+      records: await summedGradients(forGradients, records, sequenceTokens),
+      queries: await summedGradients(forGradients, queries, sequenceTokens),
       targets: { records: records.map(targetCount), queries: queries.map(targetCount) },
     };
   } finally {
@@ -191,4 +197,33 @@ async function gradientsInOrder(
   const found = new Array<Gradients>(examples.length);
   for await (const { index, gradients } of gradientsOf(computation, examples, bases)) found[index] = gradients;
   return found;
+}
+
+/** Each example's gradients summed over its windows, as a training sees them. */
+async function summedGradients(
+  computation: Computation,
+  examples: readonly EncodedExample[],
+  sequenceTokens: number,
+): Promise<readonly Gradients[]> {
+  const { windows, owners } = windowed(examples, sequenceTokens);
+  const sums = new Array<Gradients>(examples.length);
+  for await (const { index, gradients } of gradientsOf(computation, windows)) {
+    const owner = owners[index]!;
+    const before = sums[owner];
+    sums[owner] =
+      before === undefined
+        ? gradients
+        : new Map([...gradients].map(([name, own]) => [name, own.map((value, i) => value + before.get(name)![i]!)]));
+  }
+  return sums;
+}
+
+/** The windows of all examples, and whose each is. */
+function windowed(examples: readonly EncodedExample[], sequenceTokens: number) {
+  const windows = examples.map((example) => windowsOf(example, sequenceTokens));
+  return { windows: windows.flat(), owners: windows.flatMap((own, owner) => own.map(() => owner)) };
+}
+
+function adapted({ shape, base, training }: LdsWorld, tensors: Tensors): NeuralModel {
+  return { shape, weights: base, adapter: { lora: training.options.adapter, tensors } };
 }

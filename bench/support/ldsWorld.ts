@@ -13,6 +13,7 @@ import { type EncodedExample, encodeExample } from "../../src/models/training/ch
 import { initialLlama } from "../../src/models/training/initial.ts";
 import type { Machine } from "../../src/models/training/neuralModel.ts";
 import { randomOf, shuffled } from "../../src/models/training/random.ts";
+import type { TrainingOptions } from "../../src/models/training/task.ts";
 import { runTraining, type TrainingPorts } from "../../src/models/training/trainingRun.ts";
 import { type FileForm, LdsMemory } from "./ldsMemory.ts";
 
@@ -22,6 +23,12 @@ export interface LdsRecord {
   readonly title: string;
   readonly text: string;
   readonly example: EncodedExample;
+}
+
+export interface LdsTraining {
+  readonly options: Omit<TrainingOptions, "seed" | "adapter"> & { readonly adapter: LoraShape };
+  /** What judges a training while it runs, and is never trained on. */
+  readonly heldOut: readonly EncodedExample[];
 }
 
 /** What attribution is measured on: real records of real contributors, others of theirs as queries, and a base that has seen neither. */
@@ -36,20 +43,27 @@ export interface LdsWorld {
   readonly all: readonly { readonly contributor: string; readonly text: string }[];
   /** What was trained in this world before. */
   readonly memory: LdsMemory;
+  /** How its adapters are trained. */
+  readonly training: LdsTraining;
 }
 
-export const VOCABULARY = 2_048;
-export const TOKENS_MAX = 64;
+const VOCABULARY = 2_048;
+const TOKENS_MAX = 64;
 const CONTRIBUTORS = 40;
 const RECORDS_EACH = 10;
 const QUERIES_EACH = 2;
 const DATA = "../shared/data/tldr.jsonl.gz";
 
-export const worldLora: LoraShape = {
+const worldLora: LoraShape = {
   rank: 8,
   alpha: 16,
   dropout: 0,
   targets: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+};
+
+const fineTuning: LdsTraining["options"] = {
+  ...{ adapter: worldLora, epochs: 5, batchSize: 16, sequenceTokens: TOKENS_MAX, learningRate: 3e-3, warmUp: 0.05 },
+  ...{ weightDecay: 0, gradientNormMax: 1, patience: 0, checkpointEvery: 1_000_000, fitsInfluence: false },
 };
 
 const worldShape: LlamaShape = {
@@ -59,13 +73,24 @@ const worldShape: LlamaShape = {
 
 /** Undefined, with a notice, where the data is not at hand. */
 export async function makeWorld(machine: Machine): Promise<LdsWorld | undefined> {
+  const tokenizer = smallTokenizer();
+  const drawn = drawRecords((record) => recordOf(tokenizer, record));
+  if (drawn === undefined) return undefined;
+  const { source, records, queries, others } = drawn;
+  const memory = worldMemory();
+  const base = await pretrained(machine, memory, others);
+  const training = { options: fineTuning, heldOut: [] };
+  return { machine, memory, tokenizer, shape: worldShape, base, records, queries, all: source, training };
+}
+
+/** The same records and queries of the same contributors, however they are encoded. Undefined, with a notice, where the data is not at hand. */
+export function drawRecords(encoded: (record: SourceRecord) => LdsRecord) {
   if (!existsSync(DATA)) {
     console.log(`${DATA} is absent: the benchmark of attribution is skipped`);
     return undefined;
   }
-  const tokenizer = smallTokenizer();
   const source = readSource();
-  const all = source.map((record) => recordOf(tokenizer, record));
+  const all = source.map(encoded);
   const chosen = chooseContributors(all);
   const [records, queries]: [LdsRecord[], LdsRecord[]] = [[], []];
   const random = randomOf(20_261_124);
@@ -75,9 +100,11 @@ export async function makeWorld(machine: Machine): Promise<LdsWorld | undefined>
     queries.push(...mixed.slice(RECORDS_EACH, RECORDS_EACH + QUERIES_EACH));
   }
   const others = all.filter(({ contributor }) => !chosen.has(contributor));
-  const memory = new LdsMemory(join(tmpdir(), "openledger-attribution-bench"));
-  const base = await pretrained(machine, memory, others);
-  return { machine, memory, tokenizer, shape: worldShape, base, records, queries, all: source };
+  return { source, records, queries, others };
+}
+
+export function worldMemory(): LdsMemory {
+  return new LdsMemory(join(tmpdir(), "openledger-attribution-bench"));
 }
 
 /** The first tokens of the house's: its merges are in the order in which they were learnt, so the beginning is a tokenizer of its own. */
@@ -92,7 +119,7 @@ function smallTokenizer(): Tokenizer {
   return makeTokenizer(bytes, merges);
 }
 
-interface SourceRecord {
+export interface SourceRecord {
   readonly id: string;
   readonly contributor: string;
   readonly title: string;

@@ -16,8 +16,10 @@ import { FolderEvaluator } from "../../src/models/training/evaluatorFile.ts";
 import type { Machine } from "../../src/models/training/neuralModel.ts";
 import { hashTensors } from "../../src/models/training/trainingRun.ts";
 import { readHouseCorpus } from "./houseCorpus.ts";
+import { numbersFile } from "./ldsMemory.ts";
 import type { Scores } from "./ldsMethods.ts";
-import { drawRecords, type LdsRecord, type LdsWorld, worldMemory } from "./ldsWorld.ts";
+import { fineTune, trainingNamed } from "./ldsTraining.ts";
+import { drawRecords, type LdsRecord, type LdsWorld, tokensOf, worldMemory } from "./ldsWorld.ts";
 
 /** The house model, and whole pages of the same contributors: a training is what `openledger model train house` makes of a datanet of their 400 records, a tenth of which it holds out. */
 export async function makeHouseWorld(machine: Machine): Promise<LdsWorld | undefined> {
@@ -44,8 +46,19 @@ export function knownToHouse({ records, queries }: LdsWorld) {
   return { records: count(records), queries: count(queries) };
 }
 
-/** What a node finds of an adapter: its own factors, both ends of the training, kept as it keeps them. Scores of windows are summed by record. */
-export async function nodeScores(world: LdsWorld, tensors: Tensors): Promise<Scores> {
+/** What a node finds of an adapter: by its own factors, at both ends of the training, as small as it keeps them. */
+export async function nodeScores(world: LdsWorld, seed: number): Promise<Scores> {
+  const [records, queries] = [world.records, world.queries].map((some) => some.map(({ example }) => example));
+  const from = [...trainingNamed(world, records!, seed, {}), "a node's scores", tokensOf(queries!)];
+  const flat = await world.memory.recall(from, numbersFile, async () => {
+    const found = await measuredScores(world, await fineTune(world, records!, seed));
+    return found.flatMap((scores) => [...scores]);
+  });
+  return queries!.map((_query, q) => Float64Array.from(flat.slice(q * records!.length, (q + 1) * records!.length)));
+}
+
+/** Scores of windows are summed by record. */
+async function measuredScores(world: LdsWorld, tensors: Tensors): Promise<Scores> {
   const { machine, shape, records, queries, training } = world;
   const folder = await mkdtemp(join(tmpdir(), "openledger-house-adapter-"));
   const measuring = new FolderEvaluator(machine);

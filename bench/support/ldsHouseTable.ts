@@ -10,24 +10,13 @@ import { mean, round, type SubsetRun } from "./ldsScore.ts";
 import { type FactorsView, fineTune, measureLosses, viewFactors } from "./ldsTraining.ts";
 import type { LdsRecord, LdsWorld } from "./ldsWorld.ts";
 
-const MEMBERS = 3;
 const NODE = "EK-FAC, as a node fits it";
-const ENSEMBLE = `EK-FAC × ${MEMBERS}`;
 /** The others take longer, and say less. */
-const COMPARED = new Set([
-  "EK-FAC on B",
-  "TracIn",
-  "DataInf",
-  "DataInf, tuned",
-  `DataInf × ${MEMBERS}`,
-  "BM25",
-  "random",
-]);
+const COMPARED = ["EK-FAC on B", "TracIn", "DataInf", "BM25", "random"];
 
-/** What influence foretells of retraining where users have it: on the house model, trained with the Factory's defaults. By contributor, from `--halves` of them (60). */
+/** What influence foretells of retraining where users have it: on the house model, trained with the Factory's defaults. By contributor, from `--halves` of them; ensembles are of `--members` trainings. */
 export async function measureHouse(): Promise<void> {
-  const { values } = parseArgs({ allowPositionals: true, strict: false, options: { halves: { type: "string" } } });
-  const halves = Number(values.halves ?? 60);
+  const { halves, members } = sizes();
   const startedAt = performance.now();
   const lap = (done: string): void => console.log(`${((performance.now() - startedAt) / 1_000).toFixed(0)} s: ${done}`);
   const world = await makeHouseWorld({ runtime: unwrap(await loadRuntime()), threads: 1 });
@@ -37,30 +26,30 @@ export async function measureHouse(): Promise<void> {
   lap(`retrained without ${halves} halves of the contributors`);
   const [records, queries] = [world.records.map(exampleOf), world.queries.map(exampleOf)];
   const [found, factors]: [Scores[], FactorsView[]] = [[], []];
-  for (let seed = 1; seed <= MEMBERS; seed++) {
+  for (let seed = 1; seed <= members; seed++) {
     const adapter = await fineTune(world, records, seed);
-    found.push(await nodeScores(world, adapter));
+    found.push(await nodeScores(world, seed));
     factors.push(await viewFactors(world, adapter, records, queries));
     lap(`adapter ${seed}, its factors and gradients`);
   }
-  const others = rivals(world, factors).filter(({ name }) => COMPARED.has(name));
-  const all = [known(ENSEMBLE, meanOf(found)), known(NODE, found[0]!), ...others];
+  const ours = [known(NODE, found[0]!), ...(members > 1 ? [known(`EK-FAC × ${members}`, meanOf(found))] : [])];
+  const others = rivals(world, factors).filter(({ name }) => COMPARED.includes(name));
   const bounds = boundsOf(runs);
-  const { rows, told } = scoreAll(all, runs, bounds.ceiling);
+  const { rows, told } = scoreAll([...ours, ...others], runs, bounds.ceiling);
   console.table(rows);
   console.table(bounds);
-  const ratios = Object.fromEntries(
-    [ENSEMBLE, NODE].flatMap((ours) =>
-      ["DataInf", "BM25"].map((other) => [`${ours} / ${other}`, ratioOf(told.get(ours)!, told.get(other)!)]),
-    ),
-  );
+  const ratio = (name: string, other: string) => ({ name, other, ...ratioOf(told.get(name)!, told.get(other)!) });
+  const ratios = ours.flatMap(({ name }) => [ratio(name, "DataInf"), ratio(name, "BM25")]);
   console.table(ratios);
-  const training = {
-    ...world.training.options,
-    knownToHouse: knownToHouse(world),
-    nats: await natsATarget(world, runs),
-  };
-  console.log(JSON.stringify({ halves, seeds: SEEDS, training, methods: rows, bounds, ratios }));
+  const nats = await natsATarget(world, runs);
+  const training = { ...world.training.options, knownToHouse: knownToHouse(world), nats };
+  console.log(JSON.stringify({ halves, seeds: SEEDS, members, training, methods: rows, bounds, ratios }));
+}
+
+function sizes(): { readonly halves: number; readonly members: number } {
+  const options = { halves: { type: "string", default: "60" }, members: { type: "string", default: "3" } } as const;
+  const { values } = parseArgs({ allowPositionals: true, strict: false, options });
+  return { halves: Number(values.halves), members: Number(values.members) };
 }
 
 function exampleOf({ example }: LdsRecord) {

@@ -137,7 +137,8 @@ async function scoreOn({ base, sequence }: Lease, request: ScoreRequest): Promis
   return ok({ logProbability, tokens: text.length });
 }
 
+/** The token's own logit and the largest, which a greedy sampler selects: asked for as the top one, it would have the whole vocabulary sorted for each token. */
 function wantedOf(next: Token) {
-  const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
-  return { logits: { filter: { tokens: [next], includeTop: 1 } }, totalLogitWeight: true, options };
+  const options = { temperature: 0, topK: 0, topP: 1, minP: 0 };
+  return { logits: { filter: { tokens: [next], includeSelected: true } }, totalLogitWeight: true, options };
 }

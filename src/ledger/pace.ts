@@ -1,10 +1,10 @@
 /** So many share a commit well: to wait for more of them saves little. */
 const JOBS_ENOUGH = 64;
-const PAUSE_MS = 2;
+const PAUSE_MS = 4;
 
 /**
  * How long a commit waits for company. It costs the same whatever is in it, and those whom the commit before it answered come back soon where they come back at all.
- * So after a commit of several jobs the next one pauses for as long as that took, for 2 ms at most, or until enough jobs wait. Who comes alone never waits.
+ * So after a commit of several jobs the next one pauses for as long as that took, for 4 ms at most, or until enough jobs wait. Who comes alone never waits.
  */
 export class Pace {
   #pause: Promise<void> | undefined;

@@ -122,7 +122,7 @@ function sentences(
     said.push("The payer forbade to keep the texts: who is credited can be seen, and not why.");
   else if (opening === undefined && view !== "public")
     said.push("The texts of this receipt have been erased: who is credited can be seen, and not why.");
-  if (view === "public") said.push("The payer's key shows which words and records; a contributor's key shows its own.");
+  if (view === "public") said.push("The payer's key shows which words and records.");
   if (combination === undefined && !receipt.flags.undeclared)
     said.push("This node does not know the methods that the receipt names.");
   return said;

@@ -95,7 +95,8 @@ export function receiptRoutes(floor: Floor): Route[] {
       ...plain,
       ...{ method: "GET", path: "/api/receipts/{id}/explanation", tag: "receipts", access: "optional" },
       response: explanationSchema,
-      summary: "Why it credits whom: the payer's key shows words and records, a contributor's key its own",
+      summary:
+        "Why it credits whom: the payer's key shows words and records, that of an account with a contributor's payee id its own",
       params: receiptParam,
       handle: async ({ params, key }) => {
         const stored = await ledger.books.receipt(fromHex(params.id));

@@ -73,7 +73,8 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
     gateway.operators.put({ ...operatorDefaults, name, payee: testId(name), engine, ...setup.operators?.[name] });
   }
   const { url, port } = unwrap(await gateway.listen(0));
-  const answers = new AnswerWatch(port);
+  // Behind a test world's keys another gateway answers, which has a document of its own.
+  const answers = setup.parts?.testWorld === undefined ? new AnswerWatch(port) : undefined;
   let keys = 0;
   return {
     ...{ gateway, ledger, url, account, secret, adminSecret: admin.secret, log },
@@ -91,7 +92,7 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
       const document = await fetch(`${url}/api/openapi.json`).catch(() => undefined);
       await gateway.drain(50);
       await ledger.close();
-      if (document?.ok !== true) return;
+      if (answers === undefined || document?.ok !== true) return;
       const undocumented = answers.undocumented(await document.json());
       if (undocumented.length > 0)
         throw new Error(`the OpenAPI document does not say this: ${undocumented.join(", ")}`);

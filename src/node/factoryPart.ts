@@ -10,6 +10,7 @@ import { type LoadedSource, loadSource } from "../factory/source.ts";
 import type { FactoryStore } from "../factory/store.ts";
 import type { TariffDesk } from "../factory/tariff.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import { nextTurn } from "../host/turn.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
 import { LlamaEngine } from "../upstream/llama.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
@@ -92,13 +93,13 @@ export class FactoryPart {
     const { bases, folders } = this;
     const { store, nowMs, randomBytes } = parts;
     this.#store = store;
-    this.#source = (job) => loadSource({ datanets, store, pause }, job.source, job.heldOutShare);
+    this.#source = (job) => loadSource({ datanets, store, pause: nextTurn }, job.source, job.heldOutShare);
     this.exports = new ModelExports({ data, bases, nowMs, source: this.#source });
     const { trainer, evaluator, answers } = this;
     const jobs = { job: (id: string) => store.job(id), source: this.#source };
     const { say, combinations } = parts;
     this.#influence = new NeuralInfluence({
-      ...{ trainer, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say, pause },
+      ...{ trainer, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say, pause: nextTurn },
     });
     this.#reliability = new NeuralReliability({ trainer, engine, jobs, say });
     const methods = { influence: this.#influence, reliability: this.#reliability };
@@ -111,7 +112,7 @@ export class FactoryPart {
       cited: (learnt) => citedParts(datanets, ...namesAndRecords(learnt), parts.combinations.policy.lineage.keepPpm),
     });
     this.factory = new Factory({
-      ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause },
+      ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause: nextTurn },
       ...{
         books: this.books,
         tariff: parts.tariff,
@@ -166,8 +167,4 @@ export class FactoryPart {
 function namesAndRecords(learnt: ReturnType<typeof learntRecords>) {
   const datanets = [...new Set(learnt.map(({ version }) => version.datanet))];
   return [datanets, learnt.map(({ record }) => record)] as const;
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

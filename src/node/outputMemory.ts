@@ -5,6 +5,7 @@ import type { LineageFinder } from "../datanets/intake.ts";
 import { findLineage, type Output, type OutputStore, sketchOf } from "../datanets/outputs.ts";
 import { readOpening } from "../gateway/opening.ts";
 import type { AnsweredOutput } from "../gateway/ports.ts";
+import { nextTurn } from "../host/turn.ts";
 import type { Books } from "../ledger/ledger.ts";
 
 export interface OutputMemoryParts {
@@ -80,7 +81,7 @@ export class OutputMemory {
 
   async #write(): Promise<void> {
     // Behind the request that is under way.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     const { outputs: store, nowMs, say } = this.#parts;
     try {
       while (this.#waiting.length > 0) await store.remember(this.#waiting.splice(0, BATCH_MAX).flatMap(outputOf));

@@ -1,5 +1,6 @@
 import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
 import { type Evaluation, type EvaluationPart, type EvaluationPlan, evaluatePart } from "./evaluation.ts";
+import { checkGain, gainOf } from "./gain.ts";
 import type { Deployment, DeployWish, Job } from "./job.ts";
 import { guarded, type JobBook } from "./jobBook.ts";
 import { deployDefaults, usualName } from "./order.ts";
@@ -28,13 +29,34 @@ export class Aftercare {
     this.#book = book;
   }
 
-  /** After a training: deploys it if that was ordered, and measures it. What fails is an event of the job, and can be asked for again. */
+  /**
+   * After a training: deploys it if that was ordered and something was gained, and measures it. What the training did not compare with its base is measured first. What fails is an event
+   * of the job, and can be asked for again.
+   */
   async afterTraining(job: Job, signal: AbortSignal): Promise<void> {
+    if (gainOf(job, undefined) !== undefined) await this.#deployAsOrdered(job, signal);
+    await this.#measureOnce(job, signal);
+    const measured = await this.#book.find(job.id);
+    if (measured.ok && gainOf(job, undefined) === undefined) await this.#deployAsOrdered(measured.value, signal);
+  }
+
+  async #deployAsOrdered(job: Job, signal: AbortSignal): Promise<void> {
     const { deploy } = job;
-    if (deploy !== undefined && !signal.aborted) {
-      const deployed = await guarded(() => this.deploy(job, deploy));
-      if (!deployed.ok) this.#tell(job, "deployed", deployed.error);
+    if (signal.aborted) return;
+    const gained = checkGain(job, undefined);
+    const isServed = deploy !== undefined && (gained.ok || deploy.anyway === true);
+    if (!gained.ok) {
+      const then = isServed
+        ? "it is served all the same, as ordered"
+        : "it is not served unless it is deployed --anyway";
+      this.#book.event(job.id, "warn", `${gained.error.message}; ${then}.`);
     }
+    if (!isServed) return;
+    const deployed = await guarded(() => this.deploy(job, deploy));
+    if (!deployed.ok) this.#tell(job, "deployed", deployed.error);
+  }
+
+  async #measureOnce(job: Job, signal: AbortSignal): Promise<void> {
     const isMeasured = job.evaluations.some(({ step }) => step === undefined);
     if (isMeasured || signal.aborted || job.estimate.heldOut === 0) return;
     const evaluated = await guarded(() => this.#inTurn(() => this.#evaluate(job, undefined, signal)));
@@ -48,8 +70,8 @@ export class Aftercare {
     return this.#inTurn(() => this.#evaluate(job, step, signal));
   }
 
-  /** Serves the result or a kept checkpoint. The same again is the same deployment. */
-  async deploy(job: Job, { step, ...wish }: DeployRequest): Promise<Result<Deployment>> {
+  /** Serves the result or a kept checkpoint. The same again is the same deployment. Refuses `conflict` where nothing was gained, unless it is wanted `anyway`. */
+  async deploy(job: Job, { step, anyway = false, ...wish }: DeployRequest): Promise<Result<Deployment>> {
     const base = await this.#baseOf(job);
     if (!base.ok) return base;
     const present = weightsPresent(job, step);
@@ -57,6 +79,8 @@ export class Aftercare {
     const name = wish.name ?? usualName(job, step);
     const known = job.deployments.find((one) => one.name === name);
     if (known !== undefined && known.step === step) return ok(known);
+    const gained = anyway ? ok(undefined) : checkGain(job, step);
+    if (!gained.ok) return gained;
     const deployed = await this.#ports.shop.deploy(job, base.value, {
       ...{ name, royalty: wish.royalty ?? deployDefaults.royalty },
       ...{ parentsBps: wish.parentsBps ?? deployDefaults.parentsBps, ...(step === undefined ? {} : { step }) },
@@ -118,8 +142,13 @@ export class Aftercare {
       return ok({ ...now, evaluations: [...others, evaluation] });
     });
     if (!kept.ok) return kept;
-    for (const { name, base: before, model } of parts)
-      this.#book.event(job.id, "info", `${name}: held-out loss ${before.loss.toFixed(4)} → ${model.loss.toFixed(4)}`);
+    for (const { name, base: before, model } of parts) {
+      const [said, isBetter] = [
+        `held-out loss ${before.loss.toFixed(4)} → ${model.loss.toFixed(4)}`,
+        model.loss < before.loss,
+      ];
+      this.#book.event(job.id, isBetter ? "info" : "warn", `${name}: ${said}${isBetter ? "" : ", nothing was gained"}`);
+    }
     return ok(evaluation);
   }
 

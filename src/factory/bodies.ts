@@ -60,6 +60,7 @@ export const jobBody: z.ZodType<Job> = z.object({
   deploy: z
     .object({
       ...{ name: z.string().exactOptional(), royalty: prices.exactOptional(), parentsBps: z.number().exactOptional() },
+      anyway: z.boolean().exactOptional(),
     })
     .exactOptional(),
   estimate: z.object({
@@ -85,6 +86,7 @@ export const jobBody: z.ZodType<Job> = z.object({
       ...{ loss: z.number().exactOptional(), tokensPerSecond: z.number().exactOptional() },
     })
     .exactOptional(),
+  baseLoss: z.number().exactOptional(),
   checkpoints: z.array(
     z.object({
       ...{ step: z.number(), timeMs: z.number(), isKept: z.boolean() },

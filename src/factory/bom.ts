@@ -1,7 +1,7 @@
 import { utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import type { Evaluation, Measured } from "./evaluation.ts";
-import type { BaseFacts, DatanetFacts, ModelFacts, SourceFacts } from "./modelFacts.ts";
+import type { BaseFacts, DatanetFacts, ModelFacts, SourceFacts, TrainingFacts } from "./modelFacts.ts";
 
 /** A CycloneDX 1.7 document. */
 export interface Bom {
@@ -80,9 +80,7 @@ function cardOf(facts: ModelFacts): object {
     },
     quantitativeAnalysis: {
       performanceMetrics: [
-        ...(training?.result?.heldOutLoss === undefined
-          ? []
-          : [{ type: "held-out loss, nats a token", value: String(training.result.heldOutLoss) }]),
+        ...lossesOf(training),
         ...evaluations.flatMap(metricsOf),
         ...(kind === "base" ? Object.entries(base?.figures ?? {}) : []).map(([type, value]) => ({
           ...{ type, value: String(value) },
@@ -106,6 +104,15 @@ function cardOf(facts: ModelFacts): object {
       ],
     },
   };
+}
+
+function lossesOf({ result, gain }: Partial<TrainingFacts> = {}): object[] {
+  const loss = (value: number | undefined, more: object = {}) =>
+    value === undefined ? [] : [{ type: "held-out loss, nats a token", value: String(value), ...more }];
+  return [
+    ...loss(gain?.before, { slice: "its base, before the training" }),
+    ...loss(gain?.after ?? result?.heldOutLoss),
+  ];
 }
 
 function metricsOf({ step, parts }: Evaluation): object[] {

@@ -2,6 +2,7 @@ import { formatOpen } from "../core/money.ts";
 import type { Prices } from "../core/quote.ts";
 import { weightsOf } from "./estimate.ts";
 import type { Evaluation, Measured } from "./evaluation.ts";
+import { isGain } from "./gain.ts";
 import type { BaseFacts, DatanetFacts, ModelFacts, TrainingFacts } from "./modelFacts.ts";
 
 /** Of a datanet's contributors, so many stand in a card; the bill of materials has all. */
@@ -103,7 +104,7 @@ function datanetSection(datanets: readonly DatanetFacts[]): string {
   return ["## Datanets", table(head, rows), ...people, ...repeats].join("\n\n");
 }
 
-function trainingSection({ job, step, options, examples, heldOut, result }: TrainingFacts): string {
+function trainingSection({ job, step, options, examples, heldOut, result, gain }: TrainingFacts): string {
   const { adapter: lora } = options;
   const rows: [string, string][] = [
     ["job", job],
@@ -121,12 +122,14 @@ function trainingSection({ job, step, options, examples, heldOut, result }: Trai
     ["learning rate, weight decay, seed", `${options.learningRate}, ${options.weightDecay}, ${options.seed}`],
   ];
   if (result !== undefined) {
-    const { steps, trainedTokens, heldOutLoss, reason, build } = result;
+    const { steps, trainedTokens, reason, build } = result;
     if (reason === "imported") rows.push(["trained", "elsewhere, from this job's export, and imported"]);
     else rows.push(["steps, tokens", `${whole(steps)}, ${whole(trainedTokens)}`]);
-    if (heldOutLoss !== undefined) rows.push(["held-out loss, nats a token", heldOutLoss.toFixed(4)]);
     rows.push(["build", plain(build)]);
   }
+  const heldOutLoss = gain?.after ?? result?.heldOutLoss;
+  if (gain !== undefined) rows.push(["held-out loss of its base, nats a token", gain.before.toFixed(4)]);
+  if (heldOutLoss !== undefined) rows.push(["held-out loss, nats a token", heldOutLoss.toFixed(4)]);
   return ["## Training", table(["what", "value"], rows)].join("\n\n");
 }
 
@@ -173,6 +176,9 @@ function limitsSection({ kind, datanets, training, methods = [] }: ModelFacts): 
     datanets.length === 0
       ? "No datanet is declared: nobody is credited for what it learnt from, and the contributors' part of its royalty is reserved."
       : `Credit follows evidence: what an answer repeats of its datanets' records, and what of them was in the context. ${seesInfluence ? "Influence that leaves no such trace is estimated." : "Influence that leaves no such trace is not seen by it."}`,
+    ...(training?.gain === undefined || isGain(training.gain)
+      ? []
+      : ["Nothing was gained by its training: on what was held out it is no better than its base."]),
     ...(training?.result?.reason === "imported"
       ? ["It was trained elsewhere: that it was trained on these records is declared, not shown."]
       : []),

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../core/bytes.ts";
-import { refuse, unwrap } from "../core/result.ts";
+import { ok, refuse, unwrap } from "../core/result.ts";
+import type { Evaluator } from "./evaluator.ts";
 import type { Factory } from "./factory.ts";
 import { ACCOUNT_BYTES_MAX } from "./fileDesk.ts";
 import { isOver, type Job, overAlready } from "./job.ts";
@@ -199,6 +200,55 @@ describe("jobs", () => {
     expect(await factory.reprice("acct_ben", "mine", royalty)).toMatchObject({ error: { code: "model_not_found" } });
     expect(unwrap(await factory.job(ann, job.id)).deployments).toMatchObject([{ royalty }, { step: 6 }]);
     expect(await factory.order({ account: ann }, order)).toMatchObject({ error: { code: "already_exists" } });
+  });
+});
+
+describe("a training that has gained nothing", () => {
+  const warned = async ({ store }: SmallMachine, id: string) =>
+    (await store.events(id, { limit: 99 })).filter(({ level }) => level === "warn").map(({ message }) => message);
+
+  it("says so, and is served by those alone who want it all the same", async () => {
+    const { machine, factory, file } = await opened();
+    // Of the steps 2, 4 and 6 the losses are 2, 1 and 0.67.
+    machine.baseLoss = 4 / 6;
+    const order = orderOf(file, { deploy: { name: "mine" } });
+    const { job } = unwrap(await factory.order({ account: ann }, order));
+    await idle(machine, factory);
+    expect(unwrap(await factory.job(ann, job.id))).toMatchObject({
+      status: "succeeded",
+      baseLoss: 4 / 6,
+      deployments: [],
+    });
+    expect(await warned(machine, job.id)).toEqual([
+      "Nothing was gained over tiny: held-out loss 0.6667 before, 0.6667 after; it is not served unless it is deployed --anyway.",
+    ]);
+    const refused = { ok: false, error: { code: "conflict", field: "anyway" } };
+    expect(await factory.deploy(ann, job.id, { name: "mine" })).toMatchObject(refused);
+    expect(await factory.deploy(ann, job.id, { step: 4 })).toMatchObject(refused);
+    expect(unwrap(await factory.deploy(ann, job.id, { name: "mine", anyway: true })).name).toBe("mine");
+    expect(unwrap(await factory.deploy(ann, job.id, { name: "mine" })).name).toBe("mine");
+
+    const anyway = orderOf(file, { deploy: { name: "second", anyway: true } });
+    const { job: second } = unwrap(await factory.order({ account: ann }, anyway));
+    await idle(machine, factory);
+    expect(unwrap(await factory.job(ann, second.id)).deployments).toMatchObject([{ name: "second" }]);
+    expect(await warned(machine, second.id)).toEqual([expect.stringContaining("served all the same, as ordered")]);
+  });
+
+  it("elsewhere is measured before it is served", async () => {
+    const { machine, file } = await opened();
+    const evaluator: Evaluator = {
+      losses: async ({ examples }) => ok(examples.map(({ record }) => ({ record, tokens: 4, loss: 4 }))),
+      gradients: () => Promise.reject(new Error("not asked for")),
+      curvature: () => Promise.reject(new Error("not asked for")),
+    };
+    const factory = machine.open({ evaluator });
+    const order = orderOf(file, { deploy: { name: "mine" }, isPaused: true, heldOutShare: 0.4 });
+    const { job } = unwrap(await factory.order({ account: ann }, order));
+    const files = { config: utf8("{}"), weights: utf8("weights") };
+    const done = unwrap(await factory.importAdapter(ann, job.id, files));
+    expect(done).toMatchObject({ status: "succeeded", deployments: [], evaluations: [{}] });
+    expect(await warned(machine, job.id)).toContainEqual(expect.stringContaining("it is not served"));
   });
 });
 

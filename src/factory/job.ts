@@ -37,6 +37,8 @@ export interface Job {
   readonly finishedMs?: number;
   readonly error?: Refusal;
   readonly progress?: Progress;
+  /** The base's loss on the held-out examples that checkpoints are measured by, nats a token: before anything was learnt. */
+  readonly baseLoss?: number;
   readonly checkpoints: readonly Checkpoint[];
   readonly result?: JobResult;
   readonly evaluations: readonly Evaluation[];
@@ -64,6 +66,8 @@ export interface DeployWish {
   readonly royalty?: Prices;
   /** Part of the model's own share that flows to what it was made from. */
   readonly parentsBps?: number;
+  /** Also where nothing was gained over its base. */
+  readonly anyway?: boolean;
 }
 
 export interface Progress {

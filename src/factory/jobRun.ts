@@ -97,16 +97,7 @@ export class JobRun {
       case "step":
         return this.#step(event);
       case "evaluated":
-        this.#heldOut = { step: event.step, loss: event.heldOutLoss };
-        this.#book.event(
-          id,
-          "info",
-          `Step ${event.step}/${this.#steps}: held-out loss=${event.heldOutLoss.toFixed(4)}`,
-          {
-            ...{ step: event.step, total_steps: this.#steps, valid_loss: event.heldOutLoss },
-          },
-        );
-        return;
+        return this.#evaluated(event);
       case "checkpoint":
         this.#pending.push(guarded(() => this.#checkpoint(event.step, base)));
         return;
@@ -116,6 +107,21 @@ export class JobRun {
       case "cancelled":
         return;
     }
+  }
+
+  #evaluated({ step, heldOutLoss }: Extract<TrainingEvent, { type: "evaluated" }>): void {
+    const { id } = this.#job;
+    this.#heldOut = { step, loss: heldOutLoss };
+    if (step === 0) this.#pending.push(this.#keepBaseLoss(heldOutLoss));
+    const what = step === 0 ? "held-out loss of the base" : "held-out loss";
+    this.#book.event(id, "info", `Step ${step}/${this.#steps}: ${what}=${heldOutLoss.toFixed(4)}`, {
+      ...{ step, total_steps: this.#steps, valid_loss: heldOutLoss },
+    });
+  }
+
+  async #keepBaseLoss(baseLoss: number): Promise<Result<void>> {
+    const kept = await guarded(() => this.#book.update(this.#job.id, (now) => ok({ ...now, baseLoss })));
+    return kept.ok ? ok(undefined) : kept;
   }
 
   #step({ step, loss, tokensPerSecond, learningRate }: Extract<TrainingEvent, { type: "step" }>): void {

@@ -5,6 +5,7 @@ import type { RecordLineage } from "../datanets/outputs.ts";
 import type { LlamaShape } from "../models/llama.ts";
 import type { TrainingOptions } from "../models/training/task.ts";
 import type { Evaluation } from "./evaluation.ts";
+import type { Gain } from "./gain.ts";
 import type { JobResult } from "./job.ts";
 
 /** All that is known of a model: what its card and its bill of materials are written from. */
@@ -79,4 +80,5 @@ export interface TrainingFacts {
   readonly examples: number;
   readonly heldOut: number;
   readonly result?: JobResult;
+  readonly gain?: Gain;
 }

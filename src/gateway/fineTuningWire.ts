@@ -63,6 +63,7 @@ export function jobView(job: Job, nowMs: number): object {
     openledger: {
       ...{ base: job.base, options, estimate, held_out: job.heldOutShare },
       ...(progress === undefined || isOver(job) ? {} : { progress }),
+      ...(job.baseLoss === undefined ? {} : { baseLoss: job.baseLoss }),
       ...(result === undefined ? {} : { result }),
       ...{ deployments, paid: job.paid, ...(job.owed === undefined ? {} : { owed: job.owed }) },
     },

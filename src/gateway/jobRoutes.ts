@@ -1,5 +1,6 @@
 import { refuse } from "../core/result.ts";
 import type { Factory } from "../factory/factory.ts";
+import { gainOf } from "../factory/gain.ts";
 import type { Job } from "../factory/job.ts";
 import { fineTuneSchema, jobIdParam } from "../protocol/fineTuning.ts";
 import {
@@ -86,7 +87,7 @@ function readingRoutes(factory: Factory): Route[] {
         const steps = new Map<number, { step: number; loss?: number; heldOutLoss?: number }>();
         for (const { data = {} } of events.value.toReversed()) {
           const { step, train_loss: loss, valid_loss: heldOutLoss } = data;
-          if (typeof step !== "number" || step <= query.after) continue;
+          if (typeof step !== "number" || step <= (query.after ?? -1)) continue;
           const row = steps.get(step) ?? { step };
           if (typeof loss === "number") row.loss = loss;
           if (typeof heldOutLoss === "number") row.heldOutLoss = heldOutLoss;
@@ -132,5 +133,6 @@ function doingRoutes(factory: Factory): Route[] {
 }
 
 function view({ orderHash: _hash, prices: _prices, keyId: _key, ...job }: Job): object {
-  return job;
+  const gain = gainOf(job, undefined);
+  return { ...job, ...(gain === undefined ? {} : { gain }) };
 }

@@ -8,6 +8,7 @@ import type { DatanetStore } from "../datanets/store.ts";
 import { modelBom } from "../factory/bom.ts";
 import { modelCard } from "../factory/card.ts";
 import { weightsOf } from "../factory/estimate.ts";
+import { gainOf } from "../factory/gain.ts";
 import type { DatanetRef, Job } from "../factory/job.ts";
 import type { BaseFacts, DatanetFacts, ModelFacts, TrainingFacts } from "../factory/modelFacts.ts";
 import { usualName } from "../factory/order.ts";
@@ -260,10 +261,13 @@ function datanetsOf({ source }: Job): readonly DatanetRef[] {
   return source.kind === "datanets" ? source.datanets : [];
 }
 
-function trainingOf({ id, options, estimate, result }: Job, step: number | undefined): TrainingFacts {
+function trainingOf(job: Job, step: number | undefined): TrainingFacts {
+  const { id, options, estimate, result } = job;
+  const gain = gainOf(job, step);
   return {
     ...{ job: id, options, examples: estimate.examples, heldOut: estimate.heldOut },
     ...(step === undefined ? {} : { step }),
     ...(result === undefined || step !== undefined ? {} : { result }),
+    ...(gain === undefined ? {} : { gain }),
   };
 }

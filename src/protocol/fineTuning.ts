@@ -23,6 +23,8 @@ export const deployWishSchema = z.strictObject({
   name: modelName.optional(),
   royalty: modelPrices.optional(),
   parentsBps: z.number().int().min(0).max(10_000).optional(),
+  /** Also where nothing was gained over its base. */
+  anyway: z.boolean().optional(),
 });
 
 const targets = z.enum(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);

@@ -73,6 +73,10 @@ export const jobViewSchema = estimateSchema.extend({
       ...{ step: z.number(), steps: z.number(), loss: z.number().optional(), tokensPerSecond: z.number().optional() },
     })
     .optional(),
+  /** The base's loss on what checkpoints are measured by. */
+  baseLoss: z.number().optional(),
+  /** Of the result over its base, held-out loss in nats a token. */
+  gain: z.object({ before: z.number(), after: z.number() }).optional(),
   checkpoints: z.array(
     z.object({
       ...{ step: z.number(), timeMs, isKept: z.boolean() },
@@ -94,11 +98,11 @@ export type JobView = z.infer<typeof jobViewSchema>;
 export const jobListSchema = z.object({ data: z.array(jobViewSchema) });
 export const jobsQuery = z.strictObject({ after: z.string().max(128).optional(), limit });
 
-/** Steps in order, each with what was measured there. */
+/** Steps in order, each with what was measured there; 0 is the base. */
 export const lossesSchema = z.object({
   data: z.array(z.object({ step: z.number().int(), loss: z.number().optional(), heldOutLoss: z.number().optional() })),
 });
-export const lossesQuery = z.strictObject({ after: wholeNumber.default(0) });
+export const lossesQuery = z.strictObject({ after: wholeNumber.optional() });
 
 const step = z.number().int().min(1).optional();
 export const evaluateBody = z.strictObject({ step });

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result } from "../../core/result.ts";
+import { gainText, isGain } from "../../factory/gain.ts";
 import {
   type estimateSchema,
   type evaluationSchema,
@@ -47,17 +48,22 @@ export async function followJob(client: Client, id: string, shell: Shell): Promi
     };
   });
   world.hooks.on("SIGINT", leave);
-  let shown = 0;
+  let shown: number | undefined;
   try {
     for (;;) {
       const job = await client.get(`/api/jobs/${id}`, jobViewSchema);
       if (!job.ok || isLeft) return job.ok ? ok(undefined) : job;
-      const losses = await client.get(`/api/jobs/${id}/losses`, lossesSchema, { after: shown });
+      const losses = await client.get(
+        `/api/jobs/${id}/losses`,
+        lossesSchema,
+        shown === undefined ? {} : { after: shown },
+      );
       if (!losses.ok) return losses;
       for (const { step, loss, heldOutLoss } of losses.value.data) {
         if (heldOutLoss === undefined) continue;
         const learnt = loss === undefined ? "" : `, training loss ${loss.toFixed(3)}`;
-        output.line(`  step ${step}: held-out loss ${heldOutLoss.toFixed(3)}${learnt}`);
+        const at = step === 0 ? `base ${job.value.base.name}` : `step ${step}`;
+        output.line(`  ${at}: held-out loss ${heldOutLoss.toFixed(3)}${learnt}`);
         shown = step;
       }
       if (job.value.status !== "queued" && job.value.status !== "running") return job;
@@ -72,7 +78,7 @@ export async function followJob(client: Client, id: string, shell: Shell): Promi
 
 /** How a job ended, and what to do next. */
 export function showJob(job: JobView, output: Output): void {
-  const { id, status, error, result, evaluations, deployments, checkpoints, base } = job;
+  const { id, status, error, result, evaluations, deployments, checkpoints, base, gain } = job;
   output.line(
     `${id} ${statusText[status]}${job.progress === undefined ? "" : `, step ${job.progress.step}/${job.progress.steps}`}`,
   );
@@ -80,6 +86,10 @@ export function showJob(job: JobView, output: Output): void {
   output.line(`  base ${base.name}, from ${sourceText(job.source)}`);
   if (result !== undefined)
     output.line(`  ${result.kind} ${result.hash}, ${result.steps} steps, ${result.trainedTokens} tokens`);
+  if (gain !== undefined)
+    output.line(`  ${isGain(gain) ? "" : `nothing was gained over ${base.name}: `}${gainText(gain)}`);
+  if (gain !== undefined && !isGain(gain) && deployments.length === 0)
+    output.line(`  it is not served; serve it all the same: openledger model deploy ${id} --anyway`);
   const kept = checkpoints.filter(({ isKept }) => isKept).map(({ step }) => step);
   if (kept.length > 0) output.line(`  checkpoints that can be deployed: ${kept.join(", ")}`);
   showPayments(job, output);
@@ -117,6 +127,8 @@ export function showEvaluation({ parts, step }: z.infer<typeof evaluationSchema>
     })),
   );
   output.table(rows);
+  for (const { name, base, model } of parts)
+    if (model.loss >= base.loss) output.line(`  nothing was gained on ${name}: the base's loss is no higher`);
 }
 
 export function sourceText(source: JobView["source"]): string {

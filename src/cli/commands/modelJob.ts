@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
+import { isGain } from "../../factory/gain.ts";
 import { fineTuningJobSchema } from "../../protocol/fineTuning.ts";
 import {
   deploymentSchema,
@@ -14,7 +15,7 @@ import {
 } from "../../protocol/jobs.ts";
 import type { Client } from "../client.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
-import { count, openAmount, wholeNumber, wholeText } from "./inputs.ts";
+import { count, flag, openAmount, wholeNumber, wholeText } from "./inputs.ts";
 import { followJob, showEvaluation, showJob, sourceText } from "./jobProgress.ts";
 import { priceInput, priceOptions, royaltyOf, sendForm } from "./trainingOrder.ts";
 
@@ -37,13 +38,18 @@ const list = command({
         found.value.data.map((one) => ({
           ...{ job: one.id, status: one.status, base: one.base.name, from: sourceText(one.source) },
           step: one.progress === undefined ? "–" : `${one.progress.step}/${one.progress.steps}`,
-          "held-out loss": one.result?.heldOutLoss?.toFixed(4) ?? "–",
+          "held-out loss": lossText(one),
           served: one.deployments.map(({ name }) => name),
         })),
       );
     return found;
   },
 });
+
+function lossText({ gain, result }: JobView): string {
+  if (gain === undefined) return result?.heldOutLoss?.toFixed(4) ?? "–";
+  return `${gain.before.toFixed(4)} → ${gain.after.toFixed(4)}${isGain(gain) ? "" : ", nothing gained"}`;
+}
 
 const show = command({
   path: "model job",
@@ -132,17 +138,19 @@ const deploy = command({
     ["--step <number>", "a kept checkpoint instead of the result"],
     ["--name <name>", "what callers will name"],
     ["--parents-bps <bps>", "the part of its own share that flows to what it was made from, in basis points"],
+    ["--anyway", "also where nothing was gained over its base"],
     ...priceOptions,
   ],
   examples: ["openledger model deploy ftjob-0123456789abcdef01234567 --name my-model --royalty-out 0.5"],
   input: z.object({
     ...{ job: id, step, name: wholeText.optional(), parentsBps: wholeNumber(0, 10_000).optional(), ...priceInput },
+    anyway: flag,
   }),
-  run: async ({ job: name, step: at, name: as, parentsBps, ...prices }, { client: open, output }) => {
+  run: async ({ job: name, step: at, name: as, parentsBps, anyway, ...prices }, { client: open, output }) => {
     const client = await open();
     if (!client.ok) return client;
     output.progress("registering the asset and serving it");
-    const body = { step: at, name: as, parentsBps, royalty: royaltyOf(prices) };
+    const body = { step: at, name: as, parentsBps, royalty: royaltyOf(prices), ...(anyway ? { anyway } : {}) };
     const done = await client.value.post(`/api/jobs/${name}/deployments`, body, deploymentSchema);
     if (done.ok) output.line(`served as ${done.value.name}\n  ask it: openledger ask ${done.value.name} "…"`);
     return done;

@@ -53,6 +53,7 @@ export const orderOptions: readonly (readonly [string, string])[] = [
   ["--patience <count>", "stop after so many checkpoints that were no better, 3 by default; 0 trains to the end"],
   ["--seed <number>", "the same seed, data and options give the same adapter"],
   ["--no-deploy", "do not serve what comes of it"],
+  ["--anyway", "serve it also where nothing was gained over its base"],
   ["--parents-bps <bps>", "the part of its own share that flows to what it was made from, in basis points"],
   ...priceOptions,
 ];
@@ -65,7 +66,7 @@ export const orderInput = {
   ...{ target: z.array(wholeText).optional(), full: flag, heldOut: share.optional() },
   patience: wholeNumber(0, 1_000).optional(),
   influence: flag,
-  ...{ seed: wholeNumber(0, 2_147_483_647).optional(), deploy: z.boolean().default(true) },
+  ...{ seed: wholeNumber(0, 2_147_483_647).optional(), deploy: z.boolean().default(true), anyway: flag },
   ...{ parentsBps: wholeNumber(0, 10_000).optional(), ...priceInput },
 } as const;
 const orderShape = z.object(orderInput);
@@ -84,9 +85,22 @@ export async function orderBody(
   if (!training.ok) return training;
   const measured = validation === undefined ? ok(undefined) : await upload(client, validation);
   if (!measured.ok) return measured;
-  const { rank, alpha, dropout, target: targets, full, heldOut, patience, deploy, name, parentsBps, influence } = input;
+  const {
+    rank,
+    alpha,
+    dropout,
+    target: targets,
+    full,
+    heldOut,
+    patience,
+    deploy,
+    name,
+    parentsBps,
+    influence,
+    anyway,
+  } = input;
   const hyperparameters = { n_epochs: epochs, batch_size: batch, learning_rate_multiplier: rate };
-  const wish = deploy ? { name, parentsBps, royalty: royaltyOf(input) } : false;
+  const wish = deploy ? { name, parentsBps, royalty: royaltyOf(input), ...(anyway ? { anyway } : {}) } : false;
   return ok({
     ...{ model: base, training_file: training.value, seed, suffix, hyperparameters },
     ...(measured.value === undefined ? {} : { validation_file: measured.value }),

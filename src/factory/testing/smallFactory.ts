@@ -31,6 +31,8 @@ export class SmallMachine {
   readonly begun: string[] = [];
   readonly finished: string[] = [];
   stepsPerJob = 6;
+  /** Of the base; a step's is 4 / step. */
+  baseLoss = 8;
   /** The trainer breaks instead of doing this step. */
   breaksAt = Number.POSITIVE_INFINITY;
   atOnce = 0;
@@ -102,6 +104,7 @@ export class SmallMachine {
         onEvent({ type: "checkpoint", step, folder });
       };
       onEvent({ type: "started", steps: this.stepsPerJob, tokens: 100, resumedAt: step });
+      if (step === 0) onEvent({ type: "evaluated", step, heldOutLoss: this.baseLoss });
       while (step < this.stepsPerJob) {
         await tick();
         if (isDead()) return never();
@@ -123,7 +126,14 @@ export class SmallMachine {
       }
       this.atOnce -= 1;
       if (!this.finished.includes(folder)) this.finished.push(folder);
-      onEvent({ type: "finished", folder, hash: hash(folder).slice(2), steps: step, reason: "done" });
+      onEvent({
+        type: "finished",
+        folder,
+        hash: hash(folder).slice(2),
+        steps: step,
+        heldOutLoss: 4 / step,
+        reason: "done",
+      });
       return ok(undefined);
     };
     return { train };

@@ -53,6 +53,7 @@ export type TrainingEvent =
       readonly learningRate: number;
       readonly tokensPerSecond: number;
     }
+  /** At step 0 of the base, before anything is learnt; then of each checkpoint. */
   | { readonly type: "evaluated"; readonly step: number; readonly heldOutLoss: number }
   | { readonly type: "checkpoint"; readonly step: number; readonly folder: string }
   | {

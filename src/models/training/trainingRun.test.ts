@@ -111,11 +111,37 @@ describe("a training", () => {
       learningRate: 0.5,
       gradientNormMax: 0,
     });
-    const evaluated = ran.events.flatMap((event) => (event.type === "evaluated" ? [event.heldOutLoss] : []));
+    const evaluated = ran.events.flatMap((event) =>
+      event.type === "evaluated" && event.step > 0 ? [event.heldOutLoss] : [],
+    );
     expect(ran.reason).toBe("early_stop");
     const best = evaluated.indexOf(Math.min(...evaluated));
     expect(evaluated.length).toBe(best + 3);
     expect(ran.hash).toBe(hashTensors(ran.states[best]!.values));
+  });
+
+  it.each([[true], [false]])(
+    "measures its base before the first step, and not again (adapter: %s)",
+    async (isAdapted) => {
+      const computation = await Computation.open(machine, model(isAdapted), { losses: true });
+      const heldOut = examples.slice(0, 2);
+      const sum = (await lossesOf(computation, heldOut)).reduce((total, one) => total + one, 0);
+      const targets = heldOut.reduce((total, { isTarget }) => total + isTarget.filter((one) => one === 1).length, 0);
+      await computation.close();
+      const ofBase = ({ events }: Ran) => events.filter((event) => event.type === "evaluated" && event.step === 0);
+      const ran = await run(isAdapted);
+      expect(ofBase(ran)).toEqual([{ type: "evaluated", step: 0, heldOutLoss: expect.closeTo(sum / targets, 5) }]);
+      expect(ofBase(await run(isAdapted, {}, ran.states[0]!))).toEqual([]);
+    },
+  );
+
+  it("that only makes it worse ends with the best of what was learnt, never with its base", async () => {
+    const ran = await run(false, { learningRate: 0.9, gradientNormMax: 0, checkpointEvery: 1, patience: 2, warmUp: 0 });
+    const [base, ...learnt] = ran.events.flatMap((event) => (event.type === "evaluated" ? [event.heldOutLoss] : []));
+    const best = Math.min(...learnt);
+    expect(best).toBeGreaterThan(base!);
+    expect(ran.reason).toBe("early_stop");
+    expect(ran.hash).toBe(hashTensors(ran.states[learnt.indexOf(best)]!.values));
   });
 
   it("refuses a training that diverges, and one with nothing to learn", async () => {

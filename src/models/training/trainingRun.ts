@@ -69,6 +69,7 @@ export async function runTraining(
     const steps = epochs.reduce((sum, count) => sum + count, 0);
     const tokens = options.epochs * windows.reduce((sum, window) => sum + window.tokens.length, 0);
     ports.onEvent({ type: "started", steps, tokens, resumedAt: run.step });
+    if (run.step === 0) await run.measureBase(ports);
     let before = 0;
     for (const [epoch, count] of epochs.entries()) {
       const plan = run.step < before + count ? planEpoch(windows, options, epoch) : [];
@@ -151,6 +152,11 @@ class Run {
     return this.#options.patience > 0 && this.#worse >= this.#options.patience;
   }
 
+  /** What checkpoints are compared with. It is none: a training that is worse at first may still become better, and its result is something learnt. */
+  async measureBase({ onEvent }: TrainingPorts): Promise<void> {
+    if (this.#heldOut.length > 0) onEvent({ type: "evaluated", step: 0, heldOutLoss: await this.#measure() });
+  }
+
   async advance(sequences: readonly Sequence[], steps: number, ports: TrainingPorts): Promise<Result<void>> {
     const options = this.#options;
     const startedAtMs = ports.nowMs();
@@ -198,11 +204,16 @@ class Run {
     await this.#forLoss.close();
   }
 
-  async #evaluate({ onEvent }: TrainingPorts): Promise<void> {
-    if (this.#heldOut.length === 0) return;
+  /** Mean nats a token over what was held out. */
+  async #measure(): Promise<number> {
     const losses = await lossesOf(this.#forLoss, this.#heldOut);
     const targets = this.#heldOut.reduce((sum, example) => sum + targetCount(example), 0);
-    const loss = losses.reduce((sum, one) => sum + one, 0) / targets;
+    return losses.reduce((sum, one) => sum + one, 0) / targets;
+  }
+
+  async #evaluate({ onEvent }: TrainingPorts): Promise<void> {
+    if (this.#heldOut.length === 0) return;
+    const loss = await this.#measure();
     this.#heldOutLoss = loss;
     if (this.#best === undefined || loss < this.#best.loss) {
       const values = this.#options.patience > 0 ? this.#tensors(({ values: now }) => now.slice()) : undefined;

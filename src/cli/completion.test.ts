@@ -30,6 +30,21 @@ test("bash offers what comes next", () => {
   expect(offered("--json", "verify", "--o")).toEqual(["--opened"]);
 });
 
+test("help stays within the terminal, however narrow", async () => {
+  for (const width of [60, 80]) {
+    const terminal = (out: string[]) => ({ write: (text: string) => void out.push(text), writeError: () => undefined });
+    for (const group of ["", ...new Set(commands.map(({ path }) => path.split(" ")[0]!))]) {
+      const out: string[] = [];
+      const code = await runLine([...group.split(" ").filter(Boolean), "--help"], {
+        terminal: { ...terminal(out), isTerminal: false, width },
+      });
+      expect(code.code).toBe(0);
+      const [told = ""] = out.join("").split("\nExamples:");
+      for (const line of told.split("\n").slice(1)) expect(line.length).toBeLessThanOrEqual(width);
+    }
+  }
+});
+
 test("every command has help with its examples", async () => {
   for (const { path, examples, summary } of commands) {
     const { code, out } = await runLine([...path.split(" "), "--help"]);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { counted, openOutput } from "./output.ts";
+import { counted, openOutput, payeeText, percent } from "./output.ts";
 
 function outputTo(isTerminal: boolean) {
   const said: string[] = [];
@@ -27,4 +27,14 @@ test("a log has one line for each kind of work, a terminal every step on the sam
 
 test("one thing is no things", () => {
   expect([0, 1, 2].map((count) => counted(count, "record"))).toEqual(["0 records", "1 record", "2 records"]);
+});
+
+test("a payee that is an address is written as one, and nothing else is cut", () => {
+  const address = "d891935a4551e617a702023624c711e557ee393b";
+  expect(payeeText(`0x${"0".repeat(24)}${address}`)).toBe(`0x${address}`);
+  for (const id of [`0x${"0".repeat(64)}`, `0x${"0".repeat(23)}1${address}`, "acct_1"]) expect(payeeText(id)).toBe(id);
+});
+
+test("parts are in percent, and of nothing there are none", () => {
+  expect([percent(1, 8), percent(1, 3, 0), percent(0, 0)]).toEqual(["12.5 %", "33 %", "0.0 %"]);
 });

@@ -1,4 +1,5 @@
 import type { Refusal } from "../core/result.ts";
+import { formatTable, type TableRow } from "./table.ts";
 
 /**
  * What a command says. People get tables and colour on a terminal; `--json` gives one JSON value on stdout and nothing else.
@@ -12,7 +13,8 @@ export interface Output {
   /** A line for people; silent under `--json`. */
   line(text?: string): void;
   heading(text: string): void;
-  table(rows: readonly Readonly<Record<string, unknown>>[], columns?: readonly string[]): void;
+  /** `none` is said where there are no rows: what would make one. */
+  table(rows: readonly TableRow[], none?: string): void;
   /** The command's result: printed whole under `--json`, else left to the lines above. */
   result(value: unknown): void;
   /** What is being done now, and how far it is; in a log, only the first of each kind. */
@@ -49,8 +51,11 @@ export function openOutput(terminal: Terminal, options: { readonly json: boolean
     width: terminal.width,
     line,
     heading: (text) => line(`\n${paint(colour, "bold", text)}`),
-    table: (rows, columns) => {
-      for (const text of formatTable(rows, columns, colour, terminal.width)) line(text);
+    table: (rows, none) => {
+      if (rows.length === 0) return line(none === undefined ? "  (none)" : `  (none)  ${none}`);
+      const { heads, lines } = formatTable(rows, terminal.width);
+      for (const text of heads) line(paint(colour, "dim", text));
+      for (const text of lines) line(text);
     },
     result: (value) => {
       clearProgress();
@@ -87,53 +92,19 @@ export function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) => (typeof item === "bigint" ? item.toString() : item));
 }
 
-/** Lines of a table: numbers to the right, long cells cut at the terminal's width with an ellipsis. */
 /** A number of things; the noun's plural is its regular one. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-export function formatTable(
-  rows: readonly Readonly<Record<string, unknown>>[],
-  columns: readonly string[] = Object.keys(rows[0] ?? {}),
-  colour = false,
-  width = 120,
-): string[] {
-  if (rows.length === 0) return ["  (none)"];
-  const cells = rows.map((row) => columns.map((column) => cellText(row[column])));
-  const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((row) => row[i]!.length)));
-  shrink(widths, width - 2 * columns.length - 2);
-  const right = columns.map((column) => rows.every((row) => isNumeric(row[column])));
-  const format = (row: readonly string[]) =>
-    `  ${row.map((cell, i) => align(cell, widths[i]!, right[i]!)).join("  ")}`.trimEnd();
-  return [paint(colour, "dim", format(columns)), ...cells.map(format)];
+/** A payee as people write it: an address without the zeros before it. */
+export function payeeText(id: string): string {
+  return id.replace(/^(0x)0{24}(?!0{40}$)/, "$1");
 }
 
-function shrink(widths: number[], available: number): void {
-  let excess = widths.reduce((sum, width) => sum + width, 0) - available;
-  while (excess > 0) {
-    const widest = widths.indexOf(Math.max(...widths));
-    if (widths[widest]! <= 12) return;
-    widths[widest]! -= 1;
-    excess -= 1;
-  }
-}
-
-function align(cell: string, width: number, right: boolean): string {
-  const cut = cell.length > width ? `${cell.slice(0, width - 1)}…` : cell;
-  return right ? cut.padStart(width) : cut.padEnd(width);
-}
-
-function cellText(value: unknown): string {
-  if (value === undefined || value === null) return "–";
-  if (Array.isArray(value)) return value.join(", ");
-  return String(value).replaceAll(/\s+/g, " ");
-}
-
-function isNumeric(value: unknown): boolean {
-  return (
-    typeof value === "number" || typeof value === "bigint" || (typeof value === "string" && /^-?[\d.,]+%?$/.test(value))
-  );
+/** What part of the whole it is: `12.5 %`, and 0 of nothing. */
+export function percent(part: number, whole: number, decimals = 1): string {
+  return `${(whole === 0 ? 0 : (100 * part) / whole).toFixed(decimals)} %`;
 }
 
 function formatRefusal(refusal: Refusal, colour: boolean): string {

@@ -9,6 +9,7 @@ import {
   accountListSchema,
   bindingListSchema,
   bindingViewSchema,
+  type ContextView,
   contextSchema,
   contributedSchema,
   contributeSchema,
@@ -23,18 +24,20 @@ import {
   restoreSchema,
 } from "../protocol/workshop.ts";
 import { accountView } from "./accountView.ts";
+import type { PayeeLabel } from "./ports.ts";
 import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 import type { Workshop } from "./workshop.ts";
 
 /** What the owner's routes need of the floor. */
 export interface WorkshopFloor {
   readonly ledger: { readonly accounts: Accounts };
+  readonly labels: PayeeLabel;
 }
 
 /** The owner's routes: they make things. All ask for an admin key, but the ledger's public keys, which anybody may have. */
 export function workshopRoutes(floor: WorkshopFloor, workshop: Workshop): Route[] {
   return [
-    ...datanetMaking(workshop),
+    ...datanetMaking(floor, workshop),
     ...datanetCarrying(workshop),
     ...bindingRoutes(workshop),
     ...rest(floor, workshop),
@@ -43,7 +46,17 @@ export function workshopRoutes(floor: WorkshopFloor, workshop: Workshop): Route[
 
 const admin = { ...plain, method: "POST", access: "admin" } as const;
 
-function datanetMaking(workshop: Workshop): Route[] {
+function datanetMaking({ labels }: WorkshopFloor, workshop: Workshop): Route[] {
+  const named = (view: ContextView): ContextView => ({
+    ...view,
+    versions: view.versions.map((version) => ({
+      ...version,
+      parties: version.parties.map((party) => {
+        const label = labels(fromHex(party.payee));
+        return { ...party, ...(label === undefined ? {} : { label }) };
+      }),
+    })),
+  });
   return [
     route({
       ...{ ...admin, path: "/api/datanets", tag: "datanets", body: createDatanetSchema, response: datanetSchema },
@@ -80,13 +93,13 @@ function datanetMaking(workshop: Workshop): Route[] {
       ...{ ...admin, method: "GET", path: "/api/datanets/{name}/context", tag: "datanets", params: datanetParam },
       response: contextSchema,
       summary: "Who made its context, by what that changed in the answers of late",
-      handle: async ({ params }) => jsonOf(await workshop.context(params.name, false)),
+      handle: async ({ params }) => jsonOf(await workshop.context(params.name, false), named),
     }),
     route({
       ...{ ...admin, path: "/api/datanets/{name}/context", tag: "datanets", params: datanetParam },
       response: contextSchema,
       summary: "The same, and pay the context's part by it from now on; an epoch's close does so by itself",
-      handle: async ({ params }) => jsonOf(await workshop.context(params.name, true)),
+      handle: async ({ params }) => jsonOf(await workshop.context(params.name, true), named),
     }),
     route({
       ...{ ...admin, path: "/api/models", tag: "service", body: createModelSchema, response: servedModelSchema },

@@ -73,13 +73,14 @@ export class PayoutDesk {
     const { lines, waiting, epoch } = plan.value;
     if (lines.length === 0) {
       const without = waiting.filter(({ why }) => why === "details").length;
-      return refuse(
-        "nothing_to_claim",
-        `nobody can be paid: ${without} lack bank details, the others wait for the minimum`,
-        {
-          hint: "openledger payee set PAYEE --name … --iban …",
-        },
-      );
+      const small = waiting.length - without;
+      const why = [
+        ...(small === 0 ? [] : [`${small} of those who are owed have not reached the least that is paid`]),
+        ...(without === 0 ? [] : [`of ${without} no bank account is kept`]),
+      ];
+      return refuse("nothing_to_claim", `nobody can be paid: ${why.join(", ") || "nothing settled is due"}`, {
+        hint: without === 0 ? "what is due adds up until it is enough" : "openledger payee set PAYEE --name … --iban …",
+      });
     }
     const { currency, nanoPerUnit } = order;
     return this.#store.addPayout({

@@ -181,7 +181,10 @@ const contextVersionSchema = z.object({
   asset: z.string(),
   /** Answers that were read. */
   answers: z.number().int(),
-  parties: z.array(z.object({ by: z.string(), payee: z.string(), weight: z.number().int() })),
+  /** `label` is what the node calls the payee, where it has a name for it. */
+  parties: z.array(
+    z.object({ by: z.string(), payee: z.string(), label: z.string().optional(), weight: z.number().int() }),
+  ),
 });
 export type ContextVersionView = z.infer<typeof contextVersionSchema>;
 export const contextSchema = z.object({ datanet: z.string(), versions: z.array(contextVersionSchema) });

@@ -36,7 +36,11 @@ const list = command({
     const client = await open();
     if (!client.ok) return client;
     const found = await client.value.get("/api/accounts", accountListSchema);
-    if (found.ok) output.table(found.value.data.map(({ id, name, balance }) => ({ id, name, ...amounts(balance) })));
+    if (found.ok)
+      output.table(
+        found.value.data.map(({ id, name, balance }) => ({ id, name, ...amounts(balance) })),
+        "open one: openledger account create NAME",
+      );
     return found;
   },
 });
@@ -125,6 +129,7 @@ function showStatement({ lines, total, truncated, stages }: z.infer<typeof state
     lines.map(({ seq, timeMs, kind, role, amount, receipt }) => ({
       ...{ seq, time: new Date(timeMs).toISOString(), kind, role, OPEN: formatOpen(amount), receipt },
     })),
+    "nothing was credited or charged yet",
   );
   output.line(
     `  total ${formatOpen(BigInt(total))} OPEN${truncated ? `, over more lines than these ${lines.length}` : ""}`,

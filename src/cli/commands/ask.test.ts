@@ -13,13 +13,13 @@ test("an answer of a model without a datanet is attributed to nobody, and says s
   const { code, out } = await line("ask", "npm-docs", "Hello?");
   expect(code).toBe(0);
   expect(out).toContain("no datanet stands behind it: the contributors' part is reserved for datanets");
-  for (const text of ["attributed by evidence", "100.0%", "nobody: no evidence"]) expect(out).not.toContain(text);
-  expect((await line("receipt", "list")).out).not.toContain("100.0%");
+  for (const text of ["attributed by evidence", "100.0 %", "nobody: no evidence"]) expect(out).not.toContain(text);
+  expect((await line("receipt", "list")).out).not.toContain("100.0 %");
 });
 
 test("an answer of one with a datanet says how much of it is", async () => {
   node = await startNode({ engines: { scripted: new ScriptedEngine(hello) }, model: { grounding: testGrounding() } });
-  expect((await line("ask", "npm-docs", "Hello?")).out).toContain("75.0% of the contributors' part is attributed");
+  expect((await line("ask", "npm-docs", "Hello?")).out).toContain("75.0 % of the contributors' part is attributed");
   expect((await line("model", "show", "npm-docs")).out).toContain(
     "reads up to 100 tokens of records beside a question",
   );

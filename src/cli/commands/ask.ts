@@ -3,9 +3,10 @@ import { ok, type Result, refuse } from "../../core/result.ts";
 import { chatCompletionSchema, settlementSchema } from "../../protocol/completions.ts";
 import { receiptDetailSchema } from "../../protocol/receipts.ts";
 import type { Client } from "../client.ts";
+import { percent } from "../output.ts";
 import { command, type Shell } from "./command.ts";
 import { flag, wholeNumber, wholeText } from "./inputs.ts";
-import { percent, showEvidence, showReceipt, showRoute } from "./receipt.ts";
+import { showEvidence, showReceipt, showRoute } from "./receipt.ts";
 
 type Settlement = z.infer<typeof settlementSchema>;
 
@@ -94,7 +95,7 @@ async function askStreaming(client: Client, order: object, { output, world }: Sh
 function showCredited({ credited, unattributed }: Settlement, { output }: Shell): void {
   output.heading("Credited");
   output.table([
-    ...credited.map(({ label, payee, weight }) => ({ who: label ?? payee, weight: percent(weight) })),
-    { who: "nobody: no evidence", weight: percent(unattributed) },
+    ...credited.map(({ label, payee, weight }) => ({ who: label ?? payee, weight: percent(weight, 1_000_000) })),
+    { who: "nobody: no evidence", weight: percent(unattributed, 1_000_000) },
   ]);
 }

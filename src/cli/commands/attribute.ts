@@ -9,10 +9,10 @@ import { readExport } from "../../datanets/importExport.ts";
 import type { DatanetRecord } from "../../datanets/record.ts";
 import { buildIndex } from "../../models/corpusIndex.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
+import { counted, percent } from "../output.ts";
 import { command, type Shell } from "./command.ts";
 import { downloadDatanet } from "./datanetExchange.ts";
 import { wholeText } from "./inputs.ts";
-import { percent } from "./receipt.ts";
 
 /** A stretch of the text that a record's author is credited for. */
 interface AttributedSpan {
@@ -51,7 +51,7 @@ export const attributeCommand = command({
     if (text === undefined) return refuse("not_found", `there is no file ${file}`, { field: "text" });
     const records = await latestRecords(datanet, shell);
     if (!records.ok) return records;
-    output.progress(`indexing ${records.value.length} records`);
+    output.progress(`indexing ${counted(records.value.length, "record")}`);
     const index = buildIndex(houseTokenizer(), records.value);
     const { evidence, totalUnits, explainedUnits } = attributeText(index, text);
     const spans = evidence.map(({ kind, output: { from, until }, recordNumber, weight }): AttributedSpan => {
@@ -64,11 +64,11 @@ export const attributeCommand = command({
     const unattributed = totalUnits - explainedUnits;
     output.table(
       spans.map(({ output: [from, until], weight, authors, title, text: span }) => ({
-        ...{ range: `${from}–${until}`, weight: percent((1_000_000 * weight) / Math.max(1, totalUnits)) },
+        ...{ range: `${from}–${until}`, weight: percent(weight, totalUnits) },
         ...{ who: authors, record: title, text: span },
       })),
     );
-    output.line(`  ${percent((1_000_000 * unattributed) / Math.max(1, totalUnits))} of the text is nobody's here`);
+    output.line(`  ${percent(unattributed, totalUnits)} of the text is nobody's here`);
     return ok({ index: toHex(index.id), totalUnits, explainedUnits, unattributed, spans });
   },
 });

@@ -4,6 +4,7 @@ import { ok, type Result } from "../../core/result.ts";
 import type { BackupDone, RestoreDone } from "../../node/backup.ts";
 import type { BackupOptions } from "../../node/backupPlace.ts";
 import { Children } from "../../node/children.ts";
+import { counted } from "../output.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
 import { wholeText } from "./inputs.ts";
 
@@ -17,7 +18,9 @@ const backupCommand = command({
     const done = await inPlace<BackupDone>(shell, file, shell.world.backUp);
     if (!done.ok) return done;
     const { ledger, rows, files, bytes } = done.value;
-    shell.output.line(`backed up ledger ${ledger}: ${rows} rows and ${files} files in ${mebibytes(bytes)} MiB`);
+    shell.output.line(
+      `backed up ledger ${ledger}: ${counted(rows, "row")} and ${counted(files, "file")} in ${sizeText(bytes)}`,
+    );
     shell.output.line("  it holds the node's keys: whoever has the file can sign as this ledger");
     return ok(done.value);
   },
@@ -34,7 +37,9 @@ const restoreCommand = command({
     if (!done.ok) return done;
     const { ledger, takenMs, rows, files, verdict } = done.value;
     const taken = new Date(takenMs).toISOString();
-    shell.output.line(`restored ledger ${ledger} as it was at ${taken}: ${rows} rows and ${files} files`);
+    shell.output.line(
+      `restored ledger ${ledger} as it was at ${taken}: ${counted(rows, "row")} and ${counted(files, "file")}`,
+    );
     shell.output.line(`  the verifier read ${verdict.size} entries and agrees with every number`);
     shell.output.line("  never run it beside the node that it was taken from: two writers would sign two histories");
     shell.output.line(`  start it with: openledger up --data ${shell.data}`);
@@ -60,6 +65,6 @@ async function inPlace<T>(
   }
 }
 
-function mebibytes(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(1);
+function sizeText(bytes: number): string {
+  return bytes < 2 ** 20 ? `${Math.ceil(bytes / 1_024)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -98,5 +98,6 @@ function showBindings(bindings: readonly BindingView[], output: Output): void {
       ...{ datanet, identity, state, to },
       "notice ends": noticeEndsMs === 0 ? undefined : new Date(noticeEndsMs).toISOString(),
     })),
+    "give a notice: openledger binding notice DATANET IDENTITY 0x…",
   );
 }

@@ -9,7 +9,7 @@ import { flag, payeeId } from "./inputs.ts";
 export const claimCommand = command({
   path: "claim",
   summary: "What a payee can claim, and the proof that the contract asks for",
-  arguments: [["<payee>", "the payee's id, 64 hex digits"]],
+  arguments: [["<payee>", "the payee's address, or its id of 64 hex digits"]],
   options: [["--send", "claim through the node; the money goes to whoever is entitled to it"]],
   examples: ["openledger claim 0x…", "openledger claim 0x… --json", "openledger claim 0x… --send"],
   input: z.object({ payee: payeeId, send: flag }),

@@ -14,7 +14,7 @@ import {
 } from "../../protocol/datanets.ts";
 import { parseInput } from "../../protocol/parse.ts";
 import { contextSchema, createDatanetSchema } from "../../protocol/workshop.ts";
-import { counted } from "../output.ts";
+import { counted, payeeText, percent } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { count, flag, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -71,6 +71,7 @@ const list = command({
         found.value.data.map(({ name, version, records, contributors, licence, summary }) => ({
           ...{ name, version, records, contributors, licence, summary },
         })),
+        "make one: openledger datanet create --help",
       );
     }
     return found;
@@ -108,6 +109,7 @@ const show = command({
           "content root": contentRoot,
         },
       })),
+      "freeze what is approved as the first: openledger datanet publish DATANET",
     );
     return { ok: true, value: { ...found.value, versions: versions.value.data } };
   },
@@ -134,7 +136,7 @@ const records = command({
     if (found.ok) {
       output.table(
         found.value.data.map(({ id, title, headingPath, authors, source }) => ({
-          ...{ id: id.slice(0, 14), title: [title, ...headingPath].join(" › ") },
+          ...{ id: id.slice(0, 14), title: placeText(title, headingPath) },
           ...{ authors: authors.map((author) => author.name), source },
         })),
       );
@@ -157,8 +159,9 @@ const contributors = command({
     if (found.ok) {
       output.table(
         found.value.data.map(({ label, records, accrued, payee }) => ({
-          ...{ contributor: label, records, "credited OPEN": formatOpen(BigInt(accrued)), payee },
+          ...{ contributor: label, records, "credited OPEN": formatOpen(BigInt(accrued)), payee: payeeText(payee) },
         })),
+        "put something in: openledger datanet import --help",
       );
     }
     return found;
@@ -217,6 +220,7 @@ const review = command({
           waiting.value.data.map(({ id, by, records, createdMs }) => ({
             ...{ id, by, records, submitted: new Date(createdMs).toISOString() },
           })),
+          "nothing waits for a decision",
         );
       }
       return waiting;
@@ -227,7 +231,7 @@ const review = command({
       body,
       contributionSchema,
     );
-    if (decided.ok) output.line(`${decided.value.state}: ${decided.value.records} records`);
+    if (decided.ok) output.line(`${decided.value.state}: ${counted(decided.value.records, "record")}`);
     return decided;
   },
 });
@@ -270,13 +274,13 @@ const context = command({
     if (!found.ok) return found;
     for (const { version, answers, parties } of found.value.versions) {
       const total = parties.reduce((sum, { weight }) => sum + weight, 0);
-      output.heading(`Version ${version}, ${answers} answers of late`);
+      output.heading(`Version ${version}, ${counted(answers, "answer")} of late`);
       if (parties.length === 0)
         output.line("nothing was measured yet: the context's part goes to whoever owns the context");
       else
         output.table(
-          parties.map(({ by, payee, weight }) => ({
-            ...{ by, "of the context's part": `${((100 * weight) / total).toFixed(1)} %`, payee },
+          parties.map(({ by, label, payee, weight }) => ({
+            ...{ who: label ?? by, "of the context's part": percent(weight, total), payee: payeeText(payee) },
           })),
         );
     }
@@ -295,6 +299,11 @@ export const datanetCommands: readonly CliCommand[] = [
   review,
   publish,
 ];
+
+/** A record's place: its document's title and the headings that it stands under, of which the first is often that title. */
+function placeText(title: string, headings: readonly string[]): string {
+  return (headings[0] === title ? headings : [title, ...headings]).join(" › ");
+}
 
 export function pathOf(datanet: string): string {
   return `/api/datanets/${encodeURIComponent(datanet)}`;

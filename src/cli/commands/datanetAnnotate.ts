@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { refuse } from "../../core/result.ts";
 import { annotationListSchema, annotationSchema } from "../../protocol/annotations.ts";
+import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { pathOf } from "./datanet.ts";
 import { flag, wholeText } from "./inputs.ts";
@@ -29,7 +30,7 @@ const annotate = command({
     const client = await open();
     if (!client.ok) return client;
     const made = await client.value.post(`${pathOf(name)}/annotations`, draft, annotationSchema);
-    if (made.ok) output.line(`${made.value.state}: ${made.value.id}`);
+    if (made.ok) showAdded(name, made.value, output);
     return made;
   },
 });
@@ -51,7 +52,7 @@ const link = command({
     const client = await open();
     if (!client.ok) return client;
     const made = await client.value.post(`${pathOf(name)}/annotations`, { ...draft, record: to }, annotationSchema);
-    if (made.ok) output.line(`${made.value.state}: ${made.value.id}`);
+    if (made.ok) showAdded(name, made.value, output);
     return made;
   },
 });
@@ -90,6 +91,7 @@ const annotations = command({
             ...{ id: id.slice(0, 14), state, record: of.slice(0, 14), from: from?.slice(0, 14) ?? "" },
             ...{ words: text, by },
           })),
+          "add something: openledger datanet annotate --help",
         );
       return found;
     }
@@ -101,3 +103,10 @@ const annotations = command({
 });
 
 export const datanetAnnotateCommands: readonly CliCommand[] = [annotate, link, annotations];
+
+/** What was added, and what has to happen before it counts. */
+function showAdded(datanet: string, { state, id }: z.infer<typeof annotationSchema>, output: Output): void {
+  output.line(`${state}: ${id}`);
+  if (state === "open") output.line(`  let it in: openledger datanet annotations ${datanet} ${id} --approve`);
+  else output.line(`  it counts from the next version on: openledger datanet publish ${datanet}`);
+}

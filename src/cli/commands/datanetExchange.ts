@@ -6,6 +6,7 @@ import { readExport } from "../../datanets/importExport.ts";
 import { errorCode, refuseOnDisk } from "../../host/files.ts";
 import { exportFiles, restoredSchema } from "../../protocol/workshop.ts";
 import type { Client } from "../client.ts";
+import { counted } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { pathOf } from "./datanet.ts";
 import { wholeText } from "./inputs.ts";
@@ -32,7 +33,9 @@ const exportCommand = command({
     const written = await refuseOnDisk(dirname(target), () => downloadDatanet(client.value, name, target));
     if (!written.ok || !written.value.ok) return written.ok ? written.value : written;
     const { records, contributions, versions } = written.value.value;
-    output.line(`${records} records, ${contributions} contributions, ${versions} versions in ${folder}`);
+    output.line(
+      `${[counted(records, "record"), counted(contributions, "contribution"), counted(versions, "version")].join(", ")} in ${folder}`,
+    );
     return written.value;
   },
 });
@@ -58,7 +61,9 @@ const restore = command({
     );
     if (restored.ok) {
       const { name, records, contributions, versions } = restored.value;
-      output.line(`${name}: ${records} records, ${contributions} contributions, ${versions} versions, as they were`);
+      output.line(
+        `${name}: ${[counted(records, "record"), counted(contributions, "contribution"), counted(versions, "version")].join(", ")}, as they were`,
+      );
     }
     return restored;
   },

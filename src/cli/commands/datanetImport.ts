@@ -60,7 +60,8 @@ export const datanetImportCommand = command({
       `${counted(contributions.length, "contribution")} with ${counted(records, "record")}; ${known} were there already`,
     );
     const pending = contributions.filter(({ status }) => status === "pending").length;
-    if (pending > 0) output.line(`${pending} wait for review: openledger datanet review ${input.name}`);
+    if (pending > 0)
+      output.line(`${pending} ${pending === 1 ? "waits" : "wait"} for review: openledger datanet review ${input.name}`);
     showLeftOut(leftOut, output);
     return report;
   },

@@ -14,7 +14,7 @@ const list = command({
     if (!client.ok) return client;
     const found = await client.value.get("/api/epochs", epochListSchema);
     if (found.ok) {
-      output.table(found.value.data.map(row));
+      output.table(found.value.data.map(row), "close one: openledger epoch close");
       const { epoch, first, sinceMs } = found.value.open;
       output.line(`  epoch ${epoch} is open, from entry ${first}, since ${new Date(sinceMs).toISOString()}`);
     }

@@ -40,7 +40,8 @@ export const receiptId = z
   .string()
   .regex(/^(?:(?:0x)?[0-9a-fA-F]{32}|(?:chat)?cmpl-[0-9a-f]{32})$/, "must be a receipt id, 32 hex digits")
   .transform((text) => text.replace(/^(?:0x|chatcmpl-|cmpl-)/, "").toLowerCase());
+/** A payee id, or an address, which is a payee id with zeros before it. */
 export const payeeId = z
   .string()
-  .regex(/^(?:0x)?[0-9a-fA-F]{64}$/, "must be a payee id, 64 hex digits")
-  .transform((text) => text.replace(/^0x/, "").toLowerCase());
+  .regex(/^(?:0x)?(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40})$/, "must be a payee id, 64 hex digits, or an address, 40")
+  .transform((text) => text.replace(/^0x/, "").toLowerCase().padStart(64, "0"));

@@ -10,7 +10,7 @@ import {
   lossesSchema,
 } from "../../protocol/jobs.ts";
 import type { Client } from "../client.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output, percent } from "../output.ts";
 import type { Shell } from "./command.ts";
 
 const LOOK_MS = 500;
@@ -122,8 +122,8 @@ export function showEvaluation({ parts, step }: z.infer<typeof evaluationSchema>
   const rows = parts.flatMap(({ name, version, examples, base, model }) =>
     ([["base", base] as const, ["model", model] as const] as const).map(([which, measured]) => ({
       ...{ of: version === undefined ? name : `${name}@${version}`, which, examples, loss: measured.loss.toFixed(4) },
-      "exact match": percent(measured.exactMatch),
-      grounding: percent(measured.grounding),
+      "exact match": partOf(measured.exactMatch),
+      grounding: partOf(measured.grounding),
     })),
   );
   output.table(rows);
@@ -133,7 +133,9 @@ export function showEvaluation({ parts, step }: z.infer<typeof evaluationSchema>
 
 export function sourceText(source: JobView["source"]): string {
   if (source.kind === "file") return source.file;
-  return source.datanets.map(({ name, version, records }) => `${name}@${version} (${records} records)`).join(", ");
+  return source.datanets
+    .map(({ name, version, records }) => `${name}@${version} (${counted(records, "record")})`)
+    .join(", ");
 }
 
 export function timeText(seconds: number): string {
@@ -160,6 +162,6 @@ function progressText({ status, progress, estimate }: JobView): string {
   return `step ${step}/${steps}${loss === undefined ? "" : `, loss ${loss.toFixed(3)}`}, ${speed} tokens/s, ${timeText(left)} left`;
 }
 
-function percent(part: number | undefined): string {
-  return part === undefined ? "–" : `${(100 * part).toFixed(0)}%`;
+function partOf(part: number | undefined): string {
+  return part === undefined ? "–" : percent(part, 1, 0);
 }

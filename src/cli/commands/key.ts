@@ -58,6 +58,7 @@ const list = command({
           ...{ id, account, name, hint, admin: admin ? "yes" : "no" },
           ...{ created: new Date(createdMs).toISOString(), revoked: revokedMs && new Date(revokedMs).toISOString() },
         })),
+        "make one: openledger key create ACCOUNT NAME",
       );
     }
     return found;

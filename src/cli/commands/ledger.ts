@@ -3,7 +3,7 @@ import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { Children } from "../../node/children.ts";
 import type { MoveDone, MovePlan } from "../../node/ledgerMovePlan.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
 import { flag, openAmount } from "./inputs.ts";
 
@@ -71,7 +71,9 @@ function showPlan({ credited, paid, owed, open, payees, assets, bindings, unspen
   output.line(
     `  credited ${formatOpen(credited)} OPEN, of which ${formatOpen(paid)} were paid outside, and never again`,
   );
-  output.line(`  owed ${formatOpen(owed)} OPEN to ${payees} payees: the node deposits it, and they claim it there`);
+  output.line(
+    `  owed ${formatOpen(owed)} OPEN to ${counted(payees, "payee")}: the node deposits it, and they claim it there`,
+  );
   if (open > 0n) output.line(`  of this ${formatOpen(open)} OPEN are accrued; their epoch is closed first`);
   output.line(`  ${assets} assets to register, ${bindings} identities to give notice of`);
   output.line(

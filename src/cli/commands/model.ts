@@ -2,7 +2,7 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import type { Prices } from "../../core/quote.ts";
 import { servedModelListSchema, servedModelSchema } from "../../protocol/service.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { flag, openAmount, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -66,6 +66,7 @@ const list = command({
           ...{ name, owner, context: contextTokens, datanets },
           operators: external === undefined ? operators.map((operator) => operator.name) : "others, and reported",
         })),
+        "make one: openledger model create NAME --datanet DATANET",
       );
     }
     return found;
@@ -87,10 +88,12 @@ const show = command({
       const { contextTokens, retrievedTokensMax } = found.value;
       output.heading(found.value.name);
       output.table(
-        Object.entries({ asset, owner, datanets, index: indexId, methods: methodsHash }).map(([what, is]) => ({
-          what,
-          is,
-        })),
+        Object.entries({ asset, owner, datanets, index: madeOf(indexId), methods: madeOf(methodsHash) }).map(
+          ([what, is]) => ({
+            what,
+            is,
+          }),
+        ),
       );
       if (external === undefined && datanets.length > 0)
         output.line(
@@ -100,7 +103,7 @@ const show = command({
         );
       if (external !== undefined) {
         const { royaltyBps, contributors, undeclared } = external;
-        const whose = undeclared ? "undeclared: no contributor is paid" : `${contributors} declared contributors`;
+        const whose = undeclared ? "undeclared: no contributor is paid" : counted(contributors, "declared contributor");
         output.line(`  served by others and reported; ${royaltyBps / 100} % of what it cost is royalty; ${whose}`);
       }
       output.heading(`Prices, ${unit === "nano" ? "OPEN" : "USD"}`);
@@ -113,6 +116,11 @@ const show = command({
     return found;
   },
 });
+
+/** A model that others serve has neither index nor methods here. */
+function madeOf(hash: string): string | undefined {
+  return /^0x0+$/.test(hash) ? undefined : hash;
+}
 
 export const modelCommands: readonly CliCommand[] = [create, list, show];
 

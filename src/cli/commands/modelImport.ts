@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { type ImportedModel, importedModelsSchema } from "../../protocol/executions.ts";
 import { parseManifest } from "../manifest.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { command } from "./command.ts";
 import { flag, wholeText } from "./inputs.ts";
 
@@ -34,7 +34,7 @@ export const modelImportCommand = command({
       // What was registered is known when the manifest is sent again.
       if (!sent.ok) return sent;
       done.push(...sent.value.data.map((one) => ({ ...one, row: one.row + from })));
-      output.progress(`${done.length} of ${models.value.length} models`);
+      output.progress(`${done.length} of ${counted(models.value.length, "model")}`);
     }
     show(done, dryRun, output);
     if (done.some(({ outcome }) => outcome === "refused")) endAs("invalid_request");

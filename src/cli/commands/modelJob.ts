@@ -41,6 +41,7 @@ const list = command({
           "held-out loss": lossText(one),
           served: one.deployments.map(({ name }) => name),
         })),
+        "begin one: openledger model train --help",
       );
     return found;
   },

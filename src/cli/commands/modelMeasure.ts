@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type MeasurementView, measurementSchema } from "../../protocol/models.ts";
-import type { Output } from "../output.ts";
+import { type Output, percent } from "../output.ts";
 import { command } from "./command.ts";
 import { wholeText } from "./inputs.ts";
 
@@ -24,7 +24,7 @@ export const modelMeasureCommand = command({
 function showMeasurement({ methods, open }: MeasurementView, output: Output): void {
   output.table(
     methods.map(({ id, version, measures, reliabilityPpm, basis }) => ({
-      ...{ method: `${id} ${version}`, measures, "counts for": `${(reliabilityPpm / 10_000).toFixed(1)} %` },
+      ...{ method: `${id} ${version}`, measures, "counts for": percent(reliabilityPpm, 1_000_000) },
       "known from": knownFrom[basis],
     })),
   );

@@ -82,6 +82,7 @@ const list = command({
           ...{ name, state, models: models.length, served, failed },
           "cost out": unit === "nano" ? `${formatOpen(cost.outPerMillion)} OPEN` : `${cost.outPerMillion / 1e6} USD`,
         })),
+        "attach one: openledger operator attach --help",
       );
     return found;
   },

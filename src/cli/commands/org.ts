@@ -58,6 +58,7 @@ const list = command({
           ...{ id, name, account, members: members.filter(({ state }) => state === "active").length },
           projects: projects.filter(({ state }) => state === "active").length,
         })),
+        "open one: openledger org create NAME --owner PERSON",
       );
     return found;
   },

@@ -5,6 +5,7 @@ import { firstBroken } from "../../ledger/audit.ts";
 import { keyListSchema, keySchema, limitsSchema, newKeySchema } from "../../protocol/accounts.ts";
 import { auditSchema, organisationParam, spendingSchema, usageSchema } from "../../protocol/organisations.ts";
 import { parseInput } from "../../protocol/parse.ts";
+import { counted } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { flag, openAmount, wholeNumber } from "./inputs.ts";
 import { describeLimits, orgOption, personName, targetOf } from "./orgInputs.ts";
@@ -55,6 +56,7 @@ const keys = command({
           ...{ id: name, name: what, hint, member: scope?.member, project: scope?.project },
           ...{ limits: describeLimits(limits, formatOpen), revoked: revokedMs && new Date(revokedMs).toISOString() },
         })),
+        "make one: openledger org key NAME",
       );
     return found;
   },
@@ -162,7 +164,11 @@ const spending = command({
     const client = await open();
     if (!client.ok) return client;
     const found = await client.value.get(`/api/organisations/${id}/spending`, spendingSchema, { from, until });
-    if (found.ok) output.table(found.value.data.map(({ nano, ...rest }) => ({ ...rest, OPEN: formatOpen(nano) })));
+    if (found.ok)
+      output.table(
+        found.value.data.map(({ nano, ...rest }) => ({ ...rest, OPEN: formatOpen(nano) })),
+        "nothing was spent in this time",
+      );
     return found;
   },
 });
@@ -196,7 +202,7 @@ const audit = command({
     if (broken !== undefined)
       return refuse("verification_failed", `row ${broken} does not follow from the one before it`);
     output.line(
-      `  ${rows.length} rows, each following from the one before${rows.length === 0 ? "" : `; the last is ${rows.at(-1)?.hash}`}`,
+      `  ${counted(rows.length, "row")}, each following from the one before${rows.length === 0 ? "" : `; the last is ${rows.at(-1)?.hash}`}`,
     );
     return ok({ data: rows });
   },

@@ -10,7 +10,7 @@ import {
   payeeDetailsSchema,
   payoutPlanSchema,
 } from "../../protocol/payouts.ts";
-import type { Output } from "../output.ts";
+import { type Output, payeeText } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { flag, payeeId, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -31,7 +31,7 @@ const orderInput = {
 const setDetails = command({
   path: "payee set",
   summary: "Keep how a payee is paid by bank, outside the journal",
-  arguments: [["<payee>", "the payee's id, 64 hex digits"]],
+  arguments: [["<payee>", "the payee's address, or its id of 64 hex digits"]],
   options: [
     ["--name <text>", "legal name"],
     ["--country <code>", "ISO 3166-1, as in DE"],
@@ -58,7 +58,7 @@ const setDetails = command({
 const forget = command({
   path: "payee forget",
   summary: "Erase how a payee is paid; payouts that were made keep their copy",
-  arguments: [["<payee>", "the payee's id, 64 hex digits"]],
+  arguments: [["<payee>", "the payee's address, or its id of 64 hex digits"]],
   examples: ["openledger payee forget 0x…"],
   input: z.object({ payee: payeeId }),
   run: async ({ payee }, { client: open, output }) => {
@@ -93,10 +93,10 @@ const create = command({
     const plan = await client.value.post("/api/payouts/plan", body, payoutPlanSchema);
     if (plan.ok) {
       showLines(plan.value.lines, currency, output);
-      output.heading(`${plan.value.waiting.length} wait`);
+      output.heading(`${plan.value.waiting.length} ${plan.value.waiting.length === 1 ? "waits" : "wait"}`);
       output.table(
         plan.value.waiting.map(({ payee, label, nano, why }) => ({
-          ...{ payee, name: label ?? "", OPEN: formatOpen(BigInt(nano)) },
+          ...{ payee: payeeText(payee), name: label ?? "", OPEN: formatOpen(BigInt(nano)) },
           why: why === "minimum" ? "less than the minimum" : "no bank account is kept for it",
         })),
       );
@@ -121,6 +121,7 @@ const list = command({
         found.value.data.map(({ number, status, epoch, currency, sums, lines, reference }) => ({
           ...{ number, status, epoch, payees: lines.length, [`net`]: `${money(sums.net)} ${currency}`, reference },
         })),
+        "make one: openledger payout create",
       );
     return found;
   },
@@ -213,8 +214,15 @@ function showPayout(payout: BankPayoutView, output: Output): void {
 function showLines(lines: BankPayoutView["lines"], currency: string, output: Output): void {
   output.table(
     lines.map(({ payee, legalName, gross, withheld, net }) => ({
-      ...{ payee, name: legalName, [`gross ${currency}`]: money(gross), withheld: money(withheld), net: money(net) },
+      ...{
+        payee: payeeText(payee),
+        name: legalName,
+        [`gross ${currency}`]: money(gross),
+        withheld: money(withheld),
+        net: money(net),
+      },
     })),
+    "nobody is paid",
   );
 }
 

@@ -6,13 +6,13 @@ import { contributorListSchema, type RecordView, recordListSchema } from "../../
 import { receiptDetailSchema } from "../../protocol/receipts.ts";
 import { servedModelListSchema } from "../../protocol/service.ts";
 import type { Client } from "../client.ts";
+import { percent } from "../output.ts";
 import { askWhole } from "./ask.ts";
 import { command, type Shell } from "./command.ts";
 import { pathOf } from "./datanet.ts";
 import { wholeNumber, wholeText } from "./inputs.ts";
 import { findTrust, type Trust } from "./journalSource.ts";
 import { checkPromise, waitUntilJournalled } from "./promise.ts";
-import { percent } from "./receipt.ts";
 
 /** An answer that repeats this many characters of a record in a row has used it. */
 const QUOTE_CHARACTERS = 60;
@@ -94,7 +94,7 @@ function report(found: Report, { output, endAs }: Shell): Result<unknown> {
   output.table(
     calls.map(({ receipt, promise, isQuoted, credited, nano, question }) => ({
       ...{ receipt: receipt.slice(0, 14), journalled: promise, quoted: isQuoted ? "yes" : "no" },
-      ...{ credited: percent(credited), OPEN: formatOpen(nano), question },
+      ...{ credited: percent(credited, 1_000_000), OPEN: formatOpen(nano), question },
     })),
   );
   const broken = calls.filter(({ promise }) => promise !== "kept");

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { ok, type Refusal, RefusalError } from "../../core/result.ts";
 import { DATA_FOLDER } from "../../node/dataFolder.ts";
 import { testWorldFolder } from "../../node/secrets.ts";
@@ -103,6 +103,9 @@ const groups: Readonly<Record<string, string>> = {
   binding: "External identities and whom they are bound to",
 };
 
+const HELP_WIDTH_MAX = 100;
+/** Less room than this beside a term is none. */
+const HELP_TEXT_WIDTH_MIN = 34;
 /** BSD sysexits.h: an error of ours. */
 const EXIT_SOFTWARE = 70;
 
@@ -130,6 +133,7 @@ export async function runCli(args: readonly string[], world: World): Promise<num
     one.exitOverride().configureOutput({
       writeOut: (text) => world.terminal.write(text),
       writeErr: (text) => heard.push(text),
+      getOutHelpWidth: () => Math.min(world.terminal.width, HELP_WIDTH_MAX),
     });
   }
   if (args.length === 0) {
@@ -166,6 +170,7 @@ export function buildProgram(
     .option("--url <url>", "the node's address; the node of the data folder where it is left out")
     .option("--key <key>", "API key; the data folder's admin key where it is left out")
     .showHelpAfterError(false)
+    .configureHelp({ minWidthToWrap: HELP_TEXT_WIDTH_MIN, formatItem })
     .helpCommand(true)
     .addHelpText("after", "\nBegin with:\n  $ openledger demo\n");
   const parents = new Map<string, Command>();
@@ -186,6 +191,14 @@ export function buildProgram(
     });
   }
   return program;
+}
+
+/** What has no room beside its term stands below it. */
+function formatItem(term: string, termWidth: number, description: string, help: Help): string {
+  const width = help.helpWidth ?? 80;
+  if (width - termWidth - 4 >= HELP_TEXT_WIDTH_MIN || description === "")
+    return Help.prototype.formatItem.call(help, term, termWidth, description, help);
+  return `  ${term}\n      ${help.boxWrap(description, width - 6).replaceAll("\n", "\n      ")}`;
 }
 
 function addGroup(program: Command, parents: Map<string, Command>, name: string): Command {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { formatOpen } from "../../core/money.ts";
 import { type acceptRateBody, rateSchema } from "../../protocol/rates.ts";
 import type { Output } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
@@ -39,7 +40,9 @@ export const rateCommands: readonly CliCommand[] = [show, accept];
 function showRate(rate: z.infer<typeof rateSchema>, output: Output): void {
   const { nanoPerUsd, source, atMs, isFresh, pending, lastError } = rate;
   const since = atMs === null ? "" : `, as of ${new Date(atMs).toISOString()}`;
-  output.line(nanoPerUsd === 0 ? "no rate is known" : `${nanoPerUsd} nano OPEN for one USD, by ${source}${since}`);
+  output.line(
+    nanoPerUsd === 0 ? "no rate is known" : `${formatOpen(nanoPerUsd)} OPEN for one USD, by ${source}${since}`,
+  );
   if (!isFresh) output.line("  it may not be used: prices in dollars are refused until there is a fresh one");
   if (lastError !== "") output.line(`  ${lastError}`);
   if (pending !== null) output.line(`  pending: ${pending}; if it is right: openledger rate accept ${pending}`);

@@ -11,7 +11,7 @@ import {
   receiptDetailSchema,
   receiptListSchema,
 } from "../../protocol/receipts.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output, percent } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { count, flag, openAmount, receiptId, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -97,9 +97,10 @@ const list = command({
           ...{
             tokens: usage.tokensIn + usage.tokensOut,
             OPEN: formatOpen(fee.amount),
-            credited: flags.undeclared || isTraining({ hashes }) ? "–" : percent(1_000_000 - unattributed),
+            credited: flags.undeclared || isTraining({ hashes }) ? "–" : percent(1_000_000 - unattributed, 1_000_000),
           },
         })),
+        'ask a model: openledger ask MODEL "…"',
       );
     }
     return found;
@@ -175,7 +176,7 @@ function attributedText(receipt: ReceiptView): string {
   if (flags.undeclared) return "no datanet stands behind it: the contributors' part is reserved for datanets";
   if (flags.reported && /^0x0+$/.test(hashes.evidence))
     return "no answer came with the report: the contributors' part is divided as the model's owner declared";
-  return `${percent(1_000_000 - unattributed)} of the contributors' part is attributed by evidence`;
+  return `${percent(1_000_000 - unattributed, 1_000_000)} of the contributors' part is attributed by evidence`;
 }
 
 function showExplanation({ receipt, says, people, evidence, trace }: Explanation, output: Output): void {
@@ -184,19 +185,18 @@ function showExplanation({ receipt, says, people, evidence, trace }: Explanation
   output.heading("People");
   output.table(
     people.map(({ payee, label, kinds, weightPpm, amount }) => ({
-      ...{ who: label ?? payee, part: percent(weightPpm), OPEN: formatOpen(amount), by: kinds.join(", ") },
+      ...{ who: label ?? payee, part: percent(weightPpm, 1_000_000), OPEN: formatOpen(amount), by: kinds.join(", ") },
     })),
   );
   if (evidence.length > 0) output.heading("Evidence");
   output.table(
     evidence.map(({ kind, measures, partPpm, author, title, source, text }) => ({
-      ...{ kind, measures: measures ?? "", part: percent(partPpm), who: author ?? "", record: title ?? "" },
+      ...{ kind, measures: measures ?? "", part: percent(partPpm, 1_000_000), who: author ?? "", record: title ?? "" },
       ...{
         source: source ?? "",
         words: text ?? (measures === "use" || measures === "cause" ? "(the whole answer)" : ""),
       },
     })),
-    ["kind", "measures", "part", "who", "record", "source", "words"],
   );
   if (trace === undefined) return;
   output.heading("Where its words stand, for the eye");
@@ -204,7 +204,6 @@ function showExplanation({ receipt, says, people, evidence, trace }: Explanation
     trace.documents.map(({ relevance, title, author, passages, snippet }) => ({
       ...{ relevance, record: title, who: author, places: passages.length, text: snippet },
     })),
-    ["relevance", "record", "who", "places", "text"],
   );
 }
 
@@ -216,10 +215,9 @@ export function showEvidence({ opening, unattributed, flags }: ReceiptDetail, ou
   const total = opening.evidence.reduce((sum, { weight }) => sum + weight, 0);
   output.table(
     opening.evidence.map(({ kind, author, title, source, text, weight }) => ({
-      ...{ kind, weight: percent(((1_000_000 - unattributed) * weight) / Math.max(1, total)) },
+      ...{ kind, weight: percent((1_000_000 - unattributed) * weight, 1_000_000 * total) },
       ...{ who: author, record: title, source, text },
     })),
-    ["kind", "weight", "who", "record", "source", "text"],
   );
 }
 
@@ -231,9 +229,5 @@ export function showRoute({ legs, fee }: ReceiptView, output: Output): void {
     })),
   );
   const sum = legs.reduce((total, leg) => total + leg.amount, 0);
-  output.line(`  ${legs.length} legs, ${sum} nano; the fee is ${fee.own} nano`);
-}
-
-export function percent(millionths: number): string {
-  return `${(millionths / 10_000).toFixed(1)}%`;
+  output.line(`  ${counted(legs.length, "leg")}, ${sum} nano; the fee is ${fee.own} nano`);
 }

@@ -14,12 +14,12 @@ import {
   relaySentSchema,
 } from "../../protocol/relays.ts";
 import { empty } from "../../protocol/scalars.ts";
-import type { Output } from "../output.ts";
+import { type Output, payeeText } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { flag, payeeId, wholeNumber, wholeText } from "./inputs.ts";
 
 type Quote = z.infer<typeof relayQuoteSchema>;
-const payee = ["<payee>", "the payee's id, 64 hex digits"] as const;
+const payee = ["<payee>", "the payee's address, or its id of 64 hex digits"] as const;
 const signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/, "must be a signature, 65 bytes of hex with 0x");
 const keyFile = [
   "--key-file <path>",
@@ -177,6 +177,7 @@ const history = command({
           ...{ gas: relay?.gasUsed ?? "", "OPEN for one ETH": relay === null ? "" : relay.microOpenPerEth / 1e6 },
           transaction: transaction.slice(0, 14),
         })),
+        "nothing was claimed on chain yet",
       );
     return found;
   },
@@ -194,14 +195,14 @@ function showOutlook(outlook: RelayOutlookView, output: Output, isSent = false):
   output.heading(isSent ? `${members.length} went` : `${members.length} would go now`);
   output.table(
     members.map(({ payee: who, due, gas, cost, fee, isFree }) => ({
-      ...{ payee: who.slice(0, 14), OPEN: open9(due), gas, cost: open9(cost), fee: open9(fee) },
+      ...{ payee: payeeText(who), OPEN: open9(due), gas, cost: open9(cost), fee: open9(fee) },
       "paid by": isFree ? "the treasury" : "itself",
     })),
   );
-  output.heading(`${waiting.length} wait`);
+  output.heading(`${waiting.length} ${waiting.length === 1 ? "waits" : "wait"}`);
   output.table(
     waiting.map(({ payee: who, due, goesAt, goesFromMs }) => ({
-      ...{ payee: who.slice(0, 14), OPEN: open9(due), why: "too small for its gas", "goes at": open9(goesAt) },
+      ...{ payee: payeeText(who), OPEN: open9(due), why: "too small for its gas", "goes at": open9(goesAt) },
       "or from": new Date(goesFromMs).toISOString().slice(0, 10),
     })),
   );

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { formatOpen, NANO_PER_OPEN } from "../../core/money.ts";
 import { ok, refuse } from "../../core/result.ts";
 import { reportFormats } from "../../ingest/formats.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { openReportFile } from "../reportFile.ts";
 import { castShadow, type Shadow } from "../shadow.ts";
 import { command } from "./command.ts";
@@ -75,27 +75,27 @@ export const shadowCommand = command({
 
 function showAll({ rows, refused, undeclared, charged, parties }: Shadow, rate: number, output: Output): void {
   output.line(
-    `${rows.booked} executions, ${rows.known} sent twice, ${rows.refused} refused; ${formatOpen(charged)} OPEN charged`,
+    `${counted(rows.booked, "execution")}, ${rows.known} sent twice, ${rows.refused} refused; ${formatOpen(charged)} OPEN charged`,
   );
   for (const { row, reason } of refused.slice(0, 5)) output.line(`  row ${row}: ${reason}`);
   if (undeclared.size > 0) {
     const count = [...undeclared.values()].reduce((sum, each) => sum + each, 0);
     output.line(
-      `${count} of them by ${undeclared.size} models that no manifest names: no contributor of theirs is paid`,
+      `${count} of them by ${counted(undeclared.size, "model")} that no manifest names: no contributor of theirs is paid`,
     );
   }
   const [accounts, payees] = [
     parties.filter(({ type }) => type === "account"),
     parties.filter(({ type }) => type === "payee"),
   ];
-  output.heading(`Charged: ${accounts.length} payers`);
+  output.heading(`Charged: ${counted(accounts.length, "payer")}`);
   output.table(
     top(
       accounts.map((one) => ({ ...one, nano: -one.nano })),
       rate,
     ),
   );
-  output.heading(`Owed: ${payees.length} payees`);
+  output.heading(`Owed: ${counted(payees.length, "payee")}`);
   output.table(top(payees, rate));
   const least = payees.reduce<(typeof payees)[number] | undefined>(
     (low, one) => (low === undefined || one.nano < low.nano ? one : low),

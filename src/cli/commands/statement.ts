@@ -52,6 +52,7 @@ const list = command({
           ...{ number: no, kind: kind.replace("_", " "), month: of, party: whose.type, name: whose.name || whose.id },
           ...{ OPEN: formatOpen(BigInt(nano)), USD: (Number(microUsd) / 1e6).toFixed(6) },
         })),
+        "issue a month that is over: openledger statement issue 2027-01",
       );
     return found;
   },

@@ -11,6 +11,7 @@ import {
   servedModelListSchema,
   totalsSchema,
 } from "../../protocol/service.ts";
+import { counted } from "../output.ts";
 import { command } from "./command.ts";
 
 export const statusCommand = command({
@@ -77,7 +78,7 @@ export const statusCommand = command({
     output.heading("Served");
     output.table([
       ...models.value.data.map(({ name, datanets: of }) => ({ what: "model", name, of })),
-      ...known.map(({ name, records }) => ({ what: "datanet", name, of: `${records} records` })),
+      ...known.map(({ name, records }) => ({ what: "datanet", name, of: counted(records, "record") })),
       ...operators.value.data.map(({ name, state, models: of }) => ({ what: `operator, ${state}`, name, of })),
     ]);
     return ok({

@@ -7,7 +7,7 @@ import { openCheckpoint } from "../../core/checkpoint.ts";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { type Verdict, type VerifyInput, verifyJournal } from "../../ledger/verify.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { command, type Shell } from "./command.ts";
 import { wholeText } from "./inputs.ts";
 import { findTrust, type JournalSource, openJournal, type Trust } from "./journalSource.ts";
@@ -119,11 +119,13 @@ function showAttribution(
   output: Output,
 ): void {
   const stated = engine.reduce((sum, { pieces }) => sum + pieces, 0);
-  output.line(`✓ receipt ${receipt}: texts, index and methods are its own, and its ${evidence} pieces of evidence`);
+  output.line(
+    `✓ receipt ${receipt}: texts, index and methods are its own, and its ${counted(evidence, "piece")} of evidence`,
+  );
   output.line(
     stated === 0
-      ? `  over ${records} records come out again, bit for bit`
-      : `  over ${records} records come out again from what matches, and from ${stated} that only the model can find`,
+      ? `  over ${counted(records, "record")} come out again, bit for bit`
+      : `  over ${counted(records, "record")} come out again from what matches, and from ${stated} that only the model can find`,
   );
   for (const { kind, pieces, distance, why } of engine)
     output.line(
@@ -205,12 +207,16 @@ function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: stri
   output.line(`${where}`);
   output.line(`✓ checkpoint of ${size} entries, signed by both keys (${from})`);
   output.line(`✓ tree and every tile: root ${toHex(root)}`);
-  output.line(`✓ ${kinds.batch ?? 0} batches: every root and signature`);
-  output.line(`✓ ${kinds.receipt ?? 0} receipts: every fee, weight and split`);
+  output.line(`✓ ${kinds.batch ?? 0} ${kinds.batch === 1 ? "batch" : "batches"}: every root and signature`);
+  output.line(`✓ ${counted(kinds.receipt ?? 0, "receipt")}: every fee, weight and split`);
   if (methods.length > 0)
-    output.line(`✓ ${methods.length} combinations of methods, each published before a receipt names it, within bounds`);
-  output.line(`✓ ${kinds.poolSplit ?? 0} pool splits over ${kinds.poolChunk ?? 0} published chunks`);
-  output.line(`✓ ${epochs.length} epochs: postings, payouts and debits of ${payees} payees`);
+    output.line(
+      `✓ ${counted(methods.length, "combination")} of methods, each published before a receipt names it, within bounds`,
+    );
+  output.line(
+    `✓ ${counted(kinds.poolSplit ?? 0, "pool split")} over ${counted(kinds.poolChunk ?? 0, "published chunk")}`,
+  );
+  output.line(`✓ ${counted(epochs.length, "epoch")}: postings, payouts and debits of ${counted(payees, "payee")}`);
   if (moved !== undefined) {
     const { place, seq, credited, owed } = moved;
     output.line(`✓ on credit until entry ${seq}, then on chain ${place.chainId}: ${formatOpen(owed)} OPEN were owed,`);
@@ -221,7 +227,7 @@ function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: stri
   output.line(
     rpc === undefined
       ? "– the chain was not asked"
-      : `✓ ${onChain} of ${asked.length} epochs stand on chain, with these roots and sums`,
+      : `✓ ${onChain} of ${counted(asked.length, "epoch")} on chain, with these roots and sums`,
   );
   output.line(`  credits ${formatOpen(credits)} OPEN, debits ${formatOpen(debits)} OPEN`);
 }

@@ -48,6 +48,7 @@ const list = command({
         found.value.data.map(({ id: name, url, state, nextSeq, failures, lastError }) => ({
           ...{ id: name, url, state, "next entry": nextSeq, failures, "last error": lastError },
         })),
+        "add one: openledger webhook add https://…",
       );
     return found;
   },

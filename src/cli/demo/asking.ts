@@ -112,7 +112,7 @@ export function showAsked(
   }
 }
 
-export function percent(part: number, whole: number): string {
+function percent(part: number, whole: number): string {
   return `${whole === 0 ? 0 : Math.round((1_000 * part) / whole) / 10} %`;
 }
 

@@ -1,4 +1,5 @@
 import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
+import { encode } from "../models/bpe.ts";
 import { type Evaluation, type EvaluationPart, type EvaluationPlan, evaluatePart } from "./evaluation.ts";
 import { checkGain, gainOf } from "./gain.ts";
 import type { Deployment, DeployWish, Job } from "./job.ts";
@@ -8,7 +9,7 @@ import type { Base, FactoryPorts } from "./ports.ts";
 import { loadSource } from "./source.ts";
 
 /** Of each datanet's held-out records, so many are measured, and so many asked. */
-const planned = { lossesMax: 64, answersMax: 8, answerTokensMax: 48 } as const;
+const planned = { lossesMax: 64, answersMax: 8, answerTokens: { least: 48, most: 512 } } as const;
 
 /** Evaluations that wait for one that runs. */
 const WAITING_MAX = 8;
@@ -49,7 +50,7 @@ export class Aftercare {
       const then = isServed
         ? "it is served all the same, as ordered"
         : "it is not served unless it is deployed --anyway";
-      this.#book.event(job.id, "warn", `${gained.error.message}; ${then}.`);
+      this.#book.event(job.id, "warn", `${gained.error.message.replace("nothing", "Nothing")}; ${then}.`);
     }
     if (!isServed) return;
     const deployed = await guarded(() => this.deploy(job, deploy));
@@ -121,6 +122,7 @@ export class Aftercare {
     const folder = folders.weights(job, step);
     const plan: EvaluationPlan = {
       ...{ base: { base: base.value.folder }, sequenceTokens: job.options.sequenceTokens, ...planned },
+      countTokens: (text) => encode(base.value.tokenizer, text).length,
       model: job.options.adapter === undefined ? { base: folder } : { base: base.value.folder, adapter: folder },
     };
     const parts: EvaluationPart[] = [];

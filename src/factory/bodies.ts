@@ -36,6 +36,7 @@ const source = z.discriminatedUnion("kind", [
 const measured = z.object({
   ...{ loss: z.number(), tokens: z.number(), answers: z.number() },
   ...{ exactMatch: z.number().exactOptional(), grounding: z.number().exactOptional() },
+  cut: z.number().exactOptional(),
 });
 const evaluation = z.object({
   ...{ timeMs: z.number(), step: z.number().exactOptional() },

@@ -144,6 +144,13 @@ function evaluationSection({ step, parts }: Evaluation): string {
     `## Evaluation${of}`,
     "On records that were held out of training. Grounded: the share of the answers' bits that spans of the datanet explain.",
     table(["on", "which", "loss, nats a token", "answers", "exact", "grounded"], rows),
+    ...parts.flatMap(({ name, base: { cut: before = 0 }, model: { cut = 0 } }) =>
+      before + cut === 0
+        ? []
+        : [
+            `Cut at their limit on ${plain(name)}, and so not exact: ${before} of the base's answers, ${cut} of the model's.`,
+          ],
+    ),
   ].join("\n\n");
 }
 

@@ -52,7 +52,8 @@ const heldOut: readonly TrainingExample[] = [
 ];
 const plan = {
   ...{ base: { base: "/base" }, model: { base: "/base", adapter: "/adapter" }, sequenceTokens: 64 },
-  ...{ lossesMax: 4, answersMax: 4, answerTokensMax: 8 },
+  ...{ lossesMax: 4, answersMax: 4, answerTokens: { least: 8, most: 60 } },
+  countTokens: (text: string) => text.split(" ").length,
 };
 const never = new AbortController().signal;
 const evaluator = {
@@ -70,7 +71,8 @@ it("sets base and model side by side: loss a token, exact answers, grounding, sa
     answer: async ({ adapter }: { adapter?: string }, prompt: Prompt) => {
       asked.push(prompt);
       const content = prompt.messages.at(-1)?.content ?? "";
-      return ok(adapter === undefined ? "I do not know" : `${content.replace(/^Say |\.$/g, "")}!`);
+      const said = adapter === undefined ? "I do not know" : `${content.replace(/^Say |\.$/g, "")}!`;
+      return ok({ text: said, isCut: false });
     },
   };
   const part = unwrap(
@@ -90,6 +92,30 @@ it("sets base and model side by side: loss a token, exact answers, grounding, sa
   });
   expect(asked.map(({ mode }) => mode)).toEqual(["chat", "chat", "chat", "text", "chat", "chat", "chat", "text"]);
   expect(asked.every(({ messages }) => messages.every(({ role }) => role !== "assistant"))).toBe(true);
+});
+
+it("lets an answer to a question be as long as the expected one, within bounds, and says how many were cut all the same", async () => {
+  const words = (count: number) => Array.from({ length: count }, (_unused, i) => `w${i}`).join(" ");
+  const asking = (count: number): TrainingExample => ({
+    record: `${count}`,
+    messages: [
+      { role: "user", content: `Say ${count} words.` },
+      { role: "assistant", content: words(count) },
+    ],
+  });
+  const asked: number[] = [];
+  const answers = {
+    answer: async (_weights: object, { maxTokens, messages, mode }: Prompt) => {
+      asked.push(maxTokens);
+      const count = Number(/\d+/.exec(messages.at(-1)!.content)?.[0] ?? 99);
+      return ok({ text: words(Math.min(maxTokens, count)), isCut: mode === "text" || count > maxTokens });
+    },
+  };
+  const examples = [asking(2), asking(30), asking(100), { record: "plain", text }];
+  const part = unwrap(await evaluatePart({ name: "net", heldOut: examples }, plan, { evaluator, answers }, never));
+  expect(asked.slice(0, 4)).toEqual([8, 46, 60, 8]);
+  // A text that is continued is always cut, and matches nothing anyway.
+  expect(part.model).toMatchObject({ exactMatch: 2 / 3, cut: 1, answers: 4 });
 });
 
 it("refuses as the answers do", async () => {

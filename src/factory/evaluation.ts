@@ -32,6 +32,8 @@ export interface Measured {
   readonly answers: number;
   /** Share of answers that are the expected one, as {@link isSameAnswer} compares them; absent without expected answers. */
   readonly exactMatch?: number;
+  /** Answers to questions that were cut at their limit, and so are not the expected one; absent where none was. */
+  readonly cut?: number;
   /** Share of the bits of all answers that spans of the datanet explain; absent without a datanet. */
   readonly grounding?: number;
 }
@@ -52,7 +54,13 @@ export interface Weights {
 
 /** Generates one answer, always the likeliest token. */
 export interface Answers {
-  answer(weights: Weights, prompt: Prompt, signal: AbortSignal): Promise<Result<string>>;
+  answer(weights: Weights, prompt: Prompt, signal: AbortSignal): Promise<Result<Said>>;
+}
+
+export interface Said {
+  readonly text: string;
+  /** It was still going on at its limit. */
+  readonly isCut: boolean;
 }
 
 export interface Prompt {
@@ -76,7 +84,17 @@ export interface EvaluationPlan {
   /** Examples of each part whose loss is measured, and for how many answers are generated. */
   readonly lossesMax: number;
   readonly answersMax: number;
-  readonly answerTokensMax: number;
+  readonly answerTokens: AnswerTokens;
+  /** As the models count them. */
+  readonly countTokens: (text: string) => number;
+}
+
+/** How long answers may be. */
+export interface AnswerTokens {
+  /** Of a text that is continued; a question has at least so much. */
+  readonly least: number;
+  /** Whatever answer is expected. */
+  readonly most: number;
 }
 
 const SAMPLES_MAX = 5;
@@ -91,14 +109,14 @@ export async function evaluatePart(
 ): Promise<Result<EvaluationPart>> {
   const { name, version, heldOut, corpus } = part;
   const examples = heldOut.slice(0, plan.lossesMax);
-  const prompts = heldOut.slice(0, plan.answersMax).map((example) => promptOf(example, plan.answerTokensMax));
+  const prompts = heldOut.slice(0, plan.answersMax).map((example) => askedFor(example, plan));
   const measured: Measured[] = [];
-  const texts: string[][] = [];
+  const texts: Said[][] = [];
   for (const weights of [plan.base, plan.model]) {
     const task: EvaluationTask = { ...weights, examples, sequenceTokens: plan.sequenceTokens };
     const losses = await evaluator.losses(task, signal);
     if (!losses.ok) return losses;
-    const said: string[] = [];
+    const said: Said[] = [];
     for (const { prompt } of prompts) {
       const answer = await answers.answer(weights, prompt, signal);
       if (!answer.ok) return answer;
@@ -110,12 +128,26 @@ export async function evaluatePart(
     measured.push({ loss, tokens, ...scores(said, prompts, corpus) });
   }
   const samples = prompts.slice(0, SAMPLES_MAX).map(({ record, shown, expected }, i) => ({
-    ...{ record, prompt: cut(shown), expected: cut(expected), base: cut(texts[0]![i]!), model: cut(texts[1]![i]!) },
+    ...{
+      record,
+      prompt: cut(shown),
+      expected: cut(expected),
+      base: cut(texts[0]![i]!.text),
+      model: cut(texts[1]![i]!.text),
+    },
   }));
   return ok({
     ...{ name, examples: examples.length, base: measured[0]!, model: measured[1]!, samples },
     ...(version === undefined ? {} : { version }),
   });
+}
+
+/** A question may be answered at half as much length again as is expected, for another way may lead to the same result. */
+function askedFor(example: TrainingExample, { answerTokens: { least, most }, countTokens }: EvaluationPlan): Asked {
+  const asked = promptOf(example, least);
+  if (!asked.isQuestion) return asked;
+  const wanted = Math.ceil(1.5 * countTokens(asked.expected)) + 1;
+  return { ...asked, prompt: { ...asked.prompt, maxTokens: Math.min(most, Math.max(least, wanted)) } };
 }
 
 /**
@@ -175,16 +207,19 @@ export function promptOf(example: TrainingExample, maxTokens: number): Asked {
 }
 
 function scores(
-  said: readonly string[],
+  said: readonly Said[],
   asked: readonly Asked[],
   corpus: Corpus | undefined,
-): Pick<Measured, "answers" | "exactMatch" | "grounding"> {
-  const questions = asked.filter(({ isQuestion }) => isQuestion).length;
-  const same = asked.filter(({ expected, isQuestion }, i) => isQuestion && isSameAnswer(said[i]!, expected)).length;
+): Pick<Measured, "answers" | "exactMatch" | "cut" | "grounding"> {
+  const [texts, toQuestions] = [said.map(({ text }) => text), said.filter((_one, i) => asked[i]!.isQuestion)];
+  const questions = toQuestions.length;
+  const same = asked.filter(({ expected, isQuestion }, i) => isQuestion && isSameAnswer(texts[i]!, expected)).length;
+  const cutOff = toQuestions.filter(({ isCut }) => isCut).length;
   return {
     answers: said.length,
     ...(questions === 0 ? {} : { exactMatch: same / questions }),
-    ...(corpus === undefined || said.length === 0 ? {} : { grounding: groundingScore(corpus, said) }),
+    ...(cutOff === 0 ? {} : { cut: cutOff }),
+    ...(corpus === undefined || said.length === 0 ? {} : { grounding: groundingScore(corpus, texts) }),
   };
 }
 

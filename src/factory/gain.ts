@@ -38,7 +38,7 @@ export function gainText({ before, after }: Gain): string {
 export function checkGain(job: Job, step: number | undefined): Result<void> {
   const gain = gainOf(job, step);
   if (gain === undefined || isGain(gain)) return ok(undefined);
-  return refuse("conflict", `Nothing was gained over ${job.base.name}: ${gainText(gain)}`, {
+  return refuse("conflict", `nothing was gained over ${job.base.name}: ${gainText(gain)}`, {
     hint: "serve it all the same with --anyway",
     field: "anyway",
   });

@@ -32,7 +32,7 @@ test("weights answer the same each time, and an adapter otherwise than its base"
   );
   const prompt = { mode: "chat", messages: [{ role: "user", content: "How?" }], maxTokens: 12 } as const;
   const say = async (weights: { base: string; adapter?: string }): Promise<string> =>
-    unwrap(await answers.answer(weights, prompt, new AbortController().signal));
+    unwrap(await answers.answer(weights, prompt, new AbortController().signal)).text;
   const [plain, adapted] = [await say({ base }), await say({ base, adapter })];
   expect(plain).not.toBe("");
   expect(await say({ base })).toBe(plain);

@@ -1,6 +1,6 @@
 import type { Engine, EngineRequest } from "../core/engine.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { Answers, Prompt, Weights } from "../factory/evaluation.ts";
+import type { Answers, Prompt, Said, Weights } from "../factory/evaluation.ts";
 import { field, parseJson } from "../models/formats/json.ts";
 import type { ModelPlace } from "./neuralModels.ts";
 
@@ -12,7 +12,7 @@ export class EngineAnswers implements Answers {
     this.#engine = engine;
   }
 
-  async answer(weights: Weights, prompt: Prompt, signal: AbortSignal): Promise<Result<string>> {
+  async answer(weights: Weights, prompt: Prompt, signal: AbortSignal): Promise<Result<Said>> {
     // Without a temperature the likeliest token is taken, so the same weights give the same answer.
     const request: EngineRequest = { model: nameOfWeights(weights), ...prompt, passages: [], isStreamed: false };
     return wholeAnswer(this.#engine, request, signal);
@@ -20,17 +20,13 @@ export class EngineAnswers implements Answers {
 }
 
 /** An answer at its end. */
-export async function wholeAnswer(
-  engine: Engine,
-  request: EngineRequest,
-  signal: AbortSignal,
-): Promise<Result<string>> {
+export async function wholeAnswer(engine: Engine, request: EngineRequest, signal: AbortSignal): Promise<Result<Said>> {
   let text = "";
   for await (const batch of engine.complete(request, signal))
     for (const event of batch) {
       if (event.type === "text") text += event.text;
       if (event.type === "failed") return { ok: false, error: event.refusal };
-      if (event.type === "end") return ok(text);
+      if (event.type === "end") return ok({ text, isCut: event.reason === "length" });
     }
   return signal.aborted
     ? refuse("cancelled", "The evaluation was cancelled.")

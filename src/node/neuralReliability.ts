@@ -164,10 +164,10 @@ export class NeuralReliability {
     const context = passages.map(({ number }) => number);
     const score = async (records: readonly number[]) => {
       const read = passages.filter(({ number }) => records.includes(number));
-      return this.#score(manifest.name, prompt, read, answer.value, signal);
+      return this.#score(manifest.name, prompt, read, answer.value.text, signal);
     };
     const draw = drawsOf(keccak256(utf8(question.record)));
-    const tested = await testReading(corpusOf(ground.index), answer.value, context, { score, draw });
+    const tested = await testReading(corpusOf(ground.index), answer.value.text, context, { score, draw });
     return tested === undefined ? cannotTell : ok(tested);
   }
 
@@ -188,7 +188,7 @@ export class NeuralReliability {
     if (!answer.ok) return answer;
     const idOf = (record: number) => ground.records[record]!.id;
     const tested = await testTraining({
-      ...{ corpus: corpusOf(ground.index), answer: answer.value },
+      ...{ corpus: corpusOf(ground.index), answer: answer.value.text },
       isTrained: (record) => trained.has(idOf(record)),
       isRemoved: (record) => isInRemovedHalf(idOf(record)),
       score: (role, text) => this.#score(names[role], prompt, [], text, signal),

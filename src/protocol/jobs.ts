@@ -38,6 +38,8 @@ export const estimateSchema = z.object({
 const measured = z.object({
   ...{ loss: z.number(), tokens: z.number(), answers: z.number() },
   ...{ exactMatch: z.number().optional(), grounding: z.number().optional() },
+  /** Answers that were cut at their limit, where some were: they match nothing. */
+  cut: z.number().optional(),
 });
 export const evaluationSchema = z.object({
   ...{ timeMs, step: z.number().optional() },

@@ -20,11 +20,13 @@ export function showEstimate(view: z.infer<typeof estimateSchema>, output: Outpu
   const { estimate, options, base, heldOutShare } = view;
   const { examples, heldOut, tokens, trainedTokens, steps, seconds, isMeasured, tokensPerSecond } = estimate;
   const lora = options.adapter;
+  const isApart = view.source.kind === "file" && view.source.validation !== undefined;
+  const share = isApart ? ", a file of their own" : ` (${Math.round(heldOutShare * 100)} %)`;
   const kind = lora === undefined ? "all weights" : `an adapter of rank ${lora.rank}, alpha ${lora.alpha}`;
   output.table([
     { what: "base", is: `${base.name}, ${kind}` },
     { what: "learns from", is: sourceText(view.source) },
-    { what: "examples", is: `${examples}, and ${heldOut} held out (${Math.round(heldOutShare * 100)} %)` },
+    { what: "examples", is: `${examples}, and ${heldOut} held out${share}` },
     { what: "tokens", is: `${tokens} × ${options.epochs} epochs = ${trainedTokens}, in ${steps} steps` },
     {
       what: "time",
@@ -127,8 +129,14 @@ export function showEvaluation({ parts, step }: z.infer<typeof evaluationSchema>
     })),
   );
   output.table(rows);
-  for (const { name, base, model } of parts)
+  for (const { name, base, model } of parts) {
+    const [ofBase, ofModel] = [base.cut ?? 0, model.cut ?? 0];
+    if (ofBase + ofModel > 0)
+      output.line(
+        `  cut at their limit on ${name}, and so no match: ${ofBase} of the base's answers, ${ofModel} of the model's`,
+      );
     if (model.loss >= base.loss) output.line(`  nothing was gained on ${name}: the base's loss is no higher`);
+  }
 }
 
 export function sourceText(source: JobView["source"]): string {

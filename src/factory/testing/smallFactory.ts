@@ -54,7 +54,10 @@ export class SmallMachine {
     const life = this.#life;
     const ports: FactoryPorts = {
       ...{ store: this.#storeOfLife(), trainer: this.#trainer(), evaluator: smallEvaluator, datanets: this.datanets },
-      answers: { answer: async ({ adapter }, { messages }) => ok(`${adapter ?? "base"}: ${messages.at(-1)?.content}`) },
+      answers: {
+        answer: async ({ adapter }, { messages }) =>
+          ok({ text: `${adapter ?? "base"}: ${messages.at(-1)?.content}`, isCut: false }),
+      },
       bases: {
         list: async () => [smallBase.name],
         find: async (name) => (name === smallBase.name ? ok(smallBase) : refuse("model_not_found", `no base ${name}`)),

@@ -16,6 +16,7 @@ import {
   batchDigest,
   checkpointDigest,
   domainSeparator,
+  earningsDigest,
   recoverSigner,
   signDigest,
   voucherDigest,
@@ -38,6 +39,12 @@ const types = {
     { name: "ledger", type: "bytes32" },
     { name: "payer", type: "address" },
     { name: "cumulative", type: "uint128" },
+  ],
+  Earnings: [
+    { name: "ledger", type: "bytes32" },
+    { name: "payee", type: "address" },
+    { name: "account", type: "string" },
+    { name: "deadline", type: "uint64" },
   ],
 } as const;
 
@@ -95,6 +102,21 @@ describe("digests are those of viem's hashTypedData", () => {
         const message = { ledger: toHex(ledger), payer: toHex(payer), cumulative };
         expect(toHex(voucherDigest(domain, { ledger, payer, cumulative }))).toBe(
           hashTypedData({ domain: viemDomain(domain), types, primaryType: "Voucher", message }),
+        );
+      }),
+    );
+  });
+
+  test("Earnings, whatever the account is called", () => {
+    const statement = fc.record({
+      ...{ ledger: bytes(32), payee: bytes(20), deadlineMs: fc.maxSafeNat() },
+      account: fc.oneof(fc.constant(""), fc.string({ unit: "grapheme", maxLength: 40 })),
+    });
+    fc.assert(
+      fc.property(domains, statement, (domain, { ledger, payee, account, deadlineMs }) => {
+        const message = { ledger: toHex(ledger), payee: toHex(payee), account, deadline: BigInt(deadlineMs) };
+        expect(toHex(earningsDigest(domain, { ledger, payee, account, deadlineMs }))).toBe(
+          hashTypedData({ domain: viemDomain(domain), types, primaryType: "Earnings", message }),
         );
       }),
     );

@@ -4,8 +4,8 @@ import { keccak256 } from "./hash.ts";
 import { assert } from "./result.ts";
 
 /**
- * What a node and a payer sign for contracts: EIP-712 typed data under secp256k1. Every struct of ours is flat and made of
- * value types, so its hash is keccak256 over words of 32 bytes.
+ * What a node, a payer and a payee sign: EIP-712 typed data under secp256k1. Every struct of ours is flat, so its hash is keccak256 over words of
+ * 32 bytes; a text's word is its own keccak256.
  */
 export interface Domain {
   readonly chainId: number;
@@ -40,10 +40,22 @@ export interface VoucherStatement {
   readonly cumulative: bigint;
 }
 
+/** An account may from now on spend and see what a payee earns, and the identities bound to it. */
+export interface EarningsStatement {
+  readonly ledger: Uint8Array;
+  /** 20 bytes: who signs. */
+  readonly payee: Uint8Array;
+  /** The account's id; empty for an account of the payee's own. */
+  readonly account: string;
+  /** Milliseconds since 1970 until which it can be shown. */
+  readonly deadlineMs: number;
+}
+
 const DOMAIN_TYPE = typeHash("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 const CHECKPOINT_TYPE = typeHash("Checkpoint(bytes32 ledger,uint64 size,bytes32 root)");
 const BATCH_TYPE = typeHash("Batch(bytes32 ledger,uint64 first,uint32 count,bytes32 root,uint64 deadline)");
 const VOUCHER_TYPE = typeHash("Voucher(bytes32 ledger,address payer,uint128 cumulative)");
+const EARNINGS_TYPE = typeHash("Earnings(bytes32 ledger,address payee,string account,uint64 deadline)");
 const NAME = keccak256(utf8("OpenLedger"));
 const VERSION = keccak256(utf8("1"));
 
@@ -64,6 +76,10 @@ export function batchDigest(domain: Domain, { ledger, first, count, root, deadli
 export function voucherDigest(domain: Domain, { ledger, payer, cumulative }: VoucherStatement): Uint8Array {
   assert(cumulative >= 0n && cumulative < 1n << 128n, "a voucher's total is a u128");
   return digest(domain, [VOUCHER_TYPE, ledger, padAddress(payer), word(cumulative)]);
+}
+
+export function earningsDigest(domain: Domain, { ledger, payee, account, deadlineMs }: EarningsStatement): Uint8Array {
+  return digest(domain, [EARNINGS_TYPE, ledger, padAddress(payee), keccak256(utf8(account)), word(deadlineMs)]);
 }
 
 /** 65 bytes, r ‖ s ‖ v with v 27 or 28 and s in the lower half (EIP-2), as OpenZeppelin's ECDSA takes them. RFC 6979: the same for the same input. */

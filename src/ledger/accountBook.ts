@@ -4,7 +4,7 @@ import { isNano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { KeyBook } from "./keyBook.ts";
 import type { Account, Accounts, ApiKey, Balance, Statement, StatementQuery } from "./ledger.ts";
-import { hasNul, named } from "./names.ts";
+import { hasNul, isReservedName, named } from "./names.ts";
 import type { PeriodBook } from "./period.ts";
 import type { LedgerStore, LedgerWorld, MovementRow } from "./ports.ts";
 import type { Purses } from "./purses.ts";
@@ -45,6 +45,8 @@ export class AccountBook implements Accounts {
     const name = named(input.name, "an account's name");
     if (!name.ok) return Promise.resolve(name);
     const { external } = input;
+    if (external !== undefined && isReservedName(external))
+      return refused(`no payer is called ${external.slice(0, 60)}: that stands for a payee's own account`, "payer");
     return this.#writer.run((batch) => {
       const known = external === undefined ? undefined : this.#purses.external(external);
       const account = known ?? this.openIn(batch, { ...input, name: name.value });
@@ -67,24 +69,12 @@ export class AccountBook implements Accounts {
     return account;
   }
 
-  /** From now on the account may spend what this payee earns. */
-  link(id: string, payee: Uint8Array): Promise<Result<Account>> {
-    return this.#writer.run((batch) => {
-      const account = this.#purses.account(id);
-      if (account === undefined) return unknown(id);
-      const linked = { ...account, payee };
-      batch.accounts.push(linked);
-      this.#purses.add(linked);
-      return ok(() => linked);
-    });
-  }
-
   get(id: string): Account | undefined {
     return this.#purses.account(id);
   }
 
   findExternal(name: string): Account | undefined {
-    return this.#purses.external(name);
+    return isReservedName(name) ? undefined : this.#purses.external(name);
   }
 
   list(): readonly Account[] {

@@ -1,13 +1,25 @@
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { toHex } from "../core/bytes.ts";
+import { padAddress, toHex } from "../core/bytes.ts";
+import { addressOf, earningsDigest, signDigest } from "../core/eip712.ts";
 import { decodeEntry } from "../core/entry.ts";
 import { ownOf } from "../core/receipt.ts";
 import { type Result, unwrap } from "../core/result.ts";
 import { BookState } from "./bookState.ts";
+import type { EarningsProof } from "./earnings.ts";
 import type { Hold } from "./ledger.ts";
 import type { LedgerStore } from "./ports.ts";
-import { assets, draft, id32, open, parties, type SmallLedger, smallLedger, verified } from "./testing/smallLedger.ts";
+import {
+  assets,
+  draft,
+  id32,
+  open,
+  parties,
+  type SmallLedger,
+  smallLedger,
+  smallTrust,
+  verified,
+} from "./testing/smallLedger.ts";
 
 /**
  * Random histories against a plain model of who has what. Amounts are tiny, so that zeros, ties, refusals and exhausted accounts are common.
@@ -16,7 +28,7 @@ import { assets, draft, id32, open, parties, type SmallLedger, smallLedger, veri
 const steps = [
   ...["open", "credit", "deposit", "withdraw", "hold", "hold", "hold", "carve", "carve", "release"],
   ...["post", "post", "post", "post", "post", "post", "carve", "carve", "hold", "credit", "hold", "spend", "spend"],
-  ...["correct", "correct", "transfer", "bring", "bind", "epoch", "crowd", "restart", "wait"],
+  ...["correct", "correct", "transfer", "bring", "bind", "link", "link", "unlink", "epoch", "crowd", "restart", "wait"],
 ] as const;
 type Step = readonly [step: (typeof steps)[number], a: number, b: number, c: number];
 
@@ -38,6 +50,10 @@ const opening: readonly Step[] = [
 
 interface KnownAccount {
   readonly id: string;
+  /** Whose earnings it may spend, by hex id. */
+  payee: string | undefined;
+  /** The last proof that linked it. */
+  proof?: EarningsProof;
   /** Its own payer, where it does not spend the node's deposit. */
   readonly payer: Uint8Array | undefined;
   credited: bigint;
@@ -48,6 +64,8 @@ interface KnownHold {
   readonly hold: Hold;
   readonly account: KnownAccount;
   readonly parent: KnownHold | undefined;
+  /** Placed while its account could spend earnings: it may count on some. */
+  readonly mayEarn: boolean;
   left: number;
 }
 
@@ -60,6 +78,9 @@ interface KnownReceipt {
 }
 
 const payees = [undefined, parties.operator, parties.owner, parties.ben, parties.treasury] as const;
+/** Payees who can sign, and whom identities are bound to. */
+const wallets = [id32(61), id32(62)] as const;
+const addresses = wallets.map(addressOf);
 /** How often what was met, over all histories: a step that never succeeds tests nothing. */
 const met = new Map<string, number>();
 
@@ -68,6 +89,8 @@ class Model {
   readonly accounts: KnownAccount[] = [];
   holds: KnownHold[] = [];
   readonly receipts: KnownReceipt[] = [];
+  /** Whom each identity is bound or redirected to, hex ids both. */
+  readonly bound = new Map<string, string>();
   #keys = 0;
 
   constructor(small: SmallLedger) {
@@ -105,6 +128,10 @@ class Model {
         return this.#bring(a, b, c);
       case "bind":
         return this.#bind(a, b);
+      case "link":
+        return this.#link(a, b, c);
+      case "unlink":
+        return this.#unlink(a);
       case "epoch":
         return this.#epoch();
       case "crowd":
@@ -121,7 +148,7 @@ class Model {
     const payer = a === 5 ? id32(700 + this.accounts.length) : undefined;
     const input = { name: "x", ...(payee === undefined ? {} : { payee }), ...(payer === undefined ? {} : { payer }) };
     const { id } = unwrap(await this.ledger.accounts.open(input));
-    this.accounts.push({ id, payer, credited: 0n, spent: 0n });
+    this.accounts.push({ id, payer, payee: payee && toHex(payee), credited: 0n, spent: 0n });
   }
 
   async #credit(a: number, b: number): Promise<void> {
@@ -156,7 +183,8 @@ class Model {
     seen("hold", placed);
     // A hold never exceeds what there is: the deposit, and what one payee of the account's has earned.
     expect(placed.ok).toBe(BigInt(b) <= available + earnedAvailable);
-    if (placed.ok) this.holds.push({ hold: placed.value, account, parent: undefined, left: b });
+    const mayEarn = account.payee !== undefined;
+    if (placed.ok) this.holds.push({ hold: placed.value, account, parent: undefined, mayEarn, left: b });
   }
 
   #carve(a: number, b: number): void {
@@ -168,7 +196,7 @@ class Model {
     expect(placed.ok).toBe(b <= parent.left);
     if (!placed.ok) return;
     parent.left -= b;
-    this.holds.push({ hold: placed.value, account, parent, left: b });
+    this.holds.push({ hold: placed.value, account, parent, mayEarn: parent.mayEarn, left: b });
   }
 
   async #post(a: number, b: number, c: number): Promise<void> {
@@ -208,7 +236,7 @@ class Model {
     const { available, earnedAvailable } = this.ledger.accounts.balance(account.id)!;
     const amount = Number(available) + Math.min(b, Number(earnedAvailable));
     const hold = unwrap(this.ledger.holds.place({ account: account.id, amount }));
-    const known = { hold, account, parent: undefined, left: amount };
+    const known = { hold, account, parent: undefined, mayEarn: true, left: amount };
     this.holds.push(known);
     await this.#postHold(known, a, amount, 0);
     if (c % 2 === 0) await this.#refund(this.receipts.at(-1)!, amount);
@@ -269,11 +297,46 @@ class Model {
 
   async #bind(a: number, b: number): Promise<void> {
     const identity = pick([parties.ann, id32(800), id32(801)], a)!;
-    const to = pick([parties.ben, parties.operator], b)!;
+    const to = pick([parties.ben, ...addresses.map(padAddress), parties.operator], b)!;
     const state = pick(["noticed", "bound", "refused", "redirected"] as const, a + b)!;
     const before = this.ledger.books.payeeNumber(identity);
     if (before === undefined) return;
-    seen("bind", await this.ledger.books.bind({ identity, to, state, proofHash: id32(1) }));
+    const done = await this.ledger.books.bind({ identity, to, state, proofHash: id32(1) });
+    seen("bind", done);
+    if (!done.ok) return;
+    if (state === "bound" || state === "redirected") this.bound.set(toHex(identity), toHex(to));
+    else this.bound.delete(toHex(identity));
+  }
+
+  /** By a fresh proof, or by one that was used before: that counts only while nothing has come after it. */
+  async #link(a: number, b: number, c: number): Promise<void> {
+    const account = pick(this.accounts, a);
+    if (account === undefined) return;
+    if (account.proof !== undefined && c < 2) {
+      const { proof } = account;
+      const again = await this.ledger.earnings.link(account.id, proof);
+      seen("link again", again);
+      expect(again.ok).toBe(account.payee === toHex(padAddress(proof.payee)) && this.#isLive(proof));
+      return;
+    }
+    const payee = pick(addresses, b)!;
+    const deadlineMs = this.small.world.timeMs + 300_000 + this.#number();
+    const statement = { ledger: smallTrust.ledger, payee, account: account.id, deadlineMs };
+    const signature = signDigest(pick(wallets, b)!, earningsDigest(smallTrust.domain, statement));
+    const proof = { payee, deadlineMs, signature };
+    seen("link", await this.ledger.earnings.link(account.id, proof));
+    Object.assign(account, { proof, payee: toHex(padAddress(payee)) });
+  }
+
+  #isLive({ deadlineMs }: EarningsProof): boolean {
+    return deadlineMs > this.small.world.timeMs;
+  }
+
+  async #unlink(a: number): Promise<void> {
+    const account = pick(this.accounts, a);
+    if (account === undefined) return;
+    seen(account.payee === undefined ? "unlink nobody" : "unlink", await this.ledger.earnings.unlink(account.id));
+    account.payee = undefined;
   }
 
   /** The cut waits for holds that count on earnings, so they are released first; others live through it. */
@@ -294,8 +357,7 @@ class Model {
   }
 
   #releaseEarners(): void {
-    const isEarner = ({ account }: KnownHold): boolean => this.ledger.accounts.get(account.id)!.payee !== undefined;
-    for (const known of this.holds.filter(isEarner)) {
+    for (const known of this.holds.filter(({ mayEarn }) => mayEarn)) {
       this.ledger.holds.release(known.hold.id);
       this.holds = this.holds.filter((other) => other !== known);
     }
@@ -318,8 +380,20 @@ class Model {
   }
 
   #key(): string {
+    return `key ${this.#number()}`;
+  }
+
+  #number(): number {
     this.#keys += 1;
-    return `key ${this.#keys}`;
+    return this.#keys;
+  }
+
+  /** The most that one of those whom an account stands for has earned in the open epoch. */
+  #earnedBy({ payee }: KnownAccount): bigint {
+    const isOwn = (id: string) => payee !== undefined && (id === payee || this.bound.get(id) === payee);
+    let most = 0n;
+    for (const { id, open: nano } of this.ledger.books.payees()) if (isOwn(toHex(id)) && nano > most) most = nano;
+    return most;
   }
 
   check(): void {
@@ -330,6 +404,9 @@ class Model {
       expect(balance).toMatchObject({ credited: account.credited, spent: account.spent });
       expect(balance.credited).toBe(balance.spent + balance.held + balance.available);
       expect(balance.available >= 0n && balance.held >= 0n && balance.earnedAvailable >= 0n).toBe(true);
+      const earned = this.#earnedBy(account);
+      expect(balance.earnedAvailable <= earned).toBe(true);
+      if (this.holds.length === 0) expect(balance.earnedAvailable).toBe(earned);
       spent += balance.spent;
     }
     const totals = books.totals();
@@ -443,6 +520,9 @@ afterAll(() => {
       "transfer",
       "bring",
       "bind",
+      "link",
+      "link again",
+      "unlink",
     ],
     ...["epoch", "epoch in a crowd", "spend earnings", "give earnings back"],
   ];

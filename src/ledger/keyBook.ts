@@ -42,6 +42,12 @@ export class KeyBook {
     return this.#issue(batch, { ...key, scope });
   }
 
+  /** Another secret for the same key, which is live again if it was revoked. */
+  renew(batch: Batch, id: string): FreshKey {
+    const { revokedMs: _revoked, ...key } = this.#byId.get(id)!;
+    return this.#issue(batch, key);
+  }
+
   /** At once: a key that is revoked stops before that is durable, for the other order would let it spend in between. */
   change(batch: Batch, id: string, change: Partial<Pick<ApiKey, "limits" | "revokedMs">>): ApiKey {
     const key = { ...this.#byId.get(id)!, ...change };

@@ -6,6 +6,7 @@ import type { Nano } from "../core/money.ts";
 import type { FeePolicy } from "../core/policy.ts";
 import type { Nesting, Receipt } from "../core/receipt.ts";
 import type { Result } from "../core/result.ts";
+import type { Earnings } from "./earnings.ts";
 import type { ExecutionDraft, PayeeShare, ReportedBooks } from "./execution.ts";
 import type { PeriodBook } from "./period.ts";
 import type { TransferDraft, Transferred } from "./transferDraft.ts";
@@ -18,6 +19,7 @@ export interface Ledger {
   /** 32 bytes. */
   readonly id: Uint8Array;
   readonly accounts: Accounts;
+  readonly earnings: Earnings;
   readonly holds: Holds;
   readonly books: Books;
   readonly epochs: Epochs;
@@ -34,8 +36,12 @@ export interface Account {
   readonly payer: Uint8Array;
   /** 16 bytes: how receipts name the account. */
   readonly pseudonym: Uint8Array;
-  /** 32-byte payee id whose unsettled earnings this account may spend; set once an identity or address is bound to it. */
+  /** 32-byte payee id whose unsettled earnings this account may spend, with those of the identities bound to it: see {@link Earnings}. */
   readonly payee?: Uint8Array;
+  /** Deadline of the proof that linked it last. */
+  readonly proofDeadlineMs?: number;
+  /** Of a payee's own account, the key that the payee's signature made. */
+  readonly walletKey?: string;
   /** What other gateways call it, where it stands for one of their payers. */
   readonly external?: string;
   readonly createdMs: number;

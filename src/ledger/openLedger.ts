@@ -8,6 +8,7 @@ import { AssetBook } from "./assetBook.ts";
 import { AuditTrail } from "./auditTrail.ts";
 import { BookKeeping } from "./bookkeeping.ts";
 import { BookState } from "./bookState.ts";
+import { EarningsBook } from "./earningsBook.ts";
 import { EpochBook } from "./epochBook.ts";
 import { HoldTable } from "./holds.ts";
 import { KeyBook } from "./keyBook.ts";
@@ -43,9 +44,8 @@ export interface LedgerOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** A ledger whose accounts can also be linked to a payee that was bound to them. */
+/** A ledger with all that its node does with it. */
 export interface OpenLedger extends Ledger {
-  readonly accounts: AccountBook;
   readonly organisations: Organisations;
   readonly methods: MethodsBook;
   /** Where it moved to, of a ledger that began on credit. */
@@ -91,10 +91,14 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
   const keys = new KeyBook(taken.value.keys, options.secret, world, options.keyPrefix);
   const accounts = new AccountBook(writer, purses, {
     ...{ ledger: id, store, world, keys, secret: options.secret, node: options.node },
-    statement: (query) =>
-      statementOf(state.value, store, query, query.account === undefined ? undefined : purses.account(query.account)),
+    statement: (query) => {
+      const account = query.account === undefined ? undefined : purses.account(query.account);
+      const earners = account === undefined ? [] : purses.earners(account);
+      return statementOf(state.value, store, query, account, earners);
+    },
     period: (fromMs, untilMs) => periodOf(state.value, store, fromMs, untilMs),
   });
+  const earnings = new EarningsBook({ ledger: id, writer, purses, accounts, keys, world });
   const epochs = new EpochBook(writer, purses, store, taken.value.epochMarks);
   const trail = new AuditTrail(taken.value.auditHeads);
   const organisations = new OrganisationBook(taken.value.organisations, {
@@ -102,7 +106,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
   });
   const assets = new AssetBook(writer);
   return ok({
-    ...{ id, accounts, organisations, holds, books, epochs, assets, close: () => writer.close() },
+    ...{ id, accounts, earnings, organisations, holds, books, epochs, assets, close: () => writer.close() },
     methods: new MethodsBook(writer),
     moved: () => state.value.moved,
     isClosed: () => epochs.isClosed(),

@@ -160,6 +160,17 @@ export class Purses {
     return this.#reservedEarnings.get(payee) ?? 0;
   }
 
+  /** The payees whose earnings an account may spend: the one that it is linked to, then the identities that are bound to that and count. */
+  earners({ payee }: Account): readonly number[] {
+    const own = payee === undefined ? undefined : this.#state.number(payee);
+    return own === undefined ? [] : [own, ...this.#state.identitiesOf(own)];
+  }
+
+  /** Nano of a payee's unsettled credit that no hold counts on. */
+  freeEarnings(payee: number): Nano {
+    return this.#state.accruals.open(payee) - this.reservedEarnings(payee);
+  }
+
   totals(): { readonly deposited: bigint; readonly granted: bigint } {
     let [deposited, granted] = [0n, 0n];
     for (const payer of this.#payers.values()) deposited += payer.deposited - payer.withdrawn;
@@ -170,11 +181,9 @@ export class Purses {
   /** The payee, of those this account stands for, with the most to spend: a receipt names one. */
   #earnings(account: Account): { readonly payee: number; readonly available: number } {
     let best = { payee: 0, available: 0 };
-    if (account.payee === undefined) return best;
-    const own = this.#state.number(account.payee) ?? 0;
-    for (const payee of [own, ...this.#state.identitiesOf(own)]) {
-      const available = this.#state.accruals.open(payee) - this.reservedEarnings(payee);
-      if (payee !== 0 && available > best.available) best = { payee, available };
+    for (const payee of this.earners(account)) {
+      const available = this.freeEarnings(payee);
+      if (available > best.available) best = { payee, available };
     }
     return best;
   }

@@ -13,16 +13,19 @@ import type { LedgerStore } from "./ports.ts";
 
 const LINES_DEFAULT = 1_000;
 
-/** Every credit and debit of a payee or an account, read from the journal and explained by it, newest first. */
+/**
+ * Every credit and debit of a payee or an account, read from the journal and explained by it, newest first. `earners`: whose credits are the account's,
+ * where it is linked to a payee.
+ */
 export async function statementOf(
   state: BookState,
   store: LedgerStore,
   query: StatementQuery,
   account: Account | undefined,
+  earners: readonly number[],
 ): Promise<Statement> {
   const limit = query.limit ?? LINES_DEFAULT;
-  const payee = query.payee ?? account?.payee;
-  const number = payee === undefined ? 0 : (state.number(payee) ?? 0);
+  const payees = new Set(query.payee === undefined ? earners : [state.number(query.payee) ?? 0]);
   const pseudonym = account === undefined ? undefined : keyOf(account.pseudonym);
   const lines: StatementLine[] = [];
   let total = 0n;
@@ -31,7 +34,7 @@ export async function statementOf(
   for await (const { bytes } of store.entries(state.ledger, from, state.size)) {
     const entry = decoded(bytes);
     if (query.untilMs !== undefined && entry.timeMs >= query.untilMs) break;
-    for (const line of linesOf(state, entry, number, pseudonym)) {
+    for (const line of linesOf(state, entry, payees, pseudonym)) {
       total += BigInt(line.amount);
       count += 1;
       lines.push(line);
@@ -84,7 +87,7 @@ function decoded(bytes: Uint8Array): Entry {
 function* linesOf(
   state: BookState,
   entry: Entry,
-  payee: number,
+  payees: ReadonlySet<number>,
   pseudonym: string | undefined,
 ): Generator<StatementLine, void> {
   const { seq, timeMs } = entry;
@@ -92,11 +95,11 @@ function* linesOf(
     const { receipt } = entry;
     const id = toHex(receipt.id);
     for (const leg of receipt.legs) {
-      if (leg.payee === payee)
+      if (payees.has(leg.payee))
         yield { seq, timeMs, kind: "earned", receipt: id, role: leg.role, weight: leg.weight, amount: leg.amount };
     }
     const spent = { seq, timeMs, kind: "spent", receipt: id, weight: 0 } as const;
-    if (receipt.earned > 0 && receipt.payerPayee === payee)
+    if (receipt.earned > 0 && payees.has(receipt.payerPayee))
       yield { ...spent, role: "earnings", amount: -receipt.earned };
     if (keyOf(receipt.account) === pseudonym)
       yield {
@@ -108,10 +111,10 @@ function* linesOf(
     const { correction } = entry;
     const id = toHex(correction.receipt);
     for (const leg of correction.legs) {
-      if (leg.payee === payee)
+      if (payees.has(leg.payee))
         yield { seq, timeMs, kind: "correction", receipt: id, role: leg.role, weight: leg.weight, amount: leg.amount };
     }
-    if (correction.earned > 0 && correction.payerPayee === payee)
+    if (correction.earned > 0 && payees.has(correction.payerPayee))
       yield { seq, timeMs, kind: "correction", receipt: id, role: "earnings", weight: 0, amount: correction.earned };
     if (keyOf(correction.account) === pseudonym)
       yield { seq, timeMs, kind: "correction", receipt: id, role: "payer", weight: 0, amount: correction.refund };
@@ -119,20 +122,21 @@ function* linesOf(
     const { transfer } = entry;
     const moved = { seq, timeMs, kind: "transfer", receipt: toHex(transferId(transfer)), weight: 0 } as const;
     for (const line of transfer.lines)
-      if (line.payee === payee) yield { ...moved, role: "balance", amount: line.amount };
+      if (payees.has(line.payee)) yield { ...moved, role: "balance", amount: line.amount };
     if (keyOf(transfer.account) === pseudonym) yield { ...moved, role: "payer", amount: -transferAmount(transfer) };
   } else if (entry.kind === "move") {
     const { lines, place } = entry.move;
     const paid = { seq, timeMs, kind: "paid", receipt: toHex(place.settlement), role: "outside", weight: 0 } as const;
     for (const line of lines)
-      if (line.payee === payee) for (const nano of paidOutside(line)) yield { ...paid, amount: -nano };
+      if (payees.has(line.payee)) for (const nano of paidOutside(line)) yield { ...paid, amount: -nano };
   } else if (entry.kind === "poolSplit") {
     const { split } = entry;
     const members = state.pool(split.pool)!;
-    const at = members.findIndex((member) => member.payee === payee);
-    if (at < 0) return;
+    if (!members.some((member) => payees.has(member.payee))) return;
     const id = state.payee(split.pool)!.id;
-    const part = splitPool(state.ledger, split.epoch, id, { payee: split.pool, members }, split.amount)[at]!;
-    yield { seq, timeMs, kind: "pool", receipt: toHex(id), role: "pool", weight: members[at]!.weight, amount: part };
+    const parts = splitPool(state.ledger, split.epoch, id, { payee: split.pool, members }, split.amount);
+    const pool = { seq, timeMs, kind: "pool", receipt: toHex(id), role: "pool" } as const;
+    for (const [at, { payee, weight }] of members.entries())
+      if (payees.has(payee)) yield { ...pool, weight, amount: parts[at]! };
   }
 }

@@ -36,6 +36,11 @@ export class Writer {
     return this.#durableSize;
   }
 
+  /** What is signed for this ledger names it: from the entry on with which a ledger moves to a chain, that chain. */
+  get domain(): Domain {
+    return domainNow(this.state, this.#options);
+  }
+
   /** Runs the job in the next batch. What it returns is called with the commit once that is durable. */
   run<T>(job: Job<T>): Promise<Result<T>> {
     if (this.#stopped !== undefined) return Promise.resolve(this.#stopped);
@@ -261,8 +266,8 @@ export class Batch {
   /** Signs what was added, as the batch's last entry. */
   seal(): Commit {
     const { ledger, signer, publishWithinMs } = this.#options;
-    // From the entry on with which a ledger moves to a chain, batches are signed for that chain: the move's own is the first.
-    const domain = this.#state.moved?.domain ?? this.#options.domain;
+    // The batch of the move's own entry is the first that is signed for the chain.
+    const domain = domainNow(this.#state, this.#options);
     const tree = new BatchTree(this.entries);
     const statement = {
       ledger,
@@ -303,6 +308,10 @@ export class Batch {
     this.#used += size;
     return this.#memory.subarray(this.#used - size, this.#used);
   };
+}
+
+function domainNow({ moved }: BookState, { domain }: WriterOptions): Domain {
+  return moved?.domain ?? domain;
 }
 
 function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued {

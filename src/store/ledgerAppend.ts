@@ -145,6 +145,8 @@ export interface AccountJson {
   readonly payer: string;
   readonly pseudonym: string;
   readonly payee?: string;
+  readonly proofDeadlineMs?: number;
+  readonly walletKey?: string;
   readonly external?: string;
   readonly createdMs: number;
 }

@@ -235,7 +235,10 @@ function besideTests(withStore: WithStore): void {
   it("an account and a key are as they were written last", () =>
     withStore(async (store) => {
       await takeover(store);
-      const [plain, linked] = [account("a"), { ...account("b"), payee: new Uint8Array(32).fill(3) }];
+      const [plain, linked] = [
+        account("a"),
+        { ...account("b"), payee: new Uint8Array(32).fill(3), proofDeadlineMs: 7, walletKey: "k2" },
+      ];
       const [live, revoked] = [key("k1"), { ...key("k2"), revokedMs: 9 }];
       unwrap(await store.append(batchOf({ accounts: [plain, account("b")], keys: [live, key("k2")] })));
       unwrap(await store.append(batchOf({ accounts: [linked], keys: [revoked] })));

@@ -1,5 +1,5 @@
 import { fromHex } from "../core/bytes.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
+import { refuse } from "../core/result.ts";
 import type { Account, ApiKey, Statement } from "../ledger/ledger.ts";
 import {
   accountParam,
@@ -16,7 +16,7 @@ import {
   statementSchema,
 } from "../protocol/accounts.ts";
 import { payeeParam } from "../protocol/epochs.ts";
-import { accountView, balanceView } from "./accountView.ts";
+import { balanceView, linkedView, ownAccount } from "./accountView.ts";
 import type { Floor } from "./order.ts";
 import type { ChainView } from "./ports.ts";
 import { present } from "./present.ts";
@@ -24,16 +24,11 @@ import { json, jsonOf, plain, type Route, route } from "./routes.ts";
 import { stagesOf, stagesView } from "./stages.ts";
 
 /** Accounts, keys and statements. A key sees its own account; an admin key sees and makes all. */
-export function accountRoutes({ ledger, organisations }: Floor, chain?: ChainView): Route[] {
+export function accountRoutes(floor: Floor, chain?: ChainView): Route[] {
+  const { ledger, organisations } = floor;
   const { accounts } = ledger;
-  const view = (account: Account) => accountView(account, accounts);
-  const own = (id: string, key: ApiKey | undefined): Result<Account> => {
-    const wanted = id === "me" ? (key?.account ?? "") : id;
-    if (key === undefined || (!key.admin && key.account !== wanted))
-      return refuse("forbidden", "this is not the key's own account");
-    const account = accounts.get(wanted);
-    return account === undefined ? refuse("not_found", `there is no account ${wanted}`, { field: "id" }) : ok(account);
-  };
+  const view = (account: Account) => linkedView(account, floor);
+  const own = (id: string, key: ApiKey | undefined) => ownAccount(accounts, id, key);
   return [
     route({
       ...plain,

@@ -8,6 +8,7 @@ import { type Annotations, annotationRoutes } from "./annotationRoutes.ts";
 import { correctionRoutes } from "./correctionRoutes.ts";
 import { datanetRoutes } from "./datanetRoutes.ts";
 import { type Departures, departureRoutes } from "./departureRoutes.ts";
+import { earningsRoutes } from "./earningsRoutes.ts";
 import { epochRoutes } from "./epochRoutes.ts";
 import type { ExecutionDesk } from "./executionDesk.ts";
 import { executionRoutes } from "./executionRoutes.ts";
@@ -67,6 +68,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
     ...(parts.test === undefined ? [] : testRoutes(parts.test)),
     ...executionRoutes(parts.executions),
     ...accountRoutes(floor, parts.chain),
+    ...earningsRoutes(floor),
     ...(floor.organisations === undefined ? [] : organisationRoutes(floor, floor.organisations)),
     ...epochRoutes(floor, parts),
     ...(parts.relays === undefined ? [] : relayRoutes(floor, parts.relays)),

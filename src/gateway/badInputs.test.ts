@@ -31,6 +31,9 @@ const id24 = "0".repeat(24);
 const id32 = "0".repeat(32);
 const id64 = "0".repeat(64);
 
+const proof = { deadlineMs: 1, signature: `0x${"11".repeat(65)}` };
+const linked = { payee: `0x${"22".repeat(20)}`, ...proof };
+
 type Who = "key" | "admin" | "nobody" | "stranger" | "revoked";
 type Row = readonly [who: Who, method: string, path: string, body: unknown, status: number, code: string];
 
@@ -80,6 +83,26 @@ const rows: readonly Row[] = [
   ["key", "GET", "/api/accounts/someone", undefined, 400, "invalid_request"],
   ["key", "GET", `/api/accounts/acct_${id24}`, undefined, 403, "forbidden"],
   ["admin", "GET", `/api/accounts/acct_${id24}`, undefined, 404, "not_found"],
+  ["nobody", "PUT", "/api/accounts/me/payee", linked, 401, "unauthenticated"],
+  ["key", "PUT", "/api/accounts/me/payee", { ...linked, payee: id64 }, 400, "invalid_request"],
+  ["key", "PUT", "/api/accounts/me/payee", { ...linked, signature: `0x${id64}${id64}` }, 400, "invalid_request"],
+  ["key", "PUT", "/api/accounts/me/payee", { ...linked, account: "me" }, 400, "invalid_request"],
+  ["key", "PUT", "/api/accounts/me/payee", "{nope", 400, "invalid_request"],
+  ["key", "PUT", "/api/accounts/me/payee", linked, 422, "proof_invalid"],
+  ["key", "PUT", `/api/accounts/acct_${id24}/payee`, linked, 403, "forbidden"],
+  ["admin", "PUT", `/api/accounts/acct_${id24}/payee`, linked, 404, "not_found"],
+  ["nobody", "DELETE", "/api/accounts/me/payee", undefined, 401, "unauthenticated"],
+  ["key", "DELETE", "/api/accounts/mine/payee", undefined, 400, "invalid_request"],
+  ["key", "DELETE", `/api/accounts/acct_${id24}/payee`, undefined, 403, "forbidden"],
+  ["admin", "DELETE", `/api/accounts/acct_${id24}/payee`, undefined, 404, "not_found"],
+  ["nobody", "POST", `/api/payees/${id64}/account`, proof, 400, "invalid_request"],
+  ["nobody", "POST", `/api/payees/${linked.payee}/account`, {}, 400, "invalid_request"],
+  ["nobody", "POST", `/api/payees/${linked.payee}/account`, { ...proof, deadlineMs: -1 }, 400, "invalid_request"],
+  ["nobody", "POST", `/api/payees/${linked.payee}/account`, proof, 404, "not_found"],
+  ["nobody", "GET", `/api/payees/${linked.payee}/account`, undefined, 405, "method_not_allowed"],
+  ["nobody", "GET", "/api/receipts/zz/explanation", undefined, 400, "invalid_request"],
+  ["stranger", "GET", `/api/receipts/${id32}/explanation`, undefined, 401, "unauthenticated"],
+  ["key", "GET", `/api/receipts/${id32}/explanation`, undefined, 404, "not_found"],
   ["nobody", "GET", "/api/accounts/me/statement", undefined, 401, "unauthenticated"],
   ["key", "GET", "/api/accounts/me/statement?limit=x", undefined, 400, "invalid_request"],
   ["key", "GET", `/api/accounts/acct_${id24}/statement`, undefined, 403, "forbidden"],

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Accounts, ApiKey } from "../ledger/ledger.ts";
 import { parseJson } from "../protocol/parse.ts";
-import { type Access, type Method, noFields } from "./routes.ts";
+import { type Access, type Method, noFields, takesBody } from "./routes.ts";
 
 /** Who knocks, and with what: keys, hosts, origins, media types. */
 export interface DoorRules {
@@ -35,7 +35,7 @@ export function corsHeaders(request: IncomingMessage, rules: DoorRules): Record<
   return {
     "access-control-allow-origin": origin,
     vary: "origin",
-    "access-control-allow-methods": "GET, POST, DELETE",
+    "access-control-allow-methods": "GET, POST, PUT, DELETE",
     "access-control-allow-headers": "authorization, content-type, idempotency-key, openledger-audit",
     "access-control-expose-headers": "openledger-receipt, x-request-id, retry-after",
     "access-control-max-age": "600",
@@ -70,14 +70,14 @@ export function authenticate(request: IncomingMessage, accounts: Accounts, acces
   return ok(key);
 }
 
-/** The body's JSON. Only POST has one; a media type that a plain HTML form can send is refused, and so is all that a route does not name in `media`. */
+/** The body's JSON, of methods that have one; a media type that a plain HTML form can send is refused, and so is all that a route does not name in `media`. */
 export function parseBody(
   request: IncomingMessage,
   method: Method,
   body: Buffer,
   media?: readonly string[],
 ): Result<unknown> {
-  if (method !== "POST") return ok(undefined);
+  if (!takesBody(method)) return ok(undefined);
   const type = mediaType(request);
   if (type !== "application/json" && media?.includes(type) !== true) {
     return refuse("unsupported_media_type", `the body is sent as "${type}"`, {

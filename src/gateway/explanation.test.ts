@@ -61,7 +61,7 @@ const opening: Opening = {
   ],
 };
 const explained: Explained = {
-  ...{ receipt, opening, payee: ann, view: "contributor", combination: undefined, trace: undefined },
+  ...{ receipt, opening, payees: new Set([ann]), view: "contributor", combination: undefined, trace: undefined },
   labelOf: () => undefined,
 };
 

@@ -8,8 +8,8 @@ import { isTraining } from "./trainingMethod.ts";
 export interface Explained {
   readonly receipt: ReceiptView;
   readonly view: Explanation["view"];
-  /** Of whom the contributor's view is: evidence for records of this payee. */
-  readonly payee: string | undefined;
+  /** Of whom the contributor's view is: evidence for records of these payees, by hex id. */
+  readonly payees: ReadonlySet<string>;
   /** Undefined where nothing of the texts is kept, or may be shown. */
   readonly opening: Opening | undefined;
   /** The text of the methods that the receipt names, where the node has it. */
@@ -44,7 +44,7 @@ function methodView({ method, reliabilityPpm, basis }: TrustedMethod): Explanati
 }
 
 /** Contributors with evidence of their own, the most credited first. */
-function peopleOf({ receipt, view, opening, payee }: Explained): Explanation["people"] {
+function peopleOf({ receipt, view, opening, payees: own }: Explained): Explanation["people"] {
   const kinds = new Map<string, Set<Explanation["people"][number]["kinds"][number]>>();
   for (const { kind, payee: first, payees } of opening?.evidence ?? [])
     for (const { payee: id } of payees ?? [{ payee: first }]) kinds.set(id, (kinds.get(id) ?? new Set()).add(kind));
@@ -52,7 +52,7 @@ function peopleOf({ receipt, view, opening, payee }: Explained): Explanation["pe
     .filter(({ role }) => role === "contributor")
     .map((leg) => ({
       ...{ payee: leg.payee, ...(leg.label === undefined ? {} : { label: leg.label }) },
-      kinds: view === "payer" || leg.payee === payee ? [...(kinds.get(leg.payee) ?? [])] : [],
+      kinds: view === "payer" || own.has(leg.payee) ? [...(kinds.get(leg.payee) ?? [])] : [],
       ...{ weightPpm: leg.weight, amount: leg.amount },
     }))
     .sort((a, b) => b.weightPpm - a.weightPpm);
@@ -63,13 +63,13 @@ function peopleOf({ receipt, view, opening, payee }: Explained): Explanation["pe
  * the record is behind.
  */
 function evidenceOf(
-  { receipt, view, payee, opening, labelOf }: Explained,
+  { receipt, view, payees: own, opening, labelOf }: Explained,
   methods: readonly TrustedMethod[],
 ): Explanation["evidence"] {
   const items = opening?.evidence ?? [];
   const units = items.reduce((sum, { weight }) => sum + weight, 0);
   const isShown = (item: (typeof items)[number]): boolean =>
-    view === "payer" || (item.payees ?? []).some((one) => one.payee === payee);
+    view === "payer" || (item.payees ?? []).some((one) => own.has(one.payee));
   return items
     .filter(isShown)
     .map(({ kind, weight, record, title, source, author, payees = [], output, position, text }) => {
@@ -122,7 +122,8 @@ function sentences(
     said.push("The payer forbade to keep the texts: who is credited can be seen, and not why.");
   else if (opening === undefined && view !== "public")
     said.push("The texts of this receipt have been erased: who is credited can be seen, and not why.");
-  if (view === "public") said.push("The payer's key shows which words and records.");
+  if (view === "public")
+    said.push("The payer's key shows which words and records; the key of whom it credits, those of its own.");
   if (combination === undefined && !receipt.flags.undeclared)
     said.push("This node does not know the methods that the receipt names.");
   return said;

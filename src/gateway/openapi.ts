@@ -2,7 +2,7 @@ import { OpenAPIRegistry, OpenApiGeneratorV31 } from "@asteasolutions/zod-to-ope
 import { z } from "zod";
 import { openAiErrorSchema, PROBLEM_MEDIA_TYPE, problemSchema } from "../protocol/errors.ts";
 import { speaksOpenAi } from "./exchange.ts";
-import type { Route } from "./routes.ts";
+import { type Route, takesBody } from "./routes.ts";
 
 /** The OpenAPI 3.1 document of a route table, made of the same schemas that validate. */
 export function openApiDocument(routes: readonly Route[], version: string): object {
@@ -19,7 +19,7 @@ type PathConfig = Parameters<OpenAPIRegistry["registerPath"]>[0];
 
 function pathOf(route: Route, scheme: string): PathConfig {
   const { params, query } = route;
-  const hasBody = route.method === "POST" && !(route.body instanceof z.ZodUnknown);
+  const hasBody = takesBody(route.method) && !(route.body instanceof z.ZodUnknown);
   const statuses = route.statuses ?? [200];
   const answers = statuses.map((status) => [
     status,
@@ -68,4 +68,4 @@ function hasFields(schema: z.ZodObject): boolean {
   return Object.keys(schema.shape).length > 0;
 }
 
-const methods = { GET: "get", POST: "post", DELETE: "delete" } as const;
+const methods = { GET: "get", POST: "post", PUT: "put", DELETE: "delete" } as const;

@@ -1,22 +1,26 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { fromHex, toHex } from "../core/bytes.ts";
+import { fromHex, padAddress, toHex } from "../core/bytes.ts";
+import { addressOf, earningsDigest, signDigest } from "../core/eip712.ts";
 import { ok, unwrap } from "../core/result.ts";
 import { parseCsv } from "../ingest/csv.ts";
 import { csvField } from "../ledger/bankFile.ts";
 import type { IssuedStatement, StatementStore } from "../ledger/issued.ts";
 import { StatementDesk } from "../ledger/issued.ts";
-import { smallLedger } from "../ledger/testing/smallLedger.ts";
+import { smallLedger, smallTrust } from "../ledger/testing/smallLedger.ts";
 import { issuedStatementSchema } from "../protocol/statements.ts";
 import { CALL_NANO, type Customer, type CustomerNode, customer, startCustomerNode } from "./testing/customers.ts";
+import { testId } from "./testing/node.ts";
 import { hello } from "./testing/scriptedEngine.ts";
 
 let node: CustomerNode;
 let [acme, bolt]: Customer[] = [];
 let receiptOfBolt = "";
+let nowMs: () => number;
 const issued: IssuedStatement[] = [];
 
 beforeAll(async () => {
   const { ledger, world } = await smallLedger();
+  nowMs = () => world.nowMs();
   const statements = new StatementDesk({
     ...{ ledger, store: statementStore(), details: { allDetails: async () => [] } },
     ...{
@@ -61,9 +65,12 @@ const table: Readonly<Record<string, string>> = {
   "POST /api/v1/events": "owner builder project",
   "GET /v1/receipts/{id}": "owner builder billing viewer project",
   "GET /api/receipts/{id}": "owner builder billing viewer project",
+  "GET /api/receipts/{id}/explanation": "owner builder billing viewer project",
   "GET /api/receipts": "owner builder billing viewer project",
   "GET /api/accounts/{id}": "owner billing",
   "GET /api/accounts/{id}/statement": "owner billing",
+  "PUT /api/accounts/{id}/payee": "owner billing",
+  "DELETE /api/accounts/{id}/payee": "owner billing",
   "GET /api/statements": "owner billing",
   "GET /api/statements/{number}": "owner billing",
   "GET /api/keys": "owner builder billing viewer",
@@ -202,6 +209,37 @@ test("who reads receipts does not thereby read what was asked and answered", asy
       (["owner", "builder", "project", "billing", "viewer"] as const).map((role) => opened(acme!.secrets[role])),
     ),
   ).toEqual([true, true, true, false, false]);
+});
+
+test("what others paid for is there where it pays those whom the account stands for, and not for a project's key", async () => {
+  const { account } = acme!.organisation;
+  const statuses = (part: string) =>
+    Promise.all(
+      (["owner", "builder", "billing", "viewer", "project"] as const).map(
+        async (role) => (await node.call(acme!.secrets[role], "GET", `/api/receipts/${receiptOfBolt}${part}`)).status,
+      ),
+    );
+  const nothing = [404, 404, 404, 404, 404];
+  expect([await statuses(""), await statuses("/explanation")]).toEqual([nothing, nothing]);
+  const key = testId("operator's wallet");
+  const [to, deadlineMs] = [padAddress(addressOf(key)), nowMs() + 60_000];
+  unwrap(
+    await node.ledger.books.bind({ identity: testId("operator"), to, state: "bound", proofHash: testId("proof") }),
+  );
+  const statement = { ledger: node.ledger.id, payee: addressOf(key), account, deadlineMs };
+  const signature = toHex(signDigest(key, earningsDigest(smallTrust.domain, statement)));
+  const body = { payee: toHex(addressOf(key)), deadlineMs, signature };
+  expect((await node.call(acme!.secrets.builder, "PUT", "/api/accounts/me/payee", body)).status).toBe(403);
+  expect((await node.call(acme!.secrets.billing, "PUT", "/api/accounts/me/payee", body)).status).toBe(200);
+  const there = [200, 200, 200, 200, 404];
+  expect([await statuses(""), await statuses("/explanation")]).toEqual([there, there]);
+  // An operator is not a contributor: there is nothing of its own to be shown.
+  const shown = await node.call(acme!.secrets.owner, "GET", `/api/receipts/${receiptOfBolt}/explanation`);
+  expect(shown.body).toMatchObject({ view: "public" });
+  expect((await node.call(acme!.secrets.billing, "DELETE", "/api/accounts/me/payee")).status).toBe(200);
+  expect(await statuses("")).toEqual(nothing);
+  const log = JSON.stringify((await node.call(acme!.secrets.owner, "GET", "/api/organisations/me/audit")).body);
+  for (const act of ["account.link", "account.unlink"]) expect(log).toContain(act);
 });
 
 test("an admin cannot make a key that escapes an organisation's limits", async () => {

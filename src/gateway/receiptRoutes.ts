@@ -40,7 +40,7 @@ export function receiptRoutes(floor: Floor): Route[] {
       params: receiptParam,
       handle: async ({ params, key }) => {
         const stored = await ledger.books.receipt(fromHex(params.id));
-        if (stored === undefined || isAnothers(floor, key, stored.receipt.account)) return unknown(params.id);
+        if (stored === undefined || isAnothers(floor, key, stored.receipt)) return unknown(params.id);
         const opening = mayOpen(floor, key, stored.receipt.account) ? openingOf(stored.opening) : undefined;
         const combination = await floor.combinations(stored.receipt.methodsHash);
         const isPayers = mayTrace(floor, key, stored.receipt);
@@ -94,13 +94,14 @@ export function receiptRoutes(floor: Floor): Route[] {
     route({
       ...plain,
       ...{ method: "GET", path: "/api/receipts/{id}/explanation", tag: "receipts", access: "optional" },
-      response: explanationSchema,
+      ...{ needs: "receipts.read", response: explanationSchema },
       summary:
-        "Why it credits whom: the payer's key shows words and records, that of an account with a contributor's payee id its own",
+        "Why it credits whom: the payer's key shows words and records, that of an account linked to whom it credits its own",
       params: receiptParam,
       handle: async ({ params, key }) => {
         const stored = await ledger.books.receipt(fromHex(params.id));
-        return stored === undefined ? unknown(params.id) : json(await explainStored(floor, stored, view(stored), key));
+        if (stored === undefined || isAnothers(floor, key, stored.receipt)) return unknown(params.id);
+        return json(await explainStored(floor, stored, view(stored), key));
       },
     }),
     route({
@@ -151,8 +152,9 @@ async function explainStored(
   key: ApiKey | undefined,
 ): Promise<Explanation> {
   const isPayer = mayOpen(floor, key, receipt.account);
-  const payee = key === undefined ? undefined : floor.ledger.accounts.get(key.account)?.payee;
-  const opening = isPayer || payee !== undefined ? openingOf(text) : undefined;
+  const payees = isPayer ? nobody : ownRecords(floor, key);
+  const isContributor = view.legs.some(({ role, payee }) => role === "contributor" && payees.has(payee));
+  const opening = isPayer || isContributor ? openingOf(text) : undefined;
   const grounding = floor.catalog
     .list()
     .find(
@@ -160,8 +162,7 @@ async function explainStored(
         equalBytes(asset, receipt.model) && equalBytes(one?.indexId ?? none, receipt.indexId),
     )?.grounding;
   return explain({
-    ...{ receipt: view, opening, payee: payee === undefined ? undefined : hexText(payee) },
-    view: isPayer ? "payer" : payee === undefined ? "public" : "contributor",
+    ...{ receipt: view, opening, payees, view: isPayer ? "payer" : isContributor ? "contributor" : "public" },
     combination: await floor.combinations(receipt.methodsHash),
     trace: isPayer && opening !== undefined ? await grounding?.trace?.(opening.prompt, opening.answer) : undefined,
     labelOf: (id) => floor.labels(fromHex(id)),
@@ -169,16 +170,26 @@ async function explainStored(
 }
 
 const none = new Uint8Array(32);
+const nobody: ReadonlySet<string> = new Set();
 
 function unknown(id: string): Result<Reply> {
   return refuse("not_found", `there is no receipt ${id}`, { field: "id" });
 }
 
-/** To a key of an organisation, what others paid for is not there. */
-function isAnothers({ ledger }: Floor, key: ApiKey | undefined, pseudonym: Uint8Array): boolean {
+/** To a key of an organisation, what others paid for is not there, unless it pays those whom its account stands for; to a project's key it never is. */
+function isAnothers({ ledger }: Floor, key: ApiKey | undefined, { account, legs }: Receipt): boolean {
   if (key?.scope === undefined) return false;
-  const account = ledger.accounts.get(key.account);
-  return account === undefined || !equalBytes(account.pseudonym, pseudonym);
+  if (equalBytes(ledger.accounts.get(key.account)?.pseudonym ?? none, account)) return false;
+  if (key.scope.project !== undefined) return true;
+  const numbers = new Set(ledger.earnings.of(key.account).map(({ payee }) => ledger.books.payeeNumber(payee)));
+  return !legs.some(({ payee }) => numbers.has(payee));
+}
+
+/** Whose records a key sees the evidence for, by hex id: those whom its account stands for, as far as it may open receipts. */
+function ownRecords({ ledger, organisations }: Floor, key: ApiKey | undefined): ReadonlySet<string> {
+  if (key === undefined || key.scope?.project !== undefined) return nobody;
+  if (key.scope !== undefined && !may(organisations?.roleOf(key), "receipts.open")) return nobody;
+  return new Set(ledger.earnings.of(key.account).map(({ payee }) => hexText(payee)));
 }
 
 /** The key of the paying account, or an admin's. */

@@ -9,7 +9,13 @@ import type { Refused } from "./refused.ts";
 
 /** Who may call: anybody, holders of a live key, holders of an admin key. `optional`: anybody, a key shows more. */
 export type Access = "open" | "optional" | "key" | "admin";
-export type Method = "GET" | "POST" | "DELETE";
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+/** Whether a call of this method has a body. */
+export function takesBody(method: Method): boolean {
+  return method === "POST" || method === "PUT";
+}
+
 /** Done; made; done, and nothing to say. */
 export type Success = 200 | 201 | 204;
 

@@ -10,7 +10,7 @@ import type { GatewayMetrics } from "./metrics.ts";
 import { isAudited, permit, runAudited } from "./permission.ts";
 import type { World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
-import type { Found, Reply, Router } from "./routes.ts";
+import { type Found, type Reply, type Router, takesBody } from "./routes.ts";
 
 export interface ServerOptions extends DoorRules {
   readonly bodyBytesMax: number;
@@ -175,7 +175,7 @@ export class HttpDoor {
     query: Readonly<Record<string, string>>,
     bytesMax: number,
   ): Promise<Result<Reply, Refused>> {
-    const body = route.method === "POST" ? await readBody(exchange, bytesMax) : ok(noBody);
+    const body = takesBody(route.method) ? await readBody(exchange, bytesMax) : ok(noBody);
     if (!body.ok) return body;
     const isParsed = route.form === undefined && route.isBodyless !== true;
     const parsed = isParsed ? parseBody(exchange.request, route.method, body.value, route.media) : ok(undefined);

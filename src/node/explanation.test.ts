@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { indexCombination } from "../attribution/attribute.ts";
 import { combinationText } from "../attribution/policy.ts";
 import { runLine } from "../cli/testing/commandLine.ts";
-import { toHex } from "../core/bytes.ts";
+import { padAddress, toHex } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
 import { sealRecord } from "../datanets/record.ts";
@@ -30,6 +30,7 @@ const scope = {
   secret: new Uint8Array(32),
 };
 const payeeOf = (name: string): Uint8Array => identityPayeeId(scope, `git:${name}@example.org`);
+const wallet = padAddress(new Uint8Array(20).fill(7));
 const records = [annWrote, benWrote].map((text, i) => {
   const name = ["ann", "ben"][i]!;
   const content = { title: `${name}'s notes`, headingPath: [], text, source: `notes ${i}`, licence: "MIT", date: null };
@@ -56,13 +57,15 @@ beforeAll(async () => {
         toHex(hash) === toHex(grounding.methodsHash) ? combinationText(indexCombination) : undefined,
     },
   });
-  for (const name of ["ann", "ben", "eve"]) {
-    const account = unwrap(
-      await node.ledger.accounts.open({ name, ...(name === "eve" ? {} : { payee: payeeOf(name) }) }),
-    );
+  // Ann is paid herself, Ben's identity is bound to an address, Eve stands for somebody who wrote nothing.
+  const payees = { ann: payeeOf("ann"), ben: wallet, eve: payeeOf("eve") };
+  for (const [name, payee] of Object.entries(payees)) {
+    const account = unwrap(await node.ledger.accounts.open({ name, payee }));
     keys[name] = unwrap(await node.ledger.accounts.createKey({ account: account.id, name })).secret;
   }
   receipt = await ask({});
+  const binding = { identity: payeeOf("ben"), to: wallet, proofHash: new Uint8Array(32) };
+  unwrap(await node.ledger.books.bind({ ...binding, state: "bound" }));
 });
 afterAll(() => node.stop());
 
@@ -119,17 +122,24 @@ test("the payer sees which words are whose, by which evidence, how sure, and wha
   expect(trace!.documents.map(({ author }) => author).sort()).toEqual(["ann", "ben"]);
 });
 
-test("a contributor sees the words of its own records, and nothing of the prompt, the answer or others", async () => {
-  const shown = await explanation(receipt, keys["ann"]);
-  expect(shown.view).toBe("contributor");
-  expect(shown.evidence.map(({ author }) => author)).toEqual(shown.evidence.map(() => "ann"));
-  expect(shown.evidence.every(({ text }) => annWrote.includes(text!.trim()))).toBe(true);
-  const all = JSON.stringify(shown);
-  for (const hidden of [question, secretWords, "Copper kettles", "private", "Between us"])
-    expect(all).not.toContain(hidden);
-  expect(shown.trace).toBeUndefined();
-  expect(shown.evidence.every(({ output }) => output === undefined)).toBe(true);
-});
+test.each([
+  ["whose account is linked to it", "ann", annWrote, "Copper kettles"],
+  ["whose identity is bound to the address that its account is linked to", "ben", benWrote, "eastern canal"],
+])(
+  "a contributor %s sees the words of its own records, and nothing of the prompt, the answer or others",
+  async (_, name, wrote, others) => {
+    const shown = await explanation(receipt, keys[name]);
+    expect(shown.view).toBe("contributor");
+    expect(shown.evidence.length).toBeGreaterThan(0);
+    expect(shown.evidence.map(({ author }) => author)).toEqual(shown.evidence.map(() => name));
+    expect(shown.evidence.every(({ text }) => wrote.includes(text!.trim()))).toBe(true);
+    expect(shown.people.filter(({ kinds }) => kinds.length > 0).map(({ label }) => label)).toEqual([name]);
+    const all = JSON.stringify(shown);
+    for (const hidden of [question, secretWords, others, "private", "Between us"]) expect(all).not.toContain(hidden);
+    expect(shown.trace).toBeUndefined();
+    expect(shown.evidence.every(({ output }) => output === undefined)).toBe(true);
+  },
+);
 
 test.each([
   ["nobody", undefined],
@@ -143,10 +153,12 @@ test.each([
 });
 
 test("of a receipt that may not be opened it says so, and shows no more than the journal", async () => {
-  const { says, evidence, people: who } = await explanation(await ask({ "openledger-audit": "forbid" }), node.secret);
-  expect(says.join(" ")).toContain("forbade to keep the texts");
-  expect(evidence).toEqual([]);
-  expect(who.length).toBe(2);
+  const unaudited = await ask({ "openledger-audit": "forbid" });
+  for (const key of [node.secret, keys["ben"], undefined]) {
+    const { says, evidence, people: who } = await explanation(unaudited, key);
+    expect(says.join(" ")).toContain("forbade to keep the texts");
+    expect([evidence, who.flatMap(({ kinds }) => kinds), who.length]).toEqual([[], [], 2]);
+  }
 });
 
 test("a model without records says that nothing was declared", async () => {

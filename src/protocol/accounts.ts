@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hex, limit, nano, timeMs, total } from "./scalars.ts";
+import { address, hex, limit, nano, signature, timeMs, total } from "./scalars.ts";
 
 /** Accounts, keys and statements of the own API. */
 export const balanceSchema = z.object({
@@ -15,6 +15,16 @@ export const accountSchema = z.object({
   payer: hex,
   pseudonym: hex,
   payee: hex.optional(),
+  /** Whose earnings it may spend: the payee, and the identities that are bound to it. A receipt is paid from one of them. */
+  earners: z
+    .array(
+      z.object({
+        ...{ payee: hex, label: z.string().optional() },
+        lifetime: total.meta({ description: "all that it was ever credited" }),
+        available: total.meta({ description: "earned in the open epoch, and not set aside" }),
+      }),
+    )
+    .optional(),
   createdMs: timeMs,
   balance: balanceSchema,
 });
@@ -54,6 +64,13 @@ export const accountParam = z.object({
   id: z.string().regex(/^(?:me|acct_[0-9a-f]{24})$/, "an account id, acct_ and 24 hex digits, or me"),
 });
 export const keyParam = z.object({ id: z.string().regex(/^key_[0-9a-f]{24}$/, "a key id, key_ and 24 hex digits") });
+
+/** What somebody who is paid signs: EIP-712 `Earnings(bytes32 ledger,address payee,string account,uint64 deadline)`. */
+const proof = { deadlineMs: timeMs, signature };
+export const linkPayeeSchema = z.strictObject({ payee: address, ...proof });
+export const ownAccountSchema = z.strictObject(proof);
+export const addressParam = z.object({ payee: address });
+export const ownedAccountSchema = z.object({ account: accountSchema, key: keySchema, secret: z.string() });
 
 export const statementQuery = z.object({
   fromMs: z.coerce.number().int().min(0).optional(),

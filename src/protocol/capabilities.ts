@@ -15,6 +15,7 @@ export const capabilities = {
   "receipts.open": ["owner", "builder", "project"],
   "organisation.read": ["owner", "builder", "billing", "viewer"],
   "money.read": ["owner", "billing"],
+  "earnings.write": ["owner", "billing"],
   "limits.write": ["owner", "billing"],
   "projects.write": ["owner", "builder"],
   "keys.write": ["owner", "builder"],

@@ -1,9 +1,7 @@
 import { z } from "zod";
-import { hex, hex32, timeMs, total } from "./scalars.ts";
+import { address, hex, hex32, signature, timeMs, total } from "./scalars.ts";
 
 /** Relayed claims of the own API: what they cost, who goes, who waits, and what payees agree to. */
-const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, "an address: 20 bytes of hex");
-const signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/, "a signature: 65 bytes of hex");
 const seconds = z.number().int().min(0).max(4_294_967_295);
 
 export const relayTermsSchema = z.strictObject({

@@ -18,6 +18,8 @@ export const hex32 = z
   .string()
   .regex(/^(?:0x)?[0-9a-fA-F]{64}$/, "32 bytes of hex")
   .meta({ description: "32 bytes of hex" });
+export const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, "an address: 20 bytes of hex");
+export const signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/, "a signature: 65 bytes of hex");
 export const timeMs = z.number().int().min(0).meta({ description: "milliseconds since 1970" });
 export const name = z
   .string()

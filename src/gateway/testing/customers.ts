@@ -52,11 +52,12 @@ export async function startCustomerNode(
   const account = unwrap(await ledger.accounts.open({ name: "node" }));
   const made = unwrap(await ledger.accounts.createKey({ account: account.id, name: "admin", admin: true }));
   const call: CustomerNode["call"] = async (secret, method, path, body) => {
+    const hasBody = method === "POST" || method === "PUT";
     const headers = {
       ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
-      ...(method === "POST" ? { "content-type": "application/json" } : {}),
+      ...(hasBody ? { "content-type": "application/json" } : {}),
     };
-    const sent = method === "POST" ? { body: JSON.stringify(body ?? {}) } : {};
+    const sent = hasBody ? { body: JSON.stringify(body ?? {}) } : {};
     const response = await fetch(url + path, { method, headers, ...sent });
     const text = await response.text();
     const isJson = (response.headers.get("content-type") ?? "").includes("json");

@@ -130,15 +130,16 @@ function metricsOf({ step, parts }: Evaluation): object[] {
   });
 }
 
-function baseComponent({ name, hash, licence, source }: BaseFacts): Component {
+function baseComponent({ name, hash, licence, source, asset }: BaseFacts): Component {
   return {
     ...{ type: "machine-learning-model", "bom-ref": refOf("model", hash), name, hashes: sha256Of(hash) },
     ...{ licenses: licensesOf(licence), ...(source === undefined ? {} : { description: source }) },
+    ...(asset === undefined ? {} : { properties: [{ name: "openledger:asset", value: asset }] }),
   };
 }
 
 function datanetComponent({ name, version, id, licence, summary, records, ...more }: DatanetFacts): Component {
-  const { contributors, lineage } = more;
+  const { contributors, lineage, contentRoot, asset } = more;
   return {
     ...{ type: "data", "bom-ref": refOf("datanet", id), name, version: String(version), description: summary },
     authors: contributors.map((one) => ({
@@ -148,6 +149,8 @@ function datanetComponent({ name, version, id, licence, summary, records, ...mor
     ...{ hashes: sha256Of(id), licenses: licensesOf(licence) },
     data: [{ type: "dataset", name, governance: { owners: [{ organization: { name: `contributors of ${name}` } }] } }],
     properties: [
+      ...(contentRoot === undefined ? [] : [{ name: "openledger:content-root", value: contentRoot }]),
+      ...(asset === undefined ? [] : [{ name: "openledger:asset", value: asset }]),
       { name: "openledger:records", value: String(records) },
       { name: "openledger:contributors", value: String(contributors.length) },
       ...contributors.map((one) => ({ name: `openledger:records:${one.payee}`, value: String(one.records) })),

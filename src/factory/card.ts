@@ -17,8 +17,7 @@ export function modelCard(facts: ModelFacts): string {
     frontMatter(facts),
     `# ${plain(facts.name)}`,
     introduction(facts),
-    ...(facts.base === undefined ? [] : [baseSection(facts.base)]),
-    ...(facts.datanets.length === 0 ? [] : [datanetSection(facts.datanets)]),
+    ...sourceSections(facts),
     ...(facts.training === undefined ? [] : [trainingSection(facts.training)]),
     ...facts.evaluations.map(evaluationSection),
     ...(facts.methods === undefined ? [] : [attributionSection(facts.methods)]),
@@ -27,6 +26,14 @@ export function modelCard(facts: ModelFacts): string {
     identitySection(facts),
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+/** Of what something is made from: the base and the datanets, with their people. */
+export function sourceSections({ base, datanets }: Pick<ModelFacts, "base" | "datanets">): readonly string[] {
+  return [
+    ...(base === undefined ? [] : [baseSection(base)]),
+    ...(datanets.length === 0 ? [] : [datanetSection(datanets)]),
+  ];
 }
 
 function frontMatter({ kind, licence, base, datanets, name }: ModelFacts): string {
@@ -193,11 +200,21 @@ function limitsSection({ kind, datanets, training, methods = [] }: ModelFacts): 
   return ["## Limits", lines.map((line) => `- ${line}`).join("\n")].join("\n\n");
 }
 
-function identitySection({ hash, asset, datanets }: ModelFacts): string {
+function identitySection({ hash, asset, base, kind, datanets }: ModelFacts): string {
+  const isMade = kind === "adapter" || kind === "model";
   const rows = [
     ["sha256 of what it computes from", `\`${hash}\``],
     ...(asset === undefined ? [] : [["asset", `\`${asset}\``]]),
-    ...datanets.map(({ name, version, id }) => [`${plain(name)}, version ${version}`, `\`${id}\``]),
+    ...(base === undefined || !isMade ? [] : [[`base ${plain(base.name)}`, `\`${base.hash}\``]]),
+    ...(base?.asset === undefined || !isMade ? [] : [[`base ${plain(base.name)}, asset`, `\`${base.asset}\``]]),
+    ...datanets.flatMap(({ name, version, id, contentRoot, asset: of }) => {
+      const called = `${plain(name)}, version ${version}`;
+      return [
+        [called, `\`${id}\``],
+        ...(contentRoot === undefined ? [] : [[`${called}, content root`, `\`${contentRoot}\``]]),
+        ...(of === undefined ? [] : [[`${called}, asset`, `\`${of}\``]]),
+      ];
+    }),
   ];
   return ["## Identity", table(["what", "id"], rows)].join("\n\n");
 }

@@ -235,6 +235,18 @@ describe("a training that has gained nothing", () => {
     expect(await warned(machine, second.id)).toEqual([expect.stringContaining("served all the same, as ordered")]);
   });
 
+  it("elsewhere must be the job's own, where it says whose it is", async () => {
+    const { machine, factory, file } = await opened();
+    const { job } = unwrap(await factory.order({ account: ann }, orderOf(file, { isPaused: true })));
+    const files = { config: utf8("{}"), weights: utf8("weights") };
+    const said = { job: "ftjob-another", base: { hash: job.base.hash }, datanets: [] };
+    const refused = await factory.importAdapter(ann, job.id, { ...files, provenance: utf8(JSON.stringify(said)) });
+    expect(refused).toMatchObject({ ok: false, error: { message: expect.stringContaining("ftjob-another") } });
+    expect(machine.books.held).toBe(0);
+    const own = utf8(JSON.stringify({ ...said, job: job.id }));
+    expect(unwrap(await factory.importAdapter(ann, job.id, { ...files, provenance: own })).status).toBe("succeeded");
+  });
+
   it("elsewhere is measured before it is served", async () => {
     const { machine, file } = await opened();
     const evaluator: Evaluator = {

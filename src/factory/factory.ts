@@ -10,6 +10,7 @@ import { guarded, JobBook, unknownJob } from "./jobBook.ts";
 import { JobQueue } from "./jobQueue.ts";
 import { orderHash, type PreparedJob, prepareJob, type TrainingOrder } from "./order.ts";
 import { worstOf } from "./payment.ts";
+import { differsFrom } from "./peftExport.ts";
 import type { AdapterFiles, FactoryPorts } from "./ports.ts";
 import type { Page } from "./store.ts";
 import type { TariffDesk } from "./tariff.ts";
@@ -202,6 +203,8 @@ export class Factory {
       if (isOver(job) && job.result?.reason !== "imported") return overAlready(job);
       const base = await this.#ports.bases.find(job.base.name);
       if (!base.ok) return base;
+      const why = files.provenance && differsFrom(job, files.provenance);
+      if (why !== undefined) return refuse("invalid_request", `this is not the job's adapter: ${why}`);
       const held = isOver(job) ? ok(undefined) : await this.#till.holdElsewhere(job);
       if (!held.ok) return held;
       const hash = await this.#ports.folders.putAdapter(job, base.value, files);

@@ -33,6 +33,8 @@ export interface ModelFacts {
 export interface BaseFacts {
   readonly name: string;
   readonly hash: Hex;
+  /** Absent before anything that stands on it was served or trained. */
+  readonly asset?: Hex;
   readonly licence: string;
   readonly shape: LlamaShape;
   readonly source?: string;
@@ -56,6 +58,9 @@ export interface DatanetFacts {
   readonly name: string;
   readonly version: number;
   readonly id: Hex;
+  /** Of its records, and the asset that the version is; absent where the datanet has gone. */
+  readonly contentRoot?: Hex;
+  readonly asset?: Hex;
   readonly licence: string;
   readonly summary: string;
   readonly records: number;

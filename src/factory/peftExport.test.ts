@@ -4,14 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { toHex, utf8 } from "../core/bytes.ts";
 import { encode } from "../models/bpe.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
+import { tinyShape } from "../models/testing/randomLlama.ts";
 import { encodeExample } from "../models/training/chatTemplate.ts";
-import { windowsOf } from "../models/training/packing.ts";
+import { microBatches, planEpoch, windowsOf } from "../models/training/packing.ts";
 import { learningRateAt } from "../models/training/schedule.ts";
 import type { TrainingExample } from "../models/training/task.ts";
 import type { Job } from "./job.ts";
-import { peftFiles } from "./peftExport.ts";
+import { differsFrom, type JobSources, peftFiles, stepsOf } from "./peftExport.ts";
 import { parseTrainingFile } from "./trainingFile.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "openledger-peft-"));
@@ -46,6 +48,7 @@ const examples: readonly TrainingExample[] = [
     ],
   },
 ];
+const hashOf = (n: number) => toHex(new Uint8Array(32).fill(n));
 const job: Pick<Job, "id" | "options" | "source"> = {
   id: "ftjob-0123456789abcdef01234567",
   options: {
@@ -56,7 +59,22 @@ const job: Pick<Job, "id" | "options" | "source"> = {
   source: { kind: "datanets", datanets: [{ name: "pages", version: 3, id: hash, licence: "CC0-1.0", records: 3 }] },
 };
 const source = { train: examples, heldOut: [{ name: "pages", version: 3, examples: examples.slice(0, 1) }] };
-const files = peftFiles(job, { name: "house", hash, licence: "CC-BY-4.0" }, source);
+const sources: JobSources = {
+  base: {
+    ...{ name: "house", hash, asset: hashOf(2), licence: "CC-BY-4.0", shape: tinyShape(), figures: {} },
+    madeFrom: [{ name: "tldr", licence: "CC-BY-4.0", source: "s", records: 9, contributors: 4, hash: hashOf(3) }],
+  },
+  datanets: [
+    {
+      ...{ name: "pages", version: 3, id: hash, contentRoot: hashOf(4), asset: hashOf(5), licence: "CC0-1.0" },
+      ...{ summary: "pages of a book", records: 3 },
+      contributors: [{ payee: hashOf(6), name: "Ann | Ä", records: 3 }],
+      lineage: [{ record: hashOf(7), receipt: hashOf(8), partPpm: 500_000, isDeclared: true }],
+    },
+  ],
+};
+const train = examples.map((example) => encodeExample(houseTokenizer(), example));
+const files = peftFiles(job, sources, source, train);
 const textOf = (name: string): string => files.find((file) => file.name === name)!.text;
 beforeAll(() => {
   for (const { name, text } of files) writeFileSync(join(folder, name), text);
@@ -64,15 +82,70 @@ beforeAll(() => {
 
 test("the folder says what it is, and its examples are read back as they were", async () => {
   expect(files.map(({ name }) => name).sort()).toEqual(
-    ["README.md", "config.json", "heldout.jsonl", "requirements.txt", "train.jsonl", "train.py"].sort(),
+    [
+      ...["README.md", "config.json", "heldout.jsonl", "openledger.json", "plan.jsonl", "requirements.txt"],
+      ...["train.jsonl", "train.py"],
+    ].sort(),
   );
   expect(JSON.parse(textOf("config.json"))).toMatchObject({ job: job.id, base: { hash }, options: job.options });
   expect(textOf("README.md")).toContain(`openledger model import-adapter ${job.id} adapter`);
-  expect(textOf("README.md")).toContain("- pages, version 3: CC0-1.0");
   const lines = textOf("train.jsonl").trim().split("\n");
   expect(lines.map((line) => JSON.parse(line))).toEqual(examples);
   const again = await parseTrainingFile(new TextEncoder().encode(textOf("train.jsonl")), async () => undefined);
   expect(again.ok && again.value.length).toBe(examples.length);
+});
+
+test("the folder names base, datanet versions, content roots, parents and everybody who contributed", () => {
+  const provenance = JSON.parse(textOf("openledger.json"));
+  const { shape: _shape, figures: _figures, ...base } = sources.base;
+  expect(provenance).toEqual({
+    ...{ job: job.id, base, datanets: sources.datanets },
+    parents: [
+      { kind: "base", name: "house", asset: hashOf(2), weight: 1 },
+      { kind: "datanet", name: "pages", version: 3, asset: hashOf(5), weight: 1 },
+    ],
+  });
+  for (const said of [
+    "Ann \\| Ä (3)",
+    "| pages | 3 | CC0-1.0 | 3 | 1 |",
+    "| tldr | CC-BY-4.0 |",
+    "repeat earlier answers: 1",
+  ])
+    expect(textOf("README.md")).toContain(said);
+});
+
+test("what lies beside an adapter says whose it is", () => {
+  const own = { ...job, base: { name: "house", hash } };
+  const beside = (changes: object) => utf8(JSON.stringify({ ...JSON.parse(textOf("openledger.json")), ...changes }));
+  expect(differsFrom(own, utf8(textOf("openledger.json")))).toBeUndefined();
+  for (const [provenance, why] of [
+    [beside({ job: "ftjob-another" }), /trained for ftjob-another/],
+    [beside({ job: 1 }), /no job that is named/],
+    [beside({ base: { hash: hashOf(9) } }), /another base/],
+    [beside({ datanets: [] }), /other datanet versions/],
+    [beside({ datanets: [{ id: hashOf(9) }] }), /other datanet versions/],
+    [utf8("{"), /no job that is named/],
+    [new Uint8Array([255, 0]), /no job that is named/],
+  ] as const)
+    expect(differsFrom(own, provenance)).toMatch(why);
+});
+
+test("the steps are those of our trainer: in each epoch every window once, in its order", () => {
+  const options = { ...job.options, epochs: 3 };
+  const windows = train.flatMap((example) => windowsOf(example, options.sequenceTokens));
+  const steps = stepsOf(train, options);
+  const ours = [0, 1, 2].flatMap((epoch) => planEpoch(windows, options, epoch));
+  expect(steps.map((numbers) => numbers.map((number) => windows[number]!.tokens))).toEqual(
+    ours.map((sequences) => sequences.flat().map(({ tokens }) => tokens)),
+  );
+  const seen = steps.flat().toSorted((a, b) => a - b);
+  expect(seen).toEqual(windows.flatMap((_window, number) => [number, number, number]));
+  expect(
+    textOf("plan.jsonl")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+  ).toEqual(stepsOf(train, job.options));
 });
 
 test.skipIf(!hasPython)("the script compiles", () => {
@@ -121,6 +194,25 @@ plans = json.load(open(${JSON.stringify(join(folder, "plans.json"))}))
 print(json.dumps([train.learning_rate(p["step"], p["steps"], p["warmUp"], p["learningRate"]) for p in plans]))`;
   const said: number[] = JSON.parse(execFileSync("python3", ["-c", program], { encoding: "utf8" }));
   for (const [i, { step, ...rest }] of plans.entries()) expect(said[i]).toBeCloseTo(learningRateAt(step, rest), 12);
+});
+
+test.skipIf(!hasPython)("the script runs as much at once as our trainer does", () => {
+  const windows = fc.array(fc.integer({ min: 2, max: 40 }), { minLength: 1, maxLength: 20 });
+  const rows = fc.sample(fc.record({ windows, most: fc.integer({ min: 10, max: 90 }) }), 40);
+  writeFileSync(join(folder, "rows.json"), JSON.stringify(rows));
+  const program = `
+import json, sys
+sys.path.insert(0, ${JSON.stringify(folder)})
+import train
+rows = json.load(open(${JSON.stringify(join(folder, "rows.json"))}))
+print(json.dumps([[len(part) for part in train.micro_batches([([0] * n, []) for n in r["windows"]], r["most"])] for r in rows]))`;
+  const said: number[][] = JSON.parse(execFileSync("python3", ["-c", program], { encoding: "utf8" }));
+  for (const [i, { windows: lengths, most }] of rows.entries()) {
+    const sequences = lengths.map((length) => [
+      { record: "", tokens: new Uint16Array(length), isTarget: new Uint8Array(length) },
+    ]);
+    expect(said[i]).toEqual(microBatches(sequences, most).map((part) => part.length));
+  }
 });
 
 /** What the template asks the tokenizer for. */

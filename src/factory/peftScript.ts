@@ -1,7 +1,6 @@
 /**
- * What a GPU machine runs instead of our trainer: the same examples, template, targets, windows, schedule and optimiser, through PEFT. It packs nothing and
- * draws its own chances, so the adapter is another one than ours would be, of the same kind. Everything that needs torch stands in `main`, so that the rest
- * can be checked without it.
+ * What a GPU machine runs instead of our trainer: the same examples, template, targets, windows, steps, schedule, optimiser and first values, through PEFT. It packs nothing, which changes no step, and
+ * draws dropout's chances itself. So the losses are ours but for rounding, and for dropout where there is some. Everything that needs torch stands in `main`, so that the rest can be checked without it.
  */
 export const peftScript = `#!/usr/bin/env python3
 """Trains the adapter of config.json on train.jsonl with PEFT, and writes it to adapter/. See README.md."""
@@ -9,7 +8,7 @@ export const peftScript = `#!/usr/bin/env python3
 import json
 import math
 import os
-import random
+import shutil
 import sys
 import time
 
@@ -78,35 +77,47 @@ def read_jsonl(name):
         return [json.loads(line) for line in lines if line.strip()]
 
 
+def micro_batches(rows, most):
+    """Rows that run at once: as many in a row as keep the padded batch within so many tokens, at least one."""
+    batches, longest = [], 0
+    for row in rows:
+        longest = max(longest, len(row[0]))
+        if batches and (len(batches[-1]) + 1) * longest <= most:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+            longest = len(row[0])
+    return batches
+
+
 def main():
+    # All that it needs lies here.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
     from tokenizers import Tokenizer
     from transformers import AutoModelForCausalLM
 
     with open(os.path.join(HERE, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    options, lora = config["options"], config["options"]["adapter"]
+    options = config["options"]
     base = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "base")
-    random.seed(options["seed"])
     torch.manual_seed(options["seed"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = Tokenizer.from_file(os.path.join(base, "tokenizer.json"))
     encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
     most = options["sequenceTokens"]
     cut = lambda name: [w for e in read_jsonl(name) for w in windows(*encode_example(encode, e), most)]
-    train, held_out = cut("train.jsonl"), cut("heldout.jsonl")
-    model = AutoModelForCausalLM.from_pretrained(base, torch_dtype=torch.float32)
-    model = get_peft_model(model, LoraConfig(
-        task_type="CAUSAL_LM", r=lora["rank"], lora_alpha=lora["alpha"], lora_dropout=lora["dropout"],
-        target_modules=lora["targets"], bias="none"))
-    model.to(device)
+    train, held_out, plan = cut("train.jsonl"), cut("heldout.jsonl"), read_jsonl("plan.jsonl")
+    model = AutoModelForCausalLM.from_pretrained(base).float()
+    model = PeftModel.from_pretrained(model, os.path.join(HERE, "start"), is_trainable=True).to(device)
     learnt = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
         learnt, lr=options["learningRate"], betas=(0.9, 0.95), eps=1e-8, weight_decay=options["weightDecay"])
+    room = options["batchSize"] * most
 
     def loss_of(batch):
-        """Sum over the targets, and how many there are."""
+        """Sum over the targets."""
         length = max(len(tokens) for tokens, _ in batch)
         ids = torch.full((len(batch), length), END, dtype=torch.long)
         mask = torch.zeros((len(batch), length), dtype=torch.long)
@@ -118,41 +129,55 @@ def main():
         ids, mask, wanted = ids.to(device), mask.to(device), wanted.to(device)
         logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
         chosen = wanted[:, 1:]
-        losses = torch.nn.functional.cross_entropy(logits[chosen].float(), ids[:, 1:][chosen], reduction="sum")
-        return losses, int(chosen.sum())
+        return torch.nn.functional.cross_entropy(logits[chosen].float(), ids[:, 1:][chosen], reduction="sum")
 
     def held_out_loss():
-        if not held_out:
-            return None
+        """Mean nats a token."""
         model.eval()
         with torch.no_grad():
-            parts = [loss_of([one]) for one in held_out]
+            total = sum(float(loss_of(rows)) for rows in micro_batches(held_out, room))
         model.train()
-        return float(sum(loss for loss, _ in parts)) / sum(count for _, count in parts)
+        return total / sum(sum(targets) for _, targets in held_out)
 
-    size = options["batchSize"]
-    steps = options["epochs"] * math.ceil(len(train) / size)
-    step, started = 0, time.time()
+    steps, started = len(plan), time.time()
+    before = held_out_loss() if held_out else None
+    best, best_values, worse = None, None, 0
+    if before is not None:
+        print(f"held-out loss of the base {before:.4f}", flush=True)
     model.train()
-    for epoch in range(options["epochs"]):
-        order = train[:]
-        random.shuffle(order)
-        for at in range(0, len(order), size):
-            rate = learning_rate(step, steps, options["warmUp"], options["learningRate"])
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            losses, count = loss_of(order[at:at + size])
-            optimiser.zero_grad()
-            (losses / count).backward()
-            if options["gradientNormMax"] > 0:
-                torch.nn.utils.clip_grad_norm_(learnt, options["gradientNormMax"])
-            optimiser.step()
-            step += 1
-            if step % 10 == 0 or step == steps:
-                print(f"step {step}/{steps}  loss {float(losses) / count:.4f}  {time.time() - started:.0f} s", flush=True)
-    model.save_pretrained(os.path.join(HERE, "adapter"), safe_serialization=True)
-    loss = held_out_loss()
-    print("held-out loss" if loss is not None else "no held-out examples", loss if loss is not None else "")
+    for step, numbers in enumerate(plan):
+        rows = [train[number] for number in numbers]
+        count = sum(sum(targets) for _, targets in rows)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, steps, options["warmUp"], options["learningRate"])
+        optimiser.zero_grad()
+        total = 0.0
+        for part in micro_batches(rows, room):
+            loss = loss_of(part) / count
+            loss.backward()
+            total += float(loss.detach())
+        if options["gradientNormMax"] > 0:
+            torch.nn.utils.clip_grad_norm_(learnt, options["gradientNormMax"])
+        optimiser.step()
+        if (step + 1) % 10 == 0 or step + 1 == steps:
+            print(f"step {step + 1}/{steps}  loss {total:.4f}  {time.time() - started:.0f} s", flush=True)
+        if before is None or ((step + 1) % options["checkpointEvery"] != 0 and step + 1 != steps):
+            continue
+        now = held_out_loss()
+        print(f"step {step + 1}/{steps}  held-out loss {now:.4f}", flush=True)
+        if best is None or now < best:
+            best, worse = now, 0
+            best_values = {name: value.detach().clone() for name, value in get_peft_model_state_dict(model).items()}
+        else:
+            worse += 1
+        if 0 < options["patience"] <= worse:
+            break
+    if best is not None and options["patience"] > 0:
+        set_peft_model_state_dict(model, best_values)
+        print(f"the best held-out loss was {best:.4f}" + ("" if best < before else ": nothing was gained over the base"))
+    adapter = os.path.join(HERE, "adapter")
+    model.save_pretrained(adapter, safe_serialization=True)
+    shutil.copy(os.path.join(HERE, "openledger.json"), adapter)
     print("adapter/ holds the adapter: openledger model import-adapter", config["job"], "adapter")
 
 

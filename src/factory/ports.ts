@@ -70,6 +70,8 @@ export interface JobFolders {
 export interface AdapterFiles {
   readonly config: Uint8Array;
   readonly weights: Uint8Array;
+  /** What lay beside them: which job's they are. */
+  readonly provenance?: Uint8Array;
 }
 
 /** Registers models as assets and serves them. */

@@ -126,7 +126,9 @@ function doingRoutes(factory: Factory): Route[] {
         const [config, weights] = [form.value.get("config")?.bytes, form.value.get("weights")?.bytes];
         if (config === undefined || weights === undefined)
           return refuse("invalid_request", "the form has no config or no weights", { field: "config" });
-        return jsonOf(await factory.importAdapter(viewerOf(key), params.id, { config, weights }), view);
+        const provenance = form.value.get("provenance")?.bytes;
+        const files = { config, weights, ...(provenance === undefined ? {} : { provenance }) };
+        return jsonOf(await factory.importAdapter(viewerOf(key), params.id, files), view);
       },
     }),
   ];

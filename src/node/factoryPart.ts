@@ -94,7 +94,7 @@ export class FactoryPart {
     const { store, nowMs, randomBytes } = parts;
     this.#store = store;
     this.#source = (job) => loadSource({ datanets, store, pause: nextTurn }, job.source, job.heldOutShare);
-    this.exports = new ModelExports({ data, bases, nowMs, source: this.#source });
+    this.exports = new ModelExports({ data, bases, nowMs, source: this.#source, pause: nextTurn });
     const { trainer, evaluator, answers } = this;
     const jobs = { job: (id: string) => store.job(id), source: this.#source };
     const { say, combinations } = parts;

@@ -11,6 +11,7 @@ import { readLlamaFolder, writeLlamaFolder } from "../models/formats/huggingFace
 import { readAdapterFolder } from "../models/formats/peftFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { randomLlama } from "../models/testing/randomLlama.ts";
+import { initialLora } from "../models/training/initial.ts";
 import { hashTensors } from "../models/training/trainingRun.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
@@ -26,6 +27,7 @@ const exports = new ModelExports({
   data: folder,
   bases,
   source: async () => ok({ train, heldOut: [] }),
+  pause: async () => undefined,
 });
 let laterMs = 0;
 let base: Base;
@@ -40,6 +42,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const factsOf = (kind: ModelFacts["kind"]): ModelFacts => ({
   ...{ name: "ft:x/y", kind, hash: base.hash, licence: "MIT", createdMs: 0, datanets: [], evaluations: [] },
 });
+const sources = () => ({ base: { ...base, madeFrom: [], figures: {} }, datanets: [] });
 const placeOf = () => ({ base: base.folder, adapter: folders.weights(job, undefined) });
 
 test("a GGUF export holds base and adapter, as the engine's own checks read them, with card and bill of materials", async () => {
@@ -62,10 +65,14 @@ test("a Hugging Face export of an adapter is its PEFT folder, and of a model its
 
 test("a job's folder carries its base, and an adapter that is trained there comes back as the job's result", async () => {
   const { result, ...waiting } = { ...job, id: "ftjob-gpu" };
-  const view = unwrap(await exports.peft(waiting));
+  const view = unwrap(await exports.peft(waiting, sources()));
   const names = view.files.map(({ name }) => name);
-  for (const name of ["train.py", "train.jsonl", "base/config.json", "base/model.safetensors"])
+  for (const name of ["train.py", "train.jsonl", "plan.jsonl", "base/config.json", "base/model.safetensors"])
     expect(names).toContain(name);
+  const start = unwrap(await readAdapterFolder(join(view.folder, "start"), shape));
+  const { adapter: lora, seed } = job.options;
+  expect(start.lora).toEqual(lora);
+  expect(hashTensors(start.tensors)).toBe(hashTensors(initialLora(shape, lora!, seed)));
   expect(unwrap(await readLlamaFolder(join(view.folder, "base"))).shape).toEqual(shape);
   const read = (name: string) => new Uint8Array(readFileSync(join(placeOf().adapter, name)));
   const files = { config: read("adapter_config.json"), weights: read("adapter_model.safetensors") };
@@ -93,7 +100,10 @@ test("an ∞-gram model, and a training of all weights for PEFT, are refused", a
   expect(index).toMatchObject({ ok: false, error: { code: "invalid_request" } });
   const { adapter, ...options } = job.options;
   expect(adapter).toBeDefined();
-  expect(await exports.peft({ ...job, options })).toMatchObject({ ok: false, error: { code: "invalid_request" } });
+  expect(await exports.peft({ ...job, options }, sources())).toMatchObject({
+    ok: false,
+    error: { code: "invalid_request" },
+  });
 });
 
 test("an export is removed after a day, and what was left half made at once", async () => {

@@ -4,15 +4,17 @@ import { join, relative } from "node:path";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { modelBom } from "../factory/bom.ts";
 import { modelCard } from "../factory/card.ts";
+import { encodeAll } from "../factory/estimate.ts";
 import type { Job } from "../factory/job.ts";
 import type { ModelFacts } from "../factory/modelFacts.ts";
-import { peftFiles } from "../factory/peftExport.ts";
+import { type JobSources, peftFiles } from "../factory/peftExport.ts";
 import type { Base, Bases } from "../factory/ports.ts";
 import type { LoadedSource } from "../factory/source.ts";
 import { refuseOnDisk } from "../host/files.ts";
 import { writeLlamaGguf, writeLoraGguf } from "../models/formats/ggufFile.ts";
 import { readLlamaFolder, writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
-import { readAdapterFolder } from "../models/formats/peftFile.ts";
+import { readAdapterFolder, writeAdapterFolder } from "../models/formats/peftFile.ts";
+import { initialLora } from "../models/training/initial.ts";
 import type { ExportFormat, ExportView } from "../protocol/models.ts";
 import type { ModelPlace } from "./neuralModels.ts";
 
@@ -22,6 +24,8 @@ export interface ExportParts {
   readonly nowMs: () => number;
   /** A job's examples, as its training reads them. */
   readonly source: (job: Job) => Promise<Result<LoadedSource>>;
+  /** Lets others in. */
+  readonly pause: () => Promise<void>;
 }
 
 /** Something that can be carried away: what is written about it, and where it lies. */
@@ -64,17 +68,21 @@ export class ModelExports {
   }
 
   /** A job for a GPU machine. */
-  async peft(job: Job): Promise<Result<ExportView>> {
-    if (job.options.adapter === undefined)
+  async peft(job: Job, sources: JobSources): Promise<Result<ExportView>> {
+    const { adapter: lora, seed } = job.options;
+    if (lora === undefined)
       return refuse("invalid_request", "only trainings of adapters are exported for PEFT", { field: "format" });
     const base = await this.#parts.bases.find(job.base.name);
     if (!base.ok) return base;
     const source = await this.#parts.source(job);
     if (!source.ok) return source;
+    const { shape, tokenizer } = base.value;
+    const train = await encodeAll(tokenizer, source.value.train, this.#parts.pause);
     return this.#build(job.id, "peft", async (folder) => {
-      for (const { name, text } of peftFiles(job, base.value, source.value)) await writeFile(join(folder, name), text);
+      for (const { name, text } of peftFiles(job, sources, source.value, train))
+        await writeFile(join(folder, name), text);
       await copyBase(base.value, join(folder, "base"), BASE_BYTES_MAX);
-      return ok(undefined);
+      return writeAdapterFolder(join(folder, "start"), { lora, tensors: initialLora(shape, lora, seed) }, base.value);
     });
   }
 

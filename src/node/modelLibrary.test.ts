@@ -26,7 +26,7 @@ beforeAll(async () => {
     ...{ bases, folders, shelf, gateway, datanets, provenance, indexes: () => undefined },
     exports: new ModelExports({
       nowMs: Date.now,
-      ...{ data: folder, bases },
+      ...{ data: folder, bases, pause: async () => undefined },
       source: async () => ok({ train: [{ record: "1", text: "Knead." }], heldOut: [] }),
     }),
     job: async (id) => (id === job.id ? job : undefined),

@@ -1,4 +1,4 @@
-import { fromHex, toHex } from "../core/bytes.ts";
+import { equalBytes, fromHex, type Hex, toHex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { contributorsOf } from "../datanets/contributors.ts";
 import { identityPayeeId } from "../datanets/identity.ts";
@@ -125,7 +125,7 @@ export class ModelLibrary implements Library {
     const { exports, folders, bases } = this.#parts;
     const job = await this.#parts.job(id);
     if (job === undefined) return refuse("not_found", `there is no job ${id.slice(0, 80)}`);
-    if (format === "peft") return exports.peft(job);
+    if (format === "peft") return this.#exportForPeft(job);
     const facts = await this.jobFacts(id);
     if (!facts.ok) return facts;
     const base = await bases.find(job.base.name);
@@ -133,6 +133,12 @@ export class ModelLibrary implements Library {
     const own = folders.weights(job, undefined);
     const place = facts.value.kind === "adapter" ? { base: base.value.folder, adapter: own } : { base: own };
     return exports.model(id, { facts: facts.value, place }, format);
+  }
+
+  async #exportForPeft(job: Job): Promise<Result<ExportView>> {
+    const base = await this.#baseFacts(job.base.name);
+    if (base === undefined) return refuse("model_not_found", `there is no base ${job.base.name}`, { field: "model" });
+    return this.#parts.exports.peft(job, { base, datanets: await this.#datanets(datanetsOf(job)) });
   }
 
   exportedFile(key: string, format: ExportFormat, file: string): Promise<Result<Uint8Array>> {
@@ -207,7 +213,19 @@ export class ModelLibrary implements Library {
     if (!base.ok) return undefined;
     const { source, madeFrom, figures } = await this.#parts.bases.notes(base.value);
     const { hash, licence, shape } = base.value;
-    return { name, hash, licence, shape, madeFrom, figures, ...(source === undefined ? {} : { source }) };
+    const asset = this.#assetOf("model", hash);
+    return {
+      ...{ name, hash, licence, shape, madeFrom, figures },
+      ...(asset === undefined ? {} : { asset }),
+      ...(source === undefined ? {} : { source }),
+    };
+  }
+
+  #assetOf(kind: "model" | "datanet", contentRoot: Hex): Hex | undefined {
+    const root = fromHex(contentRoot);
+    const { assets } = this.#parts.provenance.ledger;
+    const found = assets.list().find((one) => one.kind === kind && equalBytes(one.contentRoot, root));
+    return found && toHex(found.id);
   }
 
   async #baseView(base: Base): Promise<BaseView> {
@@ -240,7 +258,12 @@ export class ModelLibrary implements Library {
             ],
       );
       const lineage = datanet === undefined ? [] : await lineageOf(datanets, name, all);
-      facts.push({ name, version, id, licence, records, contributors, lineage, summary: datanet?.summary ?? "" });
+      const [built, asset] = [await datanets.version(name, version), this.#assetOf("datanet", id)];
+      facts.push({
+        ...{ name, version, id, licence, records, contributors, lineage, summary: datanet?.summary ?? "" },
+        ...(built?.id === id ? { contentRoot: built.contentRoot } : {}),
+        ...(asset === undefined ? {} : { asset }),
+      });
     }
     return facts;
   }

@@ -50,6 +50,7 @@ test("without llama.cpp a model is still deployed, described and exported; askin
     data: folder,
     bases: world.bases,
     source: async () => Promise.reject(),
+    pause: async () => undefined,
   });
   const facts: ModelFacts = {
     ...{ name: "cook", kind: "adapter", hash: world.base.hash, licence: "MIT", createdMs: 0 },

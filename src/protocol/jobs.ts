@@ -113,6 +113,10 @@ export const priceBody = z.strictObject({ royalty: modelPrices });
 export const adapterFormSchema = z.object({
   config: z.string().meta({ format: "binary", description: "PEFT's adapter_config.json" }),
   weights: z.string().meta({ format: "binary", description: "PEFT's adapter_model.safetensors" }),
+  provenance: z
+    .string()
+    .optional()
+    .meta({ format: "binary", description: "openledger.json, where it lies beside them: it must be the job's" }),
 });
 
 /** What trainings cost here, in nano a million tokens that are learnt. */

@@ -14,6 +14,7 @@ import { counted, type Output, percent } from "../output.ts";
 import type { Shell } from "./command.ts";
 
 const LOOK_MS = 500;
+const LOOKS_FOR_RECEIPT_MAX = 10;
 
 /** What a training will take, as people read it. */
 export function showEstimate(view: z.infer<typeof estimateSchema>, output: Output): void {
@@ -51,6 +52,7 @@ export async function followJob(client: Client, id: string, shell: Shell): Promi
   });
   world.hooks.on("SIGINT", leave);
   let shown: number | undefined;
+  let waited = 0;
   try {
     for (;;) {
       const job = await client.get(`/api/jobs/${id}`, jobViewSchema);
@@ -68,7 +70,11 @@ export async function followJob(client: Client, id: string, shell: Shell): Promi
         output.line(`  ${at}: held-out loss ${heldOutLoss.toFixed(3)}${learnt}`);
         shown = step;
       }
-      if (job.value.status !== "queued" && job.value.status !== "running") return job;
+      const { status, owed } = job.value;
+      const isRunning = status === "queued" || status === "running";
+      // What it was charged is posted right after its end.
+      if (!isRunning && owed !== undefined) waited += 1;
+      if (!isRunning && (owed === undefined || waited > LOOKS_FOR_RECEIPT_MAX)) return job;
       output.progress(progressText(job.value));
       await Promise.race([world.sleep(LOOK_MS), left]);
       if (isLeft) return ok(undefined);

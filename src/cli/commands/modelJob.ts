@@ -4,6 +4,7 @@ import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import { isGain } from "../../factory/gain.ts";
+import { PROVENANCE_FILE } from "../../factory/peftExport.ts";
 import { fineTuningJobSchema } from "../../protocol/fineTuning.ts";
 import {
   deploymentSchema,
@@ -237,6 +238,8 @@ async function sendAdapter(client: Client, name: string, folder: string, { outpu
     if (bytes === undefined) return refuse("not_found", `there is no ${file} in ${folder}`, { field: "folder" });
     form.set(field, new File([bytes], file));
   }
+  const provenance = await regularFile(join(folder, PROVENANCE_FILE));
+  if (provenance !== undefined) form.set("provenance", new File([provenance], PROVENANCE_FILE));
   output.progress("checking the adapter, serving and measuring it");
   return sendForm(client, `/api/jobs/${name}/adapter`, form, jobViewSchema);
 }

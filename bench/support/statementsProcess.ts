@@ -244,6 +244,8 @@ function memoryStatements(): StatementStore & { readonly all: IssuedStatement[] 
     lastNumber: () => Promise.resolve(all.length),
     list: () => Promise.resolve([]),
     get: (number) => Promise.resolve(all[number - 1]),
+    issuer: () => Promise.resolve(undefined),
+    setIssuer: () => Promise.resolve(),
     add: (statements) => {
       all.push(...statements);
       return Promise.resolve({ ok: true, value: undefined });

@@ -6,6 +6,7 @@ import { parseCsv } from "../ingest/csv.ts";
 import { csvField } from "../ledger/bankFile.ts";
 import type { IssuedStatement, StatementStore } from "../ledger/issued.ts";
 import { StatementDesk } from "../ledger/issued.ts";
+import type { Issuer } from "../ledger/issuer.ts";
 import { smallLedger, smallTrust } from "../ledger/testing/smallLedger.ts";
 import { issuedStatementSchema } from "../protocol/statements.ts";
 import { CALL_NANO, type Customer, type CustomerNode, customer, startCustomerNode } from "./testing/customers.ts";
@@ -17,6 +18,7 @@ let [acme, bolt]: Customer[] = [];
 let receiptOfBolt = "";
 let nowMs: () => number;
 const issued: IssuedStatement[] = [];
+let issuer: Issuer | undefined;
 
 beforeAll(async () => {
   const { ledger, world } = await smallLedger();
@@ -49,6 +51,10 @@ function statementStore(): StatementStore {
     add: async (fresh) => {
       issued.push(...fresh);
       return ok(undefined);
+    },
+    issuer: async () => issuer,
+    setIssuer: async (said) => {
+      issuer = said;
     },
   };
 }
@@ -278,6 +284,25 @@ test("joining, working and leaving over HTTP", async () => {
   expect((await node.call(owner, "DELETE", `/api/organisations/me/members/${member.id}`)).status).toBe(200);
   expect((await node.ask(secret)).status).toBe(401);
   expect((await node.call(undefined, "POST", "/api/invitations/accept", { token })).status).toBe(404);
+});
+
+test("the node says who issues its statements, and nobody else does", async () => {
+  const body = { name: "Node Ltd", address: "1 Mill Lane, Leeds", taxId: "GB 1", dueDays: 14 };
+  const call = async (secret: string | undefined, method: string, sent?: unknown) =>
+    (await node.call(secret, method, "/api/issuer", sent)).status;
+  expect(await call(undefined, "GET")).toBe(401);
+  expect(await call(acme!.secrets.owner, "POST", body)).toBe(403);
+  const bad = [
+    {},
+    { name: "" },
+    { ...body, dueDays: 366 },
+    { ...body, address: "1 Mill Lane\nLeeds" },
+    { ...body, iban: "" },
+  ];
+  for (const sent of bad) expect(await call(node.admin.secret, "POST", sent)).toBe(400);
+  expect((await node.call(node.admin.secret, "GET", "/api/issuer")).body).toEqual({ issuer: null });
+  expect((await node.call(node.admin.secret, "POST", "/api/issuer", body)).body).toEqual({ issuer: body });
+  expect((await node.call(node.admin.secret, "GET", "/api/issuer")).body).toEqual({ issuer: body });
 });
 
 test("a statement's lines say what models are called, in words that no table takes for a formula or another cell", async () => {

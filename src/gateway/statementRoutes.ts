@@ -10,6 +10,8 @@ import {
   issuedSchema,
   issuedStatementListSchema,
   issuedStatementSchema,
+  issuerBody,
+  issuerSchema,
   statementFormatQuery,
   statementListQuery,
   statementNumberParam,
@@ -40,6 +42,7 @@ export function statementRoutes({ ledger, labels, catalog }: Floor, desk: Statem
         "Issue a month's statements for everybody who was credited or charged in it; again, only what is missing",
       handle: async ({ body }) => jsonOf(await desk.issue(body.period)),
     }),
+    ...issuerRoutes(desk),
     route({
       ...{ ...shared, method: "GET", path: "/api/statements", query: statementListQuery },
       ...{ summary: "Issued statements, by number, without their lines", response: issuedStatementListSchema },
@@ -79,6 +82,25 @@ export function statementRoutes({ ledger, labels, catalog }: Floor, desk: Statem
             "content-disposition": `attachment; filename="${name}"`,
           },
         });
+      },
+    }),
+  ];
+}
+
+function issuerRoutes({ store }: StatementDesk): Route[] {
+  const shared = { ...plain, access: "admin", path: "/api/issuer", tag: "statements", response: issuerSchema } as const;
+  return [
+    route({
+      ...{ ...shared, method: "GET", summary: "Who issues this node's statements" },
+      handle: async () => json({ issuer: (await store.issuer()) ?? null }),
+    }),
+    route({
+      ...{ ...shared, method: "POST", body: issuerBody },
+      summary: "Say who issues statements from now on; those that were issued stay as they are",
+      handle: async ({ body: { dueDays, ...issuer } }) => {
+        const said = { ...issuer, ...(dueDays === undefined ? {} : { dueDays }) };
+        await store.setIssuer(said);
+        return json({ issuer: said });
       },
     }),
   ];

@@ -2,6 +2,7 @@ import { fromHex, toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { type CreditedPart, type IssuedClaim, type PaidClaim, valuedClaims } from "./claimLines.ts";
+import { dueDay, type Issuer } from "./issuer.ts";
 import type { Ledger } from "./ledger.ts";
 import { microUsdOf } from "./microUsd.ts";
 import type { PayoutStore } from "./payouts.ts";
@@ -38,6 +39,10 @@ export interface IssuedStatement {
   /** Sums of the lines. */
   readonly nano: bigint;
   readonly microUsd: bigint;
+  /** Who issued it, where the node knew on the day of issue. */
+  readonly issuer?: Omit<Issuer, "dueDays">;
+  /** When what it charges is to be paid, as `2027-02-14`. */
+  readonly due?: string;
   /** sha256 of {@link statementText}, in hex. */
   readonly hash: string;
 }
@@ -54,6 +59,9 @@ export interface StatementStore {
   get(number: number): Promise<IssuedStatement | undefined>;
   /** All of them or none; refuses `conflict` where a number, or a party's period, is taken. */
   add(statements: readonly IssuedStatement[]): Promise<Result<void>>;
+  /** Who issues them from now on; undefined until somebody has said so. */
+  issuer(): Promise<Issuer | undefined>;
+  setIssuer(issuer: Issuer): Promise<void>;
 }
 
 export interface IssueParts {
@@ -95,6 +103,7 @@ export class StatementDesk {
     for (const one of await store.list({ period, limit: Number.MAX_SAFE_INTEGER }))
       known.add(`${one.kind} ${one.party.type} ${one.party.id}`);
     const names = await this.#names();
+    const issuer = await store.issuer();
     const claims = claimsByPayee(await claimsUntil(month.untilMs));
     let number = await store.lastNumber();
     const fresh: IssuedStatement[] = [];
@@ -108,7 +117,9 @@ export class StatementDesk {
         const claimed = own.length === 0 ? [] : await this.#claimed(party, own, month.fromMs);
         if (lines.length + claimed.length === 0) continue;
         number += 1;
-        fresh.push(this.#statement({ number, kind, period, entries: { from, until }, party, lines, claimed, names }));
+        fresh.push(
+          this.#statement({ number, kind, period, entries: { from, until }, party, lines, claimed, names, issuer }),
+        );
       }
     }
     for (let at = 0; at < fresh.length; at += ISSUED_AT_ONCE) {
@@ -165,25 +176,31 @@ export class StatementDesk {
     readonly lines: readonly PeriodLine[];
     readonly claimed: readonly IssuedClaim[];
     readonly names: ReadonlyMap<string, { readonly name: string; readonly taxId: string }>;
+    readonly issuer: Issuer | undefined;
   }): IssuedStatement {
-    const { number, kind, period, entries, names, claimed: claims } = draft;
+    const { number, kind, period, entries, names, claimed: claims, issuer } = draft;
     const { type, id } = draft.party;
     const nanoPerUsd = this.#parts.nanoPerUsd();
     const lines = this.#valued(draft.lines);
     const known = names.get(`${type} ${id}`) ?? { name: this.#parts.labelOf(id) ?? "", taxId: "" };
+    const issuedMs = this.#parts.nowMs();
+    const nano = lines.reduce((sum, line) => sum + line.nano, 0n);
+    const isCharge = kind === "statement" && type === "account" && nano < 0n;
     const statement = {
-      ...{ number, kind, period, issuedMs: this.#parts.nowMs(), entries, nanoPerUsd, lines, claims },
+      ...{ number, kind, period, issuedMs, entries, nanoPerUsd, lines, claims, nano },
       party: { type, id, ...known },
-      nano: lines.reduce((sum, line) => sum + line.nano, 0n),
       microUsd: lines.reduce((sum, line) => sum + line.microUsd, 0n),
+      ...(issuer && { issuer: { name: issuer.name, address: issuer.address, taxId: issuer.taxId } }),
+      ...(isCharge && issuer?.dueDays !== undefined && { due: dueDay(issuedMs, issuer.dueDays) }),
     };
     return { ...statement, hash: toHex(sha256(utf8(statementText(statement)))) };
   }
 }
 
-/** A statement as one text with its fields in a fixed order: what its hash is over. */
+/** A statement as one text with its fields in a fixed order: what its hash is over. What it does not have is no line, so that those issued earlier keep their hash. */
 export function statementText(statement: Omit<IssuedStatement, "hash">): string {
   const { number, kind, period, issuedMs, party, entries, nanoPerUsd, nano, microUsd, lines, claims } = statement;
+  const { issuer, due } = statement;
   const head = [
     number,
     kind,
@@ -203,7 +220,9 @@ export function statementText(statement: Omit<IssuedStatement, "hash">): string 
       ...[claim.nanoPerUsd, JSON.stringify(claim.source), claim.microUsd, claim.accrualMicroUsd ?? "-"],
     ].join(" "),
   );
-  return [...head, entries.from, entries.until, nanoPerUsd, nano, microUsd, ...rows, ...paid]
+  const from = issuer && ["issuer", ...[issuer.name, issuer.address, issuer.taxId].map((text) => JSON.stringify(text))];
+  const terms = [...(from === undefined ? [] : [from.join(" ")]), ...(due === undefined ? [] : [`due ${due}`])];
+  return [...head, entries.from, entries.until, nanoPerUsd, nano, microUsd, ...rows, ...paid, ...terms]
     .map((part) => `${part}\n`)
     .join("");
 }

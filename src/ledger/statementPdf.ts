@@ -71,13 +71,21 @@ export function statementPdf(
 }
 
 function writeHead(pdf: PDFKit.PDFDocument, statement: IssuedStatement, title: string): void {
-  const { party, period, issuedMs, entries, hash } = statement;
+  const { party, period, issuedMs, entries, hash, issuer, due } = statement;
+  if (issuer !== undefined) {
+    const from = [issuer.name, issuer.address, issuer.taxId === "" ? "" : `tax number ${issuer.taxId}`];
+    pdf
+      .font("Helvetica")
+      .fontSize(9)
+      .text(plain(from.filter(Boolean).join(" – ")), { width: 495 });
+    pdf.moveDown();
+  }
   pdf.font("Helvetica-Bold").fontSize(18).text(title);
   pdf.font("Helvetica").fontSize(10).moveDown(0.5);
   const facts = [
     `${plain(party.name) || "(no name is kept)"}${party.taxId === "" ? "" : `, tax number ${plain(party.taxId)}`}`,
     `${party.type} ${party.id}`,
-    `${period}, issued ${new Date(issuedMs).toISOString().slice(0, 10)}`,
+    `${period}, issued ${new Date(issuedMs).toISOString().slice(0, 10)}${due === undefined ? "" : `, due ${due}`}`,
     `journal entries ${entries.from} to ${entries.until}`,
     `sha256 ${hash}`,
   ];

@@ -5,6 +5,9 @@ import { hex32, timeMs, total } from "./scalars.ts";
 const signed = z.string().regex(/^-?\d+$/);
 export const issuedStatementSchema = z.object({
   ...{ number: z.number().int(), kind: z.enum(["statement", "credit_note"]), period: z.string(), issuedMs: timeMs },
+  /** As the node was told before the day of issue; `due` is a day, where something was charged and is to be paid by then. */
+  issuer: z.object({ name: z.string(), address: z.string(), taxId: z.string() }).optional(),
+  due: z.string().optional(),
   party: z.object({ type: z.enum(["payee", "account"]), id: z.string(), name: z.string(), taxId: z.string() }),
   entries: z.object({ from: z.number().int(), until: z.number().int() }),
   ...{ nanoPerUsd: z.number().int(), nano: signed, microUsd: signed, hash: z.string() },
@@ -27,6 +30,20 @@ export const issuedStatementSchema = z.object({
     }),
   ),
 });
+const line = (most: number) =>
+  z
+    .string()
+    .trim()
+    .max(most)
+    .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u, "is one line");
+/** Who issues this node's statements: their name, address and tax number, and in how many days what is charged is due. */
+export const issuerBody = z.strictObject({
+  name: line(200).min(1),
+  address: line(500).default(""),
+  taxId: line(64).default(""),
+  dueDays: z.number().int().min(0).max(365).optional(),
+});
+export const issuerSchema = z.object({ issuer: z.object(issuerBody.shape).nullable() });
 export type IssuedStatementView = z.infer<typeof issuedStatementSchema>;
 export const issuedStatementListSchema = z.object({
   data: z.array(issuedStatementSchema.omit({ lines: true, claims: true })),

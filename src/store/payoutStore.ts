@@ -28,6 +28,7 @@ const steps: readonly string[] = [
   `CREATE TABLE payouts.relay_consent (payee text PRIMARY KEY, body text NOT NULL);
    CREATE TABLE payouts.relay_batch (time_ms bigint PRIMARY KEY);`,
   `CREATE TABLE payouts.relay_income (what text PRIMARY KEY, seq bigint NOT NULL, nano numeric NOT NULL);`,
+  `CREATE TABLE payouts.issuer (one boolean PRIMARY KEY CHECK (one), body text NOT NULL);`,
 ];
 
 const detailsSchema = z.object({

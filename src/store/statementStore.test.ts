@@ -80,6 +80,34 @@ test("a statement names the payee as known, its hash is over all of it, and its 
   expect(await statementPdf(ann!)).toEqual(pdf);
 });
 
+test("who issues stands on what is issued from then on, with a day on which charges are due; what was issued keeps its text", async () => {
+  const { small, desk: made, spend } = await desk();
+  await spend(1_000);
+  small.world.timeMs += 30 * DAY_MS;
+  unwrap(await made.issue("2023-11"));
+  const before = await made.store.list({ limit: 100 });
+  const issuer = { name: "Node Ltd", address: "1 Mill Lane, Leeds", taxId: "GB 1" };
+  await made.store.setIssuer({ ...issuer, dueDays: 30 });
+  await made.store.setIssuer({ ...issuer, dueDays: 14 });
+  expect(await made.store.issuer()).toEqual({ ...issuer, dueDays: 14 });
+  await spend(1_000);
+  small.world.timeMs += 31 * DAY_MS;
+  unwrap(await made.issue("2023-12"));
+  expect(await made.store.list({ period: "2023-11", limit: 100 })).toEqual(before);
+  const after = await made.store.list({ period: "2023-12", limit: 100 });
+  expect(after.map(({ number }) => number)).toEqual(after.map((_one, i) => before.length + i + 1));
+  for (const one of after) {
+    const { hash, ...rest } = one;
+    expect(one.issuer).toEqual(issuer);
+    expect(one.due).toBe(one.party.type === "account" ? "2024-01-28" : undefined);
+    expect(toHex(sha256(utf8(statementText(rest))))).toBe(hash);
+    const { issuer: _issuer, due, ...bare } = rest;
+    const terms = `issuer "Node Ltd" "1 Mill Lane, Leeds" "GB 1"\n${due === undefined ? "" : `due ${due}\n`}`;
+    expect(statementText(rest)).toBe(`${statementText(bare)}${terms}`);
+    expect(await statementPdf(one)).not.toEqual(await statementPdf({ ...bare, hash }));
+  }
+});
+
 const BEGIN_MS = Date.UTC(2023, 10, 14, 22, 13, 20);
 const claim = (day: number, nano: bigint, more: Partial<PaidClaim> = {}): PaidClaim => ({
   ...{ payee: toHex(parties.ann), reference: `payout ${day}`, way: "bank", timeMs: BEGIN_MS + day * DAY_MS, nano },

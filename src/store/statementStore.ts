@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import { z } from "zod";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
 import type { IssuedStatement, StatementStore } from "../ledger/issued.ts";
+import type { Issuer } from "../ledger/issuer.ts";
 import { type Ask, asking, inTransaction } from "./transaction.ts";
 
 const bigint = z.string().transform(BigInt);
@@ -31,6 +32,11 @@ const bodySchema = z.object({
       }),
     )
     .default([]),
+  issuer: z.object({ name: z.string(), address: z.string(), taxId: z.string() }).optional(),
+  due: z.string().optional(),
+});
+const issuerSchema = z.object({
+  ...{ name: z.string(), address: z.string(), taxId: z.string(), dueDays: z.number().optional() },
 });
 interface Row extends Record<string, unknown> {
   readonly number: number;
@@ -73,6 +79,20 @@ export class PostgresStatementStore implements StatementStore {
     return rows[0] === undefined ? undefined : read(rows[0]);
   }
 
+  async issuer(): Promise<Issuer | undefined> {
+    const { rows } = await this.#ask<{ body: string }>("SELECT body FROM payouts.issuer", []);
+    if (rows[0] === undefined) return undefined;
+    const { dueDays, ...issuer } = issuerSchema.parse(JSON.parse(rows[0].body));
+    return { ...issuer, ...(dueDays === undefined ? {} : { dueDays }) };
+  }
+
+  async setIssuer(issuer: Issuer): Promise<void> {
+    await this.#ask(
+      "INSERT INTO payouts.issuer (one, body) VALUES (true, $1) ON CONFLICT (one) DO UPDATE SET body = EXCLUDED.body",
+      [JSON.stringify(issuer)],
+    );
+  }
+
   add(statements: readonly IssuedStatement[]): Promise<Result<void>> {
     const first = statements[0]?.number;
     if (first === undefined) return Promise.resolve(ok(undefined));
@@ -106,5 +126,6 @@ function read({ number, period, body }: Row): IssuedStatement {
   const claims = parsed.data.claims.map(({ accrualMicroUsd, ...claim }) => ({
     ...{ ...claim, ...(accrualMicroUsd === undefined ? {} : { accrualMicroUsd }) },
   }));
-  return { number, period, ...parsed.data, claims };
+  const { issuer, due, ...rest } = parsed.data;
+  return { number, period, ...rest, claims, ...(issuer && { issuer }), ...(due === undefined ? {} : { due }) };
 }

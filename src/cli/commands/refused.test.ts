@@ -329,6 +329,9 @@ statement list      | 2027-01                                           | 64 inv
 statement show      |                                                   | 64 invalid_request | missing required argument
 statement show      | zero                                              | 64 invalid_request | <number> must be
 statement show      | 1 2                                               | 64 invalid_request | too many arguments
+statement issuer    | --address Leeds                                   | 64 invalid_request | --name is missing
+statement issuer    | --name Node --due-days soon                       | 64 invalid_request | --due-days
+statement issuer    | Node                                              | 64 invalid_request | too many arguments
 webhook add         |                                                   | 64 invalid_request | missing required argument
 webhook add         | https://example.org --type everything             | 64 invalid_request | --type
 webhook add         | https://example.org --account me                  | 64 invalid_request | --account

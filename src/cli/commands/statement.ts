@@ -1,13 +1,15 @@
 import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
-import { ok } from "../../core/result.ts";
+import { ok, refuse } from "../../core/result.ts";
 import {
   type IssuedStatementView,
   issuedSchema,
   issuedStatementListSchema,
   issuedStatementSchema,
+  issuerSchema,
 } from "../../protocol/statements.ts";
+import { counted } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { payeeId, wholeNumber, wholeText } from "./inputs.ts";
 
@@ -84,8 +86,10 @@ const show = command({
       await writeFile(path, file.value, { mode: 0o600 });
       output.line(`${path} is written, readable by you alone`);
     }
-    const { kind, period, party, entries, lines, claims, nano, hash } = found.value;
+    const { kind, period, party, entries, lines, claims, nano, hash, issuer, due } = found.value;
     output.line(`${kind.replace("_", " ")} ${no} of ${period}: ${party.name || party.id}`);
+    if (issuer !== undefined) output.line(`  issued by ${issuerText(issuer)}`);
+    if (due !== undefined) output.line(`  due ${due}`);
     output.table(
       lines.map(({ kind: what, role, of, name, count, nano: amount, microUsd }) => ({
         ...{ what, role, by: name ?? of.slice(0, 14), count, OPEN: formatOpen(BigInt(amount)) },
@@ -116,4 +120,45 @@ function dollars(micro: string): string {
   return (Number(micro) / 1e6).toFixed(6);
 }
 
-export const statementCommands: readonly CliCommand[] = [issue, list, show];
+const issuer = command({
+  path: "statement issuer",
+  summary: "Who issues this node's statements; options say it for those that are issued from now on",
+  options: [
+    ["--name <text>", "legal name"],
+    ["--address <text>", "in one line"],
+    ["--tax-id <text>", "tax number or VAT id"],
+    ["--due-days <days>", "days from its issue to when a statement that charges an account is due"],
+  ],
+  examples: [
+    "openledger statement issuer",
+    'openledger statement issuer --name "Node Ltd" --address "1 Mill Lane, Leeds" --tax-id GB123456789 --due-days 14',
+  ],
+  input: z.object({
+    ...{ name: wholeText.optional(), address: wholeText.optional(), taxId: wholeText.optional() },
+    dueDays: wholeNumber(0, 365).optional(),
+  }),
+  run: async (said, { client: open, output }) => {
+    const says = Object.values(said).some((value) => value !== undefined);
+    if (says && said.name === undefined)
+      return refuse("invalid_request", "--name is missing: who issues is said as a whole", { field: "name" });
+    const client = await open();
+    if (!client.ok) return client;
+    const found = says
+      ? await client.value.post("/api/issuer", said, issuerSchema)
+      : await client.value.get("/api/issuer", issuerSchema);
+    if (!found.ok) return found;
+    const known = found.value.issuer;
+    if (known === null) output.line("nobody has said yet who issues: openledger statement issuer --name …");
+    else
+      output.line(
+        `issued by ${issuerText(known)}${known.dueDays === undefined ? "" : `; due in ${counted(known.dueDays, "day")}`}`,
+      );
+    return found;
+  },
+});
+
+function issuerText({ name, address, taxId }: NonNullable<IssuedStatementView["issuer"]>): string {
+  return [name, address, taxId === "" ? "" : `tax number ${taxId}`].filter(Boolean).join(", ");
+}
+
+export const statementCommands: readonly CliCommand[] = [issue, list, show, issuer];

@@ -98,6 +98,21 @@ describe("after a kill", () => {
     expect(await height(chain.rpcUrl)).toBe(Number(blockNumber));
   });
 
+  test("of the chain: what others have sent and mined is there, once it was tended to", async () => {
+    const chain = await start(await temporaryFolder());
+    const sent = await pay(chain);
+    unwrap(await chain.tend());
+    await mine(chain.rpcUrl, 2);
+    unwrap(await chain.tend());
+    const before = await height(chain.rpcUrl);
+    unwrap(await chain.tend());
+    expect(await height(chain.rpcUrl)).toBe(before);
+    process.kill(chain.pid() ?? 0, "SIGKILL");
+    expect(await until(() => events.some((event) => event.kind === "restarted"), 15_000)).toBe(true);
+    expect(await height(chain.rpcUrl)).toBe(before);
+    expect(await ask(chain.rpcUrl, "eth_getTransactionReceipt", [sent])).toMatchObject({ status: "0x1" });
+  });
+
   test("of the process that started it: the chain left behind is saved, not lost, and stopped", async () => {
     const data = await temporaryFolder();
     const parent = await ownProcess("./holdAnvil.ts", [data]);

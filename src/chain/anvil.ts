@@ -4,6 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { mnemonicToAccount } from "viem/accounts";
+import { z } from "zod";
 import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import {
   closeLog,
@@ -33,7 +34,7 @@ export interface AnvilOptions {
   readonly accounts?: number;
 }
 
-/** A development chain that is a child of this process. It mines only when `evm_mine` is called. */
+/** A development chain that is a child of this process. It mines only when it is told to. */
 export interface Anvil {
   readonly rpcUrl: string;
   readonly chainId: 31337;
@@ -43,10 +44,13 @@ export interface Anvil {
   pid(): number | undefined;
   /** Makes what was mined so far outlive any crash. The block that was reached. */
   snapshot(): Promise<Result<{ readonly blockNumber: bigint }>>;
+  /** Mines what others have sent, and makes outlive a crash what was mined since the last time, by whomever. */
+  tend(): Promise<Result<unknown>>;
   /** Takes a last snapshot and ends the chain. Idempotent. */
   stop(): Promise<void>;
 }
 
+const poolSchema = z.object({ pending: z.string().transform(Number) });
 const NAME = "anvil";
 const CHAIN_ID = 31_337;
 const COINS_WEI = 10_000n * 10n ** 18n;
@@ -102,6 +106,7 @@ async function start(options: AnvilOptions): Promise<Result<Anvil>> {
     mnemonic,
     pid: () => supervisor.pid,
     snapshot: () => saver.save(),
+    tend: () => saver.tend(),
     stop: () => supervisor.stop(),
   });
 }
@@ -117,15 +122,34 @@ interface Node {
 class Saver {
   readonly #node: Node;
   #last: Promise<unknown> = Promise.resolve();
+  /** The block that is on disk. */
+  #kept = -1n;
 
   constructor(node: Node) {
     this.#node = node;
   }
 
   save(): Promise<Result<{ readonly blockNumber: bigint }>> {
-    const next = this.#last.then(() => saveState(this.#node.folder, this.#node.url));
+    const next = this.#last.then(async () => {
+      const saved = await saveState(this.#node.folder, this.#node.url);
+      if (saved.ok) this.#kept = saved.value.blockNumber;
+      return saved;
+    });
     this.#last = next;
     return next;
+  }
+
+  async tend(): Promise<Result<unknown>> {
+    const { url } = this.#node;
+    const pool = await callNode(url, "txpool_status");
+    if (!pool.ok) return pool;
+    const waits = poolSchema.safeParse(pool.value);
+    const mined =
+      waits.data === undefined || waits.data.pending === 0 ? ok(undefined) : await callNode(url, "evm_mine");
+    if (!mined.ok) return mined;
+    const height = await callNode(url, "eth_blockNumber");
+    // A chain that somebody has set back is not written over one that knows more.
+    return height.ok && BigInt(String(height.value)) > this.#kept ? this.save() : height;
   }
 }
 

@@ -35,6 +35,8 @@ export interface ChainPart {
   readonly isDevelopment: boolean;
   /** The ledger began on credit and went on upon this chain: see {@link ../core/move.ts}. */
   readonly isMoved: boolean;
+  /** Of a chain that is the node's own child: mines what others have sent there, and keeps it. */
+  readonly tend?: () => Promise<Result<unknown>>;
   /** What the node has on the chain; of a ledger that moves or has moved. */
   readonly funds?: () => Promise<Result<Funds>>;
 }
@@ -109,7 +111,8 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   if (!relay.ok) return relay;
   const parts = { ...kept, setup, ...(relay.value && { relay: fromHex(relay.value.relay.contract) }) };
   const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
-  const shared = { policy, rpcUrl, lagBlocks, isDevelopment: mines, relay: relay.value };
+  const tended = anvil && { tend: () => anvil.tend() };
+  const shared = { policy, rpcUrl, lagBlocks, isDevelopment: mines, relay: relay.value, ...tended };
   if (options.moved !== undefined) {
     const chain = openAdoptedChain(parts);
     const funds = () => fundsOf(chain);

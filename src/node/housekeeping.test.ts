@@ -30,6 +30,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
     factory: { pump: () => undefined },
     workshop: { settleBindings: note("bindings") },
     contexts: { weighAll: note("contexts") },
+    chain: { tend: note("chain") },
     ...{ epochMs: at.epochMs, nowMs: () => at.nowMs, say: (text: string) => done.push(text) },
   };
   return { done, parts };
@@ -53,6 +54,7 @@ test.each([
   await keepHouse(parts);
   expect(done).toEqual([
     "publish",
+    "chain",
     "deposits",
     ...(closes ? ["close", "epoch 3 is closed", "contexts"] : []),
     "advance",

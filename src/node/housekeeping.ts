@@ -22,6 +22,7 @@ export interface HousekeepingParts {
     close(): Promise<Result<{ readonly record: { readonly epoch: number } }>>;
   };
   readonly workshop: { settleBindings(): Promise<Result<unknown>> };
+  readonly chain: { readonly tend?: () => Promise<Result<unknown>> };
   /** Whoever made context is paid by what it changed of late: weighed anew at each close. */
   readonly contexts: { weighAll(): Promise<Result<unknown>> };
   /** Tells of what has happened. */
@@ -36,10 +37,11 @@ export interface HousekeepingParts {
 
 /** Publishes the journal, books deposits, closes epochs that are due and settles bindings; what fails is said, and tried again at the next turn. */
 export async function keepHouse(parts: HousekeepingParts): Promise<void> {
-  const { ledger, publisher, settlement, workshop, factory, business, say } = parts;
+  const { ledger, publisher, settlement, workshop, factory, business, chain, say } = parts;
   factory.pump();
   if ((publisher.published?.size ?? 0) < ledger.books.size()) await publisher.publish(ledger.books.size());
   const turns = [
+    async () => (await chain.tend?.()) ?? ok(undefined),
     () => settlement.watchDeposits(),
     () => closeWhenDue(parts),
     () => settlement.advance(),

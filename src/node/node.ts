@@ -191,7 +191,7 @@ async function assemble(
   if (!resumed.ok) return resumed;
   await publisher.publish(ledger.books.size());
   const epochMs = options.epochMs ?? EPOCH_MS;
-  const housekeeping = { ...house, ledger, publisher, settlement, epochMs, nowMs: now, say };
+  const housekeeping = { ...house, ledger, publisher, settlement, chain: part, epochMs, nowMs: now, say };
   children.add({ name: "housekeeping", stop: startHousekeeping(housekeeping) });
   await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
   const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };

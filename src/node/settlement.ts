@@ -1,6 +1,6 @@
 import { equalBytes, isAddressId, padAddress } from "../core/bytes.ts";
 import { checkpointDigest, type Domain, signDigest } from "../core/eip712.ts";
-import { ok, type Result } from "../core/result.ts";
+import { ok, type Result, refuse } from "../core/result.ts";
 import type { Chain, EpochCommitment } from "../ledger/chain.ts";
 import type { ClosedEpoch, Ledger } from "../ledger/ledger.ts";
 import type { Publisher } from "../ledger/publish.ts";
@@ -109,8 +109,27 @@ export class Settlement implements EpochCloser {
 
   /** Takes up what an earlier run left, and learns who owns what. */
   async resume(): Promise<Result<void>> {
+    const known = await this.#checkChain();
+    if (!known.ok) return known;
     const advanced = await this.advance();
     return advanced.ok ? this.syncOwners() : advanced;
+  }
+
+  /** A chain that does not know what was final there is an older one, or another: what it paid and was paid since is lost there, and is not made up for here. */
+  async #checkChain(): Promise<Result<void>> {
+    const { ledger, chain } = this.#parts;
+    const finals = ledger.epochs.list().filter(({ status, isPast }) => status === "final" && !isPast);
+    const newest = Math.max(0, ...finals.map(({ record }) => record.epoch));
+    if (newest === 0) return ok(undefined);
+    const onChain = await chain.epoch(ledger.id, newest);
+    if (!onChain.ok || onChain.value !== undefined) return onChain.ok ? ok(undefined) : onChain;
+    return refuse(
+      "conflict",
+      `epoch ${newest} is final, and chain ${chain.chainId} does not know it: its state is older than the books`,
+      {
+        hint: "put the chain's newest state back (anvil/ in the data folder, or the right CHAIN_RPC_URL), or restore a backup: openledger restore",
+      },
+    );
   }
 
   /** Closed epochs are proposed, proposed ones whose window has passed become final. */

@@ -83,6 +83,7 @@ export async function openTestWorld(parts: TestWorldParts): Promise<Result<TestW
     ...{ ledger, publisher, settlement, business, epochMs: parts.epochMs, nowMs, say },
     ...{ workshop: { settleBindings: async () => ok(undefined) }, factory: { pump: () => undefined } },
     contexts: { weighAll: async () => ok(undefined) },
+    chain: {},
   };
   const rounds = startRounds(house, say);
   const happenings = new TestHappenings({ ledger, settlement, business, randomBytes: world.randomBytes });

@@ -224,11 +224,10 @@ function showVerdict(verdict: Verdict, where: string, { from }: Trust, rpc: stri
   }
   const asked = epochs.filter(({ chain }) => chain !== "on credit");
   const onChain = asked.filter(({ chain }) => chain !== "absent" && chain !== "not asked").length;
-  output.line(
-    rpc === undefined
-      ? "– the chain was not asked"
-      : `✓ ${onChain} of ${counted(asked.length, "epoch")} on chain, with these roots and sums`,
-  );
+  const absent = asked.filter(({ chain }) => chain === "absent").map(({ record }) => record.epoch);
+  if (rpc === undefined) output.line("– the chain was not asked");
+  else output.line(`✓ ${onChain} of ${counted(asked.length, "epoch")} on chain, with these roots and sums`);
+  if (absent.length > 0) output.line(`– not on chain, or not yet: epoch ${absent.join(", ")}`);
   output.line(`  credits ${formatOpen(credits)} OPEN, debits ${formatOpen(debits)} OPEN`);
 }
 

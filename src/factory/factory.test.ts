@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../core/bytes.ts";
 import { ok, refuse, unwrap } from "../core/result.ts";
+import { tinyShape } from "../models/testing/randomLlama.ts";
 import type { Evaluator } from "./evaluator.ts";
 import type { Factory } from "./factory.ts";
 import { ACCOUNT_BYTES_MAX } from "./fileDesk.ts";
 import { isOver, type Job, overAlready } from "./job.ts";
 import type { TrainingOrder } from "./order.ts";
-import { SmallMachine, smallFile } from "./testing/smallFactory.ts";
+import { SmallMachine, smallBase, smallFile } from "./testing/smallFactory.ts";
 
 const ann = "acct_ann";
 
@@ -178,6 +179,31 @@ describe("jobs", () => {
     expect(checkpoints).toHaveLength(10);
     expect(kept).toEqual([6, 8, 10, 12, 14, 16, 18, 20]);
     expect([...machine.kept.get(job.id)!].sort((a, b) => a - b)).toEqual(kept);
+  });
+
+  it("of all weights keep checkpoints too, fewer where those are large, and say which could not be kept", async () => {
+    const { machine, file } = await opened();
+    machine.stepsPerJob = 12;
+    const order = orderOf(file, { wish: { sequenceTokens: 64, lora: false } });
+    const kept = async (factory: Factory): Promise<number[]> => {
+      const { job } = unwrap(await factory.order({ account: ann }, order));
+      await idle(machine, factory);
+      const { checkpoints } = unwrap(await factory.job(ann, job.id));
+      return checkpoints.filter(({ isKept }) => isKept).map((one) => one.step);
+    };
+    expect(await kept(machine.open())).toEqual([2, 4, 6, 8, 10, 12]);
+    // Three of its size fit.
+    const base = { ...smallBase, shape: tinyShape({ vocabulary: 8_192, hidden: 16_384, layers: 1 }) };
+    const large = machine.open({ bases: { list: async () => ["tiny"], find: async () => ok(base) } });
+    expect(await kept(large)).toEqual([8, 10, 12]);
+    const folders = { ...machine.folders(), keepCheckpoint: async () => refuse("disk_full", "no room") };
+    const full = machine.open({ folders });
+    expect(await kept(full)).toEqual([]);
+    const [job] = unwrap(await full.jobs(ann, { limit: 1 }));
+    const events = await machine.store.events(job!.id, { limit: 99 });
+    expect(events.filter(({ level }) => level === "warn").map(({ message }) => message)).toContain(
+      "The weights of step 4 are not kept: no room",
+    );
   });
 
   it("are measured beside their base, and deployed where that was ordered; both can be asked for again", async () => {

@@ -1,7 +1,7 @@
 import { type Hex, parseHex, toHex } from "../core/bytes.ts";
 import { ok, type Refusal, type Result, refuse, unwrap } from "../core/result.ts";
 import type { TrainingEvent } from "../models/training/task.ts";
-import { speedKey } from "./estimate.ts";
+import { speedKey, weightsOf } from "./estimate.ts";
 import { HELD_OUT_MEASURED_MAX } from "./examples.ts";
 import type { Checkpoint, Job, JobResult } from "./job.ts";
 import { guarded, type JobBook } from "./jobBook.ts";
@@ -15,8 +15,9 @@ export type RunEnd =
 
 /** Of all steps of a job, so many are told. */
 const STEP_EVENTS_MAX = 200;
-/** Weights of so many checkpoints are kept: the best and the latest ones. */
+/** Weights of so many checkpoints are kept, the best and the latest ones, and fewer where they are larger than this together: at least those two. */
 const CHECKPOINTS_KEPT_MAX = 8;
+const KEPT_BYTES_MAX = 2 * 2 ** 30;
 
 /** One job from its examples to its result. What the trainer tells becomes progress, events and checkpoints. */
 export class JobRun {
@@ -140,16 +141,18 @@ export class JobRun {
   async #checkpoint(step: number, base: Base): Promise<Result<void>> {
     const { folders, nowMs } = this.#ports;
     const heldOut = this.#heldOut?.step === step ? this.#heldOut.loss : undefined;
-    const isAdapter = this.#job.options.adapter !== undefined;
+    const stored = await folders.keepCheckpoint(this.#job, base, step);
+    if (!stored.ok)
+      this.#book.event(this.#job.id, "warn", `The weights of step ${step} are not kept: ${stored.error.message}`);
     const checkpoint: Checkpoint = {
       ...{ step, timeMs: nowMs() },
       ...(this.#loss === undefined ? {} : { trainLoss: this.#loss }),
       ...(heldOut === undefined ? {} : { heldOutLoss: heldOut }),
-      isKept: isAdapter && (await folders.keepCheckpoint(this.#job, base, step)).ok,
+      isKept: stored.ok,
     };
     const dropped: number[] = [];
     const kept = await this.#book.update(this.#job.id, (now) => {
-      const { checkpoints, dropped: old } = withCheckpoint(now, checkpoint);
+      const { checkpoints, dropped: old } = withCheckpoint(now, checkpoint, keptMax(this.#job, base));
       dropped.push(...old);
       return ok({ ...now, checkpoints });
     });
@@ -171,10 +174,18 @@ export class JobRun {
   }
 }
 
+/** An adapter is small beside its base; of a whole model each checkpoint is one more. */
+function keptMax({ options }: Job, { shape }: Base): number {
+  const fitting =
+    options.adapter === undefined ? Math.floor(KEPT_BYTES_MAX / (4 * weightsOf(shape))) : CHECKPOINTS_KEPT_MAX;
+  return Math.max(2, Math.min(CHECKPOINTS_KEPT_MAX, fitting));
+}
+
 /** Keeps the best and the latest; what is served stays in any case. */
 function withCheckpoint(
   job: Job,
   latest: Checkpoint,
+  keptMost: number,
 ): { readonly checkpoints: readonly Checkpoint[]; readonly dropped: readonly number[] } {
   const all = [...job.checkpoints.filter(({ step }) => step !== latest.step), latest].sort((a, b) => a.step - b.step);
   const kept = all.filter(({ isKept }) => isKept);
@@ -186,7 +197,7 @@ function withCheckpoint(
   const dropped = kept
     .slice(0, -1)
     .filter((one) => !isNeeded(one))
-    .slice(0, Math.max(0, kept.length - CHECKPOINTS_KEPT_MAX))
+    .slice(0, Math.max(0, kept.length - keptMost))
     .map(({ step }) => step);
   return { checkpoints: all.map((one) => (dropped.includes(one.step) ? { ...one, isKept: false } : one)), dropped };
 }

@@ -58,7 +58,7 @@ export interface JobFolders {
   training(job: string): string;
   /** The folder of what can be served: the result, or a kept checkpoint. */
   weights(job: Pick<Job, "id" | "options">, step: number | undefined): string;
-  /** Keeps the adapter of the checkpoint that the trainer has just written; to be called at once, for the next one replaces it. */
+  /** Keeps what was learnt by the checkpoint that the trainer has just written, as the result would lie; to be called at once, for the next one replaces it. */
   keepCheckpoint(job: Job, base: Base, step: number): Promise<Result<void>>;
   dropCheckpoint(job: string, step: number): Promise<void>;
   /** Removes what only a training that goes on needs. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { utf8 } from "../core/bytes.ts";
 import { unwrap } from "../core/result.ts";
 import type { Job } from "../factory/job.ts";
 import type { AdapterFiles, Base } from "../factory/ports.ts";
-import { writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
+import { readLlamaFolder, writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../models/formats/peftFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
 import { randomLlama, randomLora } from "../models/testing/randomLlama.ts";
@@ -15,6 +15,7 @@ import { hashTensors } from "../models/training/trainingRun.ts";
 import { BaseShelf } from "./factoryBases.ts";
 import { FactoryFolders } from "./factoryFolders.ts";
 import { testBaseShape as shape, testLora, trainedJob } from "./testing/neuralWorld.ts";
+import { checkpointHash } from "./weightsHash.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "openledger-folders-"));
 const folders = new FactoryFolders(folder);
@@ -42,6 +43,24 @@ test("a checkpoint's adapter is kept as what was learnt by that step, and by no 
   expect(unwrap(await readAdapterFolder(folders.weights(job, 5), shape)).lora.rank).toBe(2);
   await folders.dropCheckpoint(job.id, 5);
   expect(await readAdapterFolder(folders.weights(job, 5), shape)).toMatchObject({ error: { code: "not_found" } });
+});
+
+test("a whole model's checkpoint is kept as a model that can be served, with the hash that a result has", async () => {
+  const { adapter: _adapter, ...options } = job.options;
+  const whole: Job = { ...job, id: "ftjob-whole", options };
+  const values = randomLlama(shape, 7);
+  const zero = new Map([...values].map(([name, tensor]) => [name, { ...tensor, data: tensor.data.map(() => 0) }]));
+  unwrap(
+    await writeCheckpoint(folders.training(whole.id), "any", { step: 5, worse: 0, values, means: zero, squares: zero }),
+  );
+  unwrap(await folders.keepCheckpoint(whole, base, 5));
+  const kept = unwrap(await readLlamaFolder(folders.weights(whole, 5)));
+  expect(kept.shape).toEqual(shape);
+  expect(kept.tokenizer.hash).toEqual(houseTokenizer().hash);
+  expect(unwrap(await checkpointHash(folders, whole, base, 5))).toBe(`0x${hashTensors(values)}`);
+  const lost = await folders.keepCheckpoint(whole, { ...base, folder: join(folder, "gone") }, 5);
+  expect(lost).toMatchObject({ ok: false });
+  expect(existsSync(folders.weights(whole, 5))).toBe(false);
 });
 
 const other = async (rank = testLora.rank, seed = 9): Promise<AdapterFiles> => {

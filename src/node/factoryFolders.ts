@@ -4,9 +4,11 @@ import type { Hex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Job } from "../factory/job.ts";
 import type { AdapterFiles, Base, JobFolders } from "../factory/ports.ts";
+import { readLlamaOutline, writeLlamaFolder } from "../models/formats/huggingFaceFile.ts";
 import { type AdapterFolder, readAdapterFolder, writeAdapterFolder } from "../models/formats/peftFile.ts";
 import type { LoraShape } from "../models/lora.ts";
 import type { Tensors } from "../models/tensor.ts";
+import { houseChatTemplate } from "../models/training/chatTemplate.ts";
 import { dropCheckpoint, readCheckpointValues } from "../models/training/checkpointFile.ts";
 import { hashTensors } from "../models/training/trainingRun.ts";
 
@@ -36,10 +38,16 @@ export class FactoryFolders implements JobFolders {
 
   async keepCheckpoint(job: Job, base: Base, step: number): Promise<Result<void>> {
     const lora = job.options.adapter;
-    if (lora === undefined) return refuse("invalid_request", "only checkpoints of adapters are kept");
-    const tensors = await readCheckpointValues(this.training(job.id), step);
-    if (!tensors.ok) return tensors;
-    return writeAdapterFolder(this.#step(job.id, step), { lora, tensors: tensors.value }, base);
+    const values = await readCheckpointValues(this.training(job.id), step);
+    if (!values.ok) return values;
+    const [folder, tensors] = [this.#step(job.id, step), values.value];
+    const written =
+      lora === undefined
+        ? await writeTrained(folder, base.folder, tensors)
+        : await writeAdapterFolder(folder, { lora, tensors }, base);
+    // What a full disk has left of it is room for the next.
+    if (!written.ok) await this.dropCheckpoint(job.id, step);
+    return written;
   }
 
   async dropCheckpoint(job: string, step: number): Promise<void> {
@@ -89,6 +97,14 @@ export class FactoryFolders implements JobFolders {
   #step(job: string, step: number): string {
     return join(this.training(job), "steps", String(step));
   }
+}
+
+/** A whole model with other weights than its base's, as a trainer writes its result. */
+async function writeTrained(folder: string, base: string, tensors: Tensors): Promise<Result<void>> {
+  const outline = await readLlamaOutline(base);
+  return outline.ok
+    ? writeLlamaFolder(folder, { chatTemplate: houseChatTemplate, ...outline.value, tensors })
+    : outline;
 }
 
 /** The job says what was ordered, and its card repeats it: an adapter of other sizes is another job's. */

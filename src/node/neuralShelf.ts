@@ -11,8 +11,6 @@ import type { ServedModel } from "../gateway/catalog.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { AssetState } from "../ledger/ledger.ts";
 import { encode } from "../models/bpe.ts";
-import { readAdapterFolder } from "../models/formats/peftFile.ts";
-import { hashTensors } from "../models/training/trainingRun.ts";
 import { registerBase } from "./baseAssets.ts";
 import type { CombinationShelf } from "./combinationShelf.ts";
 import type { BaseNotes } from "./factoryBases.ts";
@@ -25,6 +23,7 @@ import { type ModelPlace, type NeuralManifest, NeuralManifests } from "./neuralM
 import type { MatchTrust } from "./neuralReliability.ts";
 import { makersLabel, type Provenance, registerAsset, termsOf } from "./provenance.ts";
 import { neuralCombination, readingOf, roomToRead, type ScoringEngine } from "./reading.ts";
+import { checkpointHash } from "./weightsHash.ts";
 
 export interface NeuralParts extends MeasuringParts {
   readonly data: string;
@@ -238,8 +237,8 @@ export class NeuralShelf implements Shop {
   async #hashOf(job: Job, base: Base, step: number | undefined): Promise<Result<Hex>> {
     if (step === undefined && job.result !== undefined) return ok(job.result.hash);
     if (step === undefined) return refuse("conflict", "the job has no result yet", { hint: "deploy a checkpoint" });
-    const adapter = await readAdapterFolder(this.#parts.folders.weights(job, step), base.shape);
-    if (adapter.ok) return ok(toHex(fromHex(hashTensors(adapter.value.tensors))));
+    const hash = await checkpointHash(this.#parts.folders, job, base, step);
+    if (hash.ok) return hash;
     return refuse("not_found", `the weights of the checkpoint at step ${step} are not kept`, { field: "step" });
   }
 

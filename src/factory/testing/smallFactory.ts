@@ -178,7 +178,7 @@ export class SmallMachine {
   }
 }
 
-const smallBase: Base = {
+export const smallBase: Base = {
   ...{ name: "tiny", folder: "/bases/tiny", shape: tinyShape({ vocabulary: 8_192 }), tokenizer: houseTokenizer() },
   ...{ hash: hash("tiny"), licence: "MIT" },
 };

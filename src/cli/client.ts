@@ -17,6 +17,7 @@ export interface Client {
   readonly key: string | undefined;
   get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<Result<T>>;
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<Result<T>>;
+  put<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<Result<T>>;
   /** The bytes as they are, as this media type. */
   send<T>(path: string, body: Uint8Array<ArrayBuffer>, type: string, schema: z.ZodType<T>): Promise<Result<T>>;
   delete<T>(path: string, schema: z.ZodType<T>): Promise<Result<T>>;
@@ -70,6 +71,7 @@ export function openClient(address: NodeAddress, fetcher: typeof fetch): Client 
     key: address.key,
     get: (path, schema, query = {}) => json(send("GET", path + queryText(query)), schema),
     post: (path, body, schema) => json(send("POST", path, body), schema),
+    put: (path, body, schema) => json(send("PUT", path, body), schema),
     send: (path, body, type, schema) => json(request(address, fetcher, "POST", path, body, type), schema),
     delete: (path, schema) => json(send("DELETE", path), schema),
     bytes: async (path) => {
@@ -124,16 +126,17 @@ async function request(
   body: unknown,
   type?: string,
 ): Promise<Result<Response>> {
+  const hasBody = method === "POST" || method === "PUT";
   const headers = {
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-    ...(method === "POST" ? { "content-type": type ?? "application/json" } : {}),
+    ...(hasBody ? { "content-type": type ?? "application/json" } : {}),
   };
   const sentBody = body instanceof Uint8Array ? new Uint8Array(body) : JSON.stringify(body ?? {});
   // A redirect would carry the key to wherever it points.
   const sent = await guarded(url, () =>
     fetcher(url + path, {
       ...{ method, headers, redirect: "error" },
-      ...(method === "POST" ? { body: sentBody } : {}),
+      ...(hasBody ? { body: sentBody } : {}),
     }),
   );
   if (!sent.ok || sent.value.ok) return sent;

@@ -17,6 +17,7 @@ import {
   checkpointDigest,
   domainSeparator,
   earningsDigest,
+  earningsTypedData,
   recoverSigner,
   signDigest,
   voucherDigest,
@@ -118,6 +119,16 @@ describe("digests are those of viem's hashTypedData", () => {
         expect(toHex(earningsDigest(domain, { ledger, payee, account, deadlineMs }))).toBe(
           hashTypedData({ domain: viemDomain(domain), types, primaryType: "Earnings", message }),
         );
+        const shown: unknown = JSON.parse(
+          JSON.stringify(earningsTypedData(domain, { ledger, payee, account, deadlineMs })),
+        );
+        const { deadline, ...rest } = message;
+        const inWords = { ...rest, deadline: String(deadline) };
+        expect(shown).toMatchObject({
+          domain: viemDomain(domain),
+          message: inWords,
+          types: { Earnings: types.Earnings },
+        });
       }),
     );
   });

@@ -1,5 +1,5 @@
 import { secp256k1 } from "@noble/curves/secp256k1.js";
-import { concat, padAddress, u64, utf8 } from "./bytes.ts";
+import { concat, padAddress, toHex, u64, utf8 } from "./bytes.ts";
 import { keccak256 } from "./hash.ts";
 import { assert } from "./result.ts";
 
@@ -80,6 +80,32 @@ export function voucherDigest(domain: Domain, { ledger, payer, cumulative }: Vou
 
 export function earningsDigest(domain: Domain, { ledger, payee, account, deadlineMs }: EarningsStatement): Uint8Array {
   return digest(domain, [EARNINGS_TYPE, ledger, padAddress(payee), keccak256(utf8(account)), word(deadlineMs)]);
+}
+
+/** The same as wallets take it: `eth_signTypedData_v4`, `cast wallet sign --data`. */
+export function earningsTypedData(domain: Domain, { ledger, payee, account, deadlineMs }: EarningsStatement) {
+  return {
+    domain: {
+      ...{ name: "OpenLedger", version: "1", chainId: domain.chainId },
+      verifyingContract: toHex(domain.verifyingContract),
+    },
+    types: {
+      EIP712Domain: [
+        { name: "name", type: "string" },
+        { name: "version", type: "string" },
+        { name: "chainId", type: "uint256" },
+        { name: "verifyingContract", type: "address" },
+      ],
+      Earnings: [
+        { name: "ledger", type: "bytes32" },
+        { name: "payee", type: "address" },
+        { name: "account", type: "string" },
+        { name: "deadline", type: "uint64" },
+      ],
+    },
+    primaryType: "Earnings",
+    message: { ledger: toHex(ledger), payee: toHex(payee), account, deadline: String(deadlineMs) },
+  } as const;
 }
 
 /** 65 bytes, r ‖ s ‖ v with v 27 or 28 and s in the lower half (EIP-2), as OpenZeppelin's ECDSA takes them. RFC 6979: the same for the same input. */

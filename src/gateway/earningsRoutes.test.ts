@@ -105,6 +105,7 @@ test("an address that nobody was ever paid at gets no account; with somebody bou
   const answered = await ask(secret);
   expect(answered.status).toBe(200);
   const receipt = await call("GET", `/api/receipts/${receiptOf(answered)}`);
+  expect(receipt.body).toMatchObject({ earner: { payee: toHex(author), label: "the author" } });
   const fee: { amount: number; earned: number } = Reflect.get(Object(receipt.body), "fee");
   expect([fee.earned, fee.earned > 0]).toEqual([fee.amount, true]);
 

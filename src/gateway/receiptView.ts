@@ -30,6 +30,7 @@ export function receiptView(
     ...{ policyHash: hexText(receipt.policyHash), unit: receipt.unit, rate, usage },
     prices: { cost: receipt.costPrices, royalty: receipt.royaltyPrices },
     fee: { ...fee, own: ownOf(receipt), amount: amountOf(receipt), earned: receipt.earned },
+    ...(receipt.earned > 0 ? { earner: payee(receipt.payerPayee) } : {}),
     hashes: {
       ...{ prompt: hexText(receipt.promptHash), answer: hexText(receipt.answerHash) },
       ...{

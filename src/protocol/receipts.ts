@@ -29,6 +29,8 @@ export const receiptSchema = z.object({
   prices: z.object({ cost: prices, royalty: prices }),
   usage: z.object({ tokensIn: z.number(), tokensOut: z.number(), calls: z.number() }),
   fee: z.object({ cost: nano, royalty: nano, own: nano, amount: nano, earned: nano }),
+  /** Whose earnings paid the part of the fee that is `earned`. */
+  earner: z.object({ payee: hex, label: z.string().optional() }).optional(),
   hashes: z.object({ prompt: hex, answer: hex, evidence: hex, index: hex, methods: hex }),
   unattributed: z.number(),
   legs: z.array(legSchema),

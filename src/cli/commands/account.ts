@@ -1,13 +1,12 @@
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { refuse } from "../../core/result.ts";
-import { accountParam, accountSchema, balanceSchema, statementSchema } from "../../protocol/accounts.ts";
+import { accountSchema, balanceSchema, statementSchema } from "../../protocol/accounts.ts";
 import { accountListSchema } from "../../protocol/workshop.ts";
 import type { Output } from "../output.ts";
+import { amounts, earningsCommands, showAccount } from "./accountEarnings.ts";
 import { type CliCommand, command } from "./command.ts";
-import { count, openAmount, payeeId, wholeText } from "./inputs.ts";
-
-const accountId = accountParam.shape.id;
+import { accountId, count, openAmount, payeeId, wholeText } from "./inputs.ts";
 
 const create = command({
   path: "account create",
@@ -47,7 +46,7 @@ const list = command({
 
 const show = command({
   path: "account show",
-  summary: "An account and its balance",
+  summary: "An account: its balance, whom it is linked to, and what that payee earns",
   arguments: [["[id]", "the key's own where it is left out"]],
   examples: ["openledger account show", "openledger account show acct_…"],
   input: z.object({ id: accountId.default("me") }),
@@ -55,10 +54,7 @@ const show = command({
     const client = await open();
     if (!client.ok) return client;
     const found = await client.value.get(`/api/accounts/${id}`, accountSchema);
-    if (found.ok) {
-      output.line(`${found.value.id} (${found.value.name})`);
-      output.table([amounts(found.value.balance)]);
-    }
+    if (found.ok) showAccount(found.value, output);
     return found;
   },
 });
@@ -122,7 +118,7 @@ const statement = command({
   },
 });
 
-export const accountCommands: readonly CliCommand[] = [create, list, show, credit, statement];
+export const accountCommands: readonly CliCommand[] = [create, list, show, credit, statement, ...earningsCommands];
 
 function showStatement({ lines, total, truncated, stages }: z.infer<typeof statementSchema>, output: Output): void {
   output.table(
@@ -137,13 +133,6 @@ function showStatement({ lines, total, truncated, stages }: z.infer<typeof state
   if (stages === undefined) return;
   const said = Object.entries(stages).map(([stage, nano]) => `${stage} ${formatOpen(BigInt(nano))}`);
   output.line(`  of all that was ever credited, in OPEN: ${said.join(", ")}`);
-}
-
-function amounts(balance: z.infer<typeof balanceSchema>): Record<string, string> {
-  const rows = Object.entries(balance).map(
-    ([what, nano]) => [what === "earnedAvailable" ? "earned" : what, nano] as const,
-  );
-  return Object.fromEntries(rows.map(([what, nano]) => [`${what} OPEN`, formatOpen(BigInt(nano))]));
 }
 
 function parseDate(text: string | undefined): number | undefined {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseOpen } from "../../core/money.ts";
+import { accountParam } from "../../protocol/accounts.ts";
 
 /** How texts on a command line are read. */
 export const wholeText = z
@@ -34,6 +35,8 @@ export const openAmount = z.string().transform((text, context) => {
   context.addIssue({ code: "custom", message: nano.error.message });
   return z.NEVER;
 });
+
+export const accountId = accountParam.shape.id;
 
 /** Bare or with 0x, in the one spelling that the API takes in its paths. */
 export const receiptId = z

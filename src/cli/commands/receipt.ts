@@ -40,7 +40,8 @@ const show = command({
 
 const explain = command({
   path: "receipt explain",
-  summary: "Why a receipt credits whom: which words, which records, which people, by which evidence, how sure",
+  summary:
+    "Why a receipt credits whom: words, records, people, evidence, how sure; with the key of an account that is linked to whom it credits, what is of its own records",
   arguments: [["<id>", "the receipt's id, or the answer's"]],
   examples: ["openledger receipt explain 0x5f0c…", "openledger receipt explain 0x5f0c… --json"],
   input: z.object({ id: receiptId }),
@@ -148,7 +149,7 @@ const correct = command({
 export const receiptCommands: readonly CliCommand[] = [show, explain, find, list, correct];
 
 export function showReceipt(receipt: ReceiptView, output: Output): void {
-  const { id, seq, timeMs, fee, usage, rate, operator } = receipt;
+  const { id, seq, timeMs, fee, usage, rate, operator, earner } = receipt;
   output.heading(`Receipt ${id}`);
   output.line(
     `entry ${seq} of the journal, ${new Date(timeMs).toISOString()}, run by ${operator.label ?? operator.payee}`,
@@ -157,6 +158,8 @@ export function showReceipt(receipt: ReceiptView, output: Output): void {
     `${formatOpen(fee.amount)} OPEN = cost ${formatOpen(fee.cost)} + royalty ${formatOpen(fee.royalty)}; ` +
       `${usage.tokensIn} tokens in, ${usage.tokensOut} out; 1 USD = ${formatOpen(rate.nanoPerUsd)} OPEN (${rate.source})`,
   );
+  if (earner !== undefined)
+    output.line(`${formatOpen(fee.earned)} OPEN of it were paid from what ${earner.label ?? earner.payee} earned`);
   output.line(attributedText(receipt));
 }
 

@@ -22,6 +22,7 @@ afterAll(async () => {
 });
 
 const id = "0".repeat(64);
+const address = `0x${"2".repeat(40)}`;
 const account = `acct_${"0".repeat(24)}`;
 
 /**
@@ -215,6 +216,15 @@ account list        | --limit 3                                         | 64 inv
 account show        | acct_1                                            | 64 invalid_request | an account id
 account show        | ${account}                                        | 66 not_found       | there is no account
 account show        | me you                                            | 64 invalid_request | too many arguments
+account link        | me                                                | 64 invalid_request | missing required argument
+account link        | me 0x12                                           | 64 invalid_request | an address
+account link        | me ${address} --signature 0x${"1".repeat(130)}    | 64 invalid_request | --deadline: goes with --signature
+account unlink      | acct_1                                            | 64 invalid_request | an account id
+account unlink      | ${account}                                        | 66 not_found       | there is no account
+account unlink      | me you                                            | 64 invalid_request | too many arguments
+account own         |                                                   | 64 invalid_request | missing required argument
+account own         | ${address} --key-file @/none                      | 66 not_found       | there is no file
+account own         | ${address} --key-file @/text.txt                  | 64 invalid_request | does not hold a private key
 account credit      | me                                                | 64 invalid_request | missing required argument
 account credit      | me -1                                             | 64 invalid_request | not an amount of OPEN
 account credit      | me 0                                              | 65 amount_out_of_range | more than nothing

@@ -1,8 +1,6 @@
-import { readFile } from "node:fs/promises";
 import type { Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { z } from "zod";
-import { parseHex, toHex } from "../../core/bytes.ts";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
 import {
@@ -17,6 +15,7 @@ import { empty } from "../../protocol/scalars.ts";
 import { type Output, payeeText } from "../output.ts";
 import { type CliCommand, command } from "./command.ts";
 import { flag, payeeId, wholeNumber, wholeText } from "./inputs.ts";
+import { readPrivateKey } from "./keyFile.ts";
 
 type Quote = z.infer<typeof relayQuoteSchema>;
 const payee = ["<payee>", "the payee's address, or its id of 64 hex digits"] as const;
@@ -261,12 +260,8 @@ async function signedWith(path: string, data: unknown): Promise<Result<string>> 
   const typed = typedDataSchema.safeParse(data);
   if (!typed.success || !["RelayConsent", "Permit"].includes(typed.data.primaryType))
     return refuse("upstream_failed", "the node asks for another signature than a consent's");
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text === undefined) return refuse("not_found", `there is no file ${path}`, { field: "keyFile" });
-  const key = parseHex(text.trim().replace(/^(?!0x)/, "0x"));
-  if (key?.length !== 32)
-    return refuse("invalid_request", `${path} does not hold a private key, 32 bytes of hex`, { field: "keyFile" });
-  return ok(await privateKeyToAccount(toHex(key)).signTypedData(typed.data));
+  const key = await readPrivateKey(path);
+  return key.ok ? ok(await privateKeyToAccount(key.value).signTypedData(typed.data)) : key;
 }
 
 function open9(nano: string): string {

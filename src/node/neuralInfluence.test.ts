@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -16,11 +16,13 @@ import type { Evaluator } from "../factory/evaluator.ts";
 import type { Job } from "../factory/job.ts";
 import { deployDefaults } from "../factory/order.ts";
 import { loadSource } from "../factory/source.ts";
+import type { Trainer } from "../factory/trainer.ts";
 import { ScriptedEngine } from "../gateway/testing/scriptedEngine.ts";
 import { smallJournal } from "../ledger/testing/smallJournal.ts";
 import { buildIndex } from "../models/corpusIndex.ts";
 import { readAdapterFolder } from "../models/formats/peftFile.ts";
 import { houseTokenizer } from "../models/houseTokenizerFile.ts";
+import type { TrainingEvent, TrainingTask } from "../models/training/task.ts";
 import { hashTensors } from "../models/training/trainingRun.ts";
 import type { Opening } from "../protocol/receipts.ts";
 import { ChildEvaluator, ChildTrainer } from "../upstream/trainer.ts";
@@ -87,10 +89,10 @@ function sourceOf({ source, heldOutShare }: Job) {
 }
 
 /** A node that starts; `by` answers for influence. */
-async function start(by: Evaluator = asker) {
+async function start(by: Evaluator = asker, trains: Trainer = trainer) {
   const influence = new NeuralInfluence({
     ...{
-      trainer,
+      trainer: trains,
       evaluator,
       asker: by,
       policy: defaultPolicy,
@@ -237,6 +239,43 @@ test("where eight answers wait, a ninth is not kept waiting", async () => {
   expect((await Promise.all(waiting)).flat()).toEqual([]);
   await node.stop();
 });
+
+test("a checkpoint is measured beside a twin that learnt as much, and one of an earlier version once more", async () => {
+  const before = job;
+  const { train } = unwrap(await sourceOf(job));
+  const tasks: TrainingTask[] = [];
+  const spy: Trainer = {
+    train: (task, onEvent, signal) => {
+      tasks.push(task);
+      return trainer.train(task, onEvent, signal);
+    },
+  };
+  let steps = 0;
+  const folderOfHalf = join(folder, "half");
+  const task = { base: world.base.folder, examples: train, heldOut: [], options: job.options, stepShare: 0.5 };
+  const onEvent = (event: TrainingEvent) => {
+    if (event.type === "started") steps = event.steps;
+  };
+  unwrap(await trainer.train({ ...task, folder: folderOfHalf }, onEvent, new AbortController().signal));
+  const step = steps / 2;
+  job = { ...job, estimate: { ...job.estimate, steps, heldOut: 8 } };
+  cpSync(join(folderOfHalf, "adapter"), world.folders.weights(job, step), { recursive: true });
+  const node = await start(asker, spy);
+  unwrap(await node.shelf.deploy(job, world.base, { ...order, name: "early", step }));
+  const path = `${world.folders.weights(job, step)}.influence/factors.bin`;
+  const reliability = () => (existsSync(path) ? unwrap(parseFactors(readFileSync(path))).reliabilityPpm : undefined);
+  await expect.poll(reliability, { timeout: 60_000 }).toBeGreaterThan(0);
+  expect(tasks).toMatchObject([{ stepShare: 0.5, options: { seed: job.options.seed + 1, patience: 0 } }]);
+  const { reliabilityPpm, ...unmeasured } = unwrap(parseFactors(readFileSync(path)));
+  writeFileSync(path, packFactors(unmeasured));
+  const again = await start(asker, spy);
+  await expect.poll(reliability, { timeout: 60_000 }).toBe(reliabilityPpm);
+  for (const one of [node, again]) {
+    await one.influence.close();
+    await one.stop();
+  }
+  job = before;
+}, 120_000);
 
 test("it is missing where the job or the model's owner asked for it, until it is fitted", async () => {
   const asked = job;

@@ -18,6 +18,7 @@ import {
   RECORDS_MAX,
 } from "../factory/influence.ts";
 import type { Job } from "../factory/job.ts";
+import { learntShare } from "../factory/learntShare.ts";
 import { heldOutOf, type LoadedSource } from "../factory/source.ts";
 import type { Trainer } from "../factory/trainer.ts";
 import type { AttributionInput } from "../gateway/ports.ts";
@@ -65,6 +66,8 @@ const RELIABILITY_QUERIES_MAX = 32;
 export class NeuralInfluence {
   readonly #parts: InfluenceParts;
   readonly #closing = new AbortController();
+  /** Factors that are as they will be. */
+  readonly #asMeasured = new Set<string>();
   #turn: Promise<unknown> = Promise.resolve();
   #asked = 0;
 
@@ -137,7 +140,11 @@ export class NeuralInfluence {
   async isMissing(manifest: NeuralManifest): Promise<boolean> {
     const job = await this.#jobOf(manifest);
     if (job === undefined || !(job.options.fitsInfluence || manifest.measured === "influence")) return false;
-    return (await readFactors(manifest)) === undefined;
+    const factors = await readFactors(manifest);
+    if (factors === undefined) return true;
+    // An earlier version measured no checkpoint; where nothing can be measured, it is not tried again and again.
+    const isOpen = factors.reliabilityPpm === undefined && job.estimate.heldOut > 0;
+    return isOpen && !this.#asMeasured.has(pathOf(manifest));
   }
 
   async #ask(
@@ -166,13 +173,14 @@ export class NeuralInfluence {
     const examples = loaded.value.train;
     const task = { ...place, adapterHash: manifest.hash, examples };
     tell({ stage: "fitting" });
-    const fitted = await fitInfluence(this.#parts, task, this.#closing.signal);
+    const known = await readFactors(manifest);
+    const fitted = known === undefined ? await fitInfluence(this.#parts, task, this.#closing.signal) : ok(known);
     if (!fitted.ok) return fitted;
-    const measured =
-      manifest.step === undefined
-        ? await this.#reliability(fitted.value, { place, job, base, source: loaded.value, tell })
-        : ok(undefined);
+    const { step } = manifest;
+    const model = { place, job, base, source: loaded.value, tell, ...(step === undefined ? {} : { step }) };
+    const measured = await this.#reliability(fitted.value, model);
     if (!measured.ok) return measured;
+    this.#asMeasured.add(pathOf(manifest));
     const reliability = measured.value === undefined ? {} : { reliabilityPpm: measured.value };
     await mkdir(folderOf(manifest), { recursive: true });
     await writeAtomically(
@@ -182,19 +190,25 @@ export class NeuralInfluence {
     return ok(undefined);
   }
 
-  /** Trains a twin that differs in its seed only, and is gone afterwards. Undefined where nothing was held out to ask. */
+  /** Trains a twin that differs in its seed only, to a checkpoint's step where that is the model, and is gone afterwards. Undefined where nothing was held out to ask. */
   async #reliability(
     { members, adapter }: FactorsFile,
-    { place, job, base: { folder: base, shape }, source, tell }: FittedModel,
+    { place, job, step, base: { folder: base, shape }, source, tell }: FittedModel,
   ): Promise<Result<number | undefined>> {
     const { trainer } = this.#parts;
     const queries = heldOutOf(source, RELIABILITY_QUERIES_MAX);
     if (queries.length === 0) return ok(undefined);
     const folder = join(`${place.adapter}.influence`, "twin");
-    const options = { ...job.options, seed: job.options.seed + 1 };
+    const alike = { ...job.options, seed: job.options.seed + 1 };
+    // A result may be the best of its checkpoints, and so may its twin's; a checkpoint is what it is.
+    const options = step === undefined ? alike : { ...alike, patience: 0 };
+    const stepShare = step === undefined ? 1 : learntShare(job, step);
     const heldOut = heldOutOf(source, HELD_OUT_MEASURED_MAX);
     const signal = this.#closing.signal;
-    const task = { folder, base, examples: source.train, heldOut, options };
+    const task = {
+      ...{ folder, base, examples: source.train, heldOut, options },
+      ...(stepShare === 1 ? {} : { stepShare }),
+    };
     const trained = await trainer.train(task, tellSteps(tell), signal);
     if (!trained.ok) return trained;
     const twin = await readAdapterFolder(join(folder, "adapter"), shape);
@@ -224,6 +238,8 @@ export class NeuralInfluence {
 interface FittedModel {
   readonly place: AdapterPlace;
   readonly job: Job;
+  /** The checkpoint, where it is not the result. */
+  readonly step?: number;
   readonly base: BasePlace;
   readonly source: LoadedSource;
   readonly tell: TellStage;

@@ -8,6 +8,7 @@ import { keccak256 } from "../core/hash.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { promptOf } from "../factory/evaluation.ts";
 import type { Job } from "../factory/job.ts";
+import { learntShare } from "../factory/learntShare.ts";
 import {
   isInRemovedHalf,
   matchReliability,
@@ -207,12 +208,16 @@ export class NeuralReliability {
     return scored.ok && Number.isFinite(scored.value.logProbability) ? scored.value.logProbability : undefined;
   }
 
-  /** Trained as the model was, without half of its records. A training that was stopped goes on where it was. */
+  /** Trained as the model was, and for as large a part of the steps, without half of its records. A training that was stopped goes on where it was. */
   async #twin({ manifest, base, job, tell }: MeasuredModel, { train }: LoadedSource): Promise<Result<Twin>> {
     const folder = join(`${manifest.weights!}.reliability`, "twin");
     const examples = train.filter(({ record }) => !isInRemovedHalf(record));
     if (examples.length === 0) return refuse("conflict", "half of its records are none");
-    const task = { folder, base, examples, heldOut: [], options: { ...job.options, patience: 0 } };
+    const stepShare = learntShare(job, manifest.step);
+    const task = {
+      ...{ folder, base, examples, heldOut: [], options: { ...job.options, patience: 0 } },
+      ...(stepShare === 1 ? {} : { stepShare }),
+    };
     const trained = await this.#parts.trainer.train(task, tellSteps(tell), this.#closing.signal);
     if (!trained.ok) return trained;
     return this.#closing.signal.aborted

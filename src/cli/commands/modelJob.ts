@@ -14,7 +14,9 @@ import {
   jobViewSchema,
   tariffSchema,
 } from "../../protocol/jobs.ts";
+import { measurementSchema } from "../../protocol/models.ts";
 import type { Client } from "../client.ts";
+import type { Output } from "../output.ts";
 import { type CliCommand, command, type Shell } from "./command.ts";
 import { count, flag, openAmount, wholeNumber, wholeText } from "./inputs.ts";
 import { followJob, showEvaluation, showJob, sourceText } from "./jobProgress.ts";
@@ -154,10 +156,26 @@ const deploy = command({
     output.progress("registering the asset and serving it");
     const body = { step: at, name: as, parentsBps, royalty: royaltyOf(prices), ...(anyway ? { anyway } : {}) };
     const done = await client.value.post(`/api/jobs/${name}/deployments`, body, deploymentSchema);
-    if (done.ok) output.line(`served as ${done.value.name}\n  ask it: openledger ask ${done.value.name} "…"`);
+    if (!done.ok) return done;
+    output.line(`served as ${done.value.name}\n  ask it: openledger ask ${done.value.name} "…"`);
+    await showTrust(client.value, done.value.name, output);
     return done;
   },
 });
+
+/** What its methods of attribution count for is measured on each model anew, on a checkpoint too. */
+async function showTrust(client: Client, name: string, output: Output): Promise<void> {
+  const found = await client.get(`/api/models/${encodeURIComponent(name)}/measurement`, measurementSchema);
+  // One that stands on no datanet has nothing to be measured.
+  if (!found.ok) return;
+  const assumed = found.value.methods.filter(({ basis }) => basis === "assumed").map(({ id }) => id);
+  if (assumed.length === 0) return;
+  const how =
+    found.value.open.length > 0
+      ? `it is being measured; how far that is: openledger model measure ${name}`
+      : `measure it: openledger model measure ${name} [--influence]`;
+  output.line(`  what ${assumed.join(" and ")} count for on it is assumed so far; ${how}`);
+}
 
 const price = command({
   path: "model price",

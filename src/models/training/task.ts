@@ -40,6 +40,8 @@ export interface TrainingTask {
   readonly examples: readonly TrainingExample[];
   readonly heldOut: readonly TrainingExample[];
   readonly options: TrainingOptions;
+  /** Ends after this share of its steps, in (0, 1], on the schedule of all of them; absent: all. */
+  readonly stepShare?: number;
 }
 
 export type TrainingEvent =

@@ -48,6 +48,7 @@ export async function trainTask(machine: Machine, task: TrainingTask, ports: Tra
     machine,
     {
       ...{ model, options, examples, heldOut },
+      ...(task.stepShare === undefined ? {} : { stepShare: task.stepShare }),
       ...(found.value === undefined ? {} : { resume: found.value }),
     },
     {
@@ -124,10 +125,11 @@ function modelOf({ shape, tensors }: LlamaFolder, { adapter: lora, seed }: Train
 }
 
 /** A hash of what decides the result: a checkpoint goes on only where all of it is the same. */
-function nameTask({ examples, heldOut, options }: TrainingTask, { shape, tokenizer }: LlamaFolder): string {
+function nameTask({ examples, heldOut, options, stepShare }: TrainingTask, { shape, tokenizer }: LlamaFolder): string {
   const sorted = (value: object): [string, unknown][] => Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   const { adapter, ...rest } = options;
   const parts = [examples, heldOut, sorted(rest), adapter === undefined ? [] : sorted(adapter), sorted(shape)];
+  if (stepShare !== undefined) parts.push([["stepShare", stepShare]]);
   return toHex(sha256(...parts.map((part) => utf8(`${JSON.stringify(part)}\n`)), tokenizer.hash)).slice(2);
 }
 

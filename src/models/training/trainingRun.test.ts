@@ -49,6 +49,7 @@ async function run(
   changes: Partial<TrainingOptions> = {},
   resume?: TrainingState,
   stopAfter = Number.POSITIVE_INFINITY,
+  stepShare?: number,
 ): Promise<Ran> {
   const events: TrainingEvent[] = [];
   const states: TrainingState[] = [];
@@ -61,6 +62,7 @@ async function run(
         heldOut: examples.slice(0, 2),
         options: { ...options, ...(isAdapted ? { adapter: lora } : {}), ...changes },
         ...(resume === undefined ? {} : { resume }),
+        ...(stepShare === undefined ? {} : { stepShare }),
       },
       {
         nowMs: () => 0,
@@ -132,6 +134,20 @@ describe("a training", () => {
       const ran = await run(isAdapted);
       expect(ofBase(ran)).toEqual([{ type: "evaluated", step: 0, heldOutLoss: expect.closeTo(sum / targets, 5) }]);
       expect(ofBase(await run(isAdapted, {}, ran.states[0]!))).toEqual([]);
+    },
+  );
+
+  it.each([[true], [false]])(
+    "to a share of its steps is what the whole was by then (adapter: %s)",
+    async (isAdapted) => {
+      const whole = await run(isAdapted);
+      const steps = whole.events.filter(({ type }) => type === "step").length;
+      for (const { step, values } of whole.states) {
+        const part = await run(isAdapted, {}, undefined, undefined, step / steps);
+        expect([part.reason, part.states.at(-1)!.step, part.hash]).toEqual(["done", step, hashTensors(values)]);
+      }
+      const odd = await run(isAdapted, {}, undefined, undefined, 3 / steps);
+      expect(odd.states.map(({ step }) => step)).toEqual([2, 3]);
     },
   );
 

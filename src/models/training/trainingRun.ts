@@ -32,6 +32,8 @@ export interface TrainingInput {
   readonly examples: readonly EncodedExample[];
   readonly heldOut: readonly EncodedExample[];
   readonly options: TrainingOptions;
+  /** See `TrainingTask`. */
+  readonly stepShare?: number;
   readonly resume?: TrainingState;
 }
 
@@ -67,15 +69,16 @@ export async function runTraining(
   const run = await Run.open(machine, input, heldOut);
   try {
     const steps = epochs.reduce((sum, count) => sum + count, 0);
+    const last = Math.max(1, Math.round(steps * (input.stepShare ?? 1)));
     const tokens = options.epochs * windows.reduce((sum, window) => sum + window.tokens.length, 0);
     ports.onEvent({ type: "started", steps, tokens, resumedAt: run.step });
     if (run.step === 0) await run.measureBase(ports);
     let before = 0;
     for (const [epoch, count] of epochs.entries()) {
-      const plan = run.step < before + count ? planEpoch(windows, options, epoch) : [];
-      while (run.step < before + count && !run.isOver) {
+      const plan = run.step < Math.min(before + count, last) ? planEpoch(windows, options, epoch) : [];
+      while (run.step < Math.min(before + count, last) && !run.isOver) {
         if (ports.isCancelled()) return await run.cancel(ports);
-        const failed = await run.advance(plan[run.step - before]!, steps, ports);
+        const failed = await run.advance(plan[run.step - before]!, { steps, last }, ports);
         if (!failed.ok) return failed;
       }
       before += count;
@@ -157,7 +160,11 @@ class Run {
     if (this.#heldOut.length > 0) onEvent({ type: "evaluated", step: 0, heldOutLoss: await this.#measure() });
   }
 
-  async advance(sequences: readonly Sequence[], steps: number, ports: TrainingPorts): Promise<Result<void>> {
+  async advance(
+    sequences: readonly Sequence[],
+    { steps, last }: { readonly steps: number; readonly last: number },
+    ports: TrainingPorts,
+  ): Promise<Result<void>> {
     const options = this.#options;
     const startedAtMs = ports.nowMs();
     const step = this.#step;
@@ -176,7 +183,7 @@ class Run {
     const tokens = sequences.flat().reduce((sum, example) => sum + example.tokens.length, 0);
     const seconds = Math.max(1e-3, (ports.nowMs() - startedAtMs) / 1_000);
     ports.onEvent({ type: "step", step: step + 1, ...outcome, learningRate, tokensPerSecond: tokens / seconds });
-    if (this.#step % options.checkpointEvery !== 0 && this.#step !== steps) return ok(undefined);
+    if (this.#step % options.checkpointEvery !== 0 && this.#step !== last) return ok(undefined);
     await this.#evaluate(ports);
     this.#savedStep = this.#step;
     return ports.save(this.#state());

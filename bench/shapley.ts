@@ -5,31 +5,44 @@ import { randomOf } from "../src/models/training/random.ts";
 import type { TrainingExample } from "../src/models/training/task.ts";
 import { ChildEvaluator } from "../src/upstream/trainer.ts";
 import { bootstrapInterval } from "./support/ldsScore.ts";
-import { hashNumber, type ManualPage, readManualPages } from "./support/manualPages.ts";
+import { hashNumber, type ManualPage, type ManualTask, readManualPages } from "./support/manualPages.ts";
+import { scoringTimes } from "./support/scoringTimes.ts";
 
-const QUESTIONS = 16;
-const PASSAGES = 10;
-const EVALUATIONS = 32;
-/** What the house model reads: a question, ten short passages and an answer are within it. */
+/** What the house model reads: a question, short passages and an answer are within it. */
 const CONTEXT_TOKENS = 256;
-const PASSAGE_CHARACTERS = 48;
+
+/** Games of ten passages, more than the node reads, and of six, the most that it does. */
+interface Setting {
+  readonly passages: number;
+  readonly questions: number;
+  readonly game: (pages: readonly ManualPage[], n: number) => Game;
+  readonly ways: Readonly<Record<string, Way>>;
+}
 
 /**
- * What 32 evaluations say of ten passages, beside all 1,024: the house model reads ten lines of real pages, two of which the answer joins, and is asked how likely it finds the answer with every set of them. Told for what is paid, negatives
- * aside: the L1 distance to the exact shares, and how often the first is the first. Beside leaving one out, and orders drawn at random.
+ * What some sets of passages say, beside all of them: the house model reads lines of real pages, some of which the answer joins, and is asked how likely it finds the answer with every set of them. Told for what is paid, negatives
+ * aside: the L1 distance to the exact shares, and how often the first is the first. Beside leaving one out, and orders drawn at random. Then how long the node's engine takes for it.
  */
 export async function run(): Promise<void> {
   const pages = readManualPages();
   if (pages === undefined) return;
   const evaluator = new ChildEvaluator();
+  const figures = [];
+  for (const setting of [sixPassages, tenPassages]) figures.push(await measure(evaluator, pages, setting));
+  await evaluator.close();
+  console.log(JSON.stringify({ figures, times: await scoringTimes() }));
+}
+
+async function measure(evaluator: ChildEvaluator, pages: readonly ManualPage[], setting: Setting) {
+  const { passages, questions, game } = setting;
   const ways: Record<string, { errors: number[]; firsts: number[]; evaluations: number }> = {};
   let seconds = 0;
-  for (let n = 0; n < QUESTIONS; n++) {
+  for (let n = 0; n < questions; n++) {
     const began = performance.now();
-    const table = await worths(evaluator, gameOf(pages, n));
+    const table = await worths(evaluator, game(pages, n));
     seconds += (performance.now() - began) / 1_000;
-    const exact = paid((await valuesBy["all 1,024 sets"]!(table, n)).values);
-    for (const [name, way] of Object.entries(valuesBy)) {
+    const exact = paid((await byShapley(table, passages, 2 ** passages, n)).values);
+    for (const [name, way] of Object.entries(setting.ways)) {
       const { values, evaluations } = await way(table, n);
       const own = paid(values);
       const row = ways[name] ?? { errors: [], firsts: [], evaluations };
@@ -38,8 +51,7 @@ export async function run(): Promise<void> {
       row.firsts.push(100 * Number(largest(own) === largest(exact)));
     }
   }
-  await evaluator.close();
-  const perSet = seconds / QUESTIONS / 2 ** PASSAGES;
+  const perSet = seconds / questions / 2 ** passages;
   const figures = Object.fromEntries(
     Object.entries(ways).map(([name, { errors, firsts, evaluations }]) => [
       name,
@@ -47,7 +59,7 @@ export async function run(): Promise<void> {
     ]),
   );
   console.log(
-    `${QUESTIONS} answers to questions with ${PASSAGES} passages; shares that are paid, beside the exact ones`,
+    `${questions} answers to questions with ${passages} passages; shares that are paid, beside the exact ones`,
   );
   console.table(
     Object.fromEntries(
@@ -57,7 +69,7 @@ export async function run(): Promise<void> {
       ]),
     ),
   );
-  console.log(JSON.stringify({ questions: QUESTIONS, passages: PASSAGES, figures }));
+  return { questions, passages, figures };
 }
 
 interface Game {
@@ -66,14 +78,12 @@ interface Game {
   readonly answer: string;
 }
 
+const TEN = 10;
+
 /** Ten short tasks of ten pages; the answer says what two of them say, in a sentence of its own. */
-function gameOf(pages: readonly ManualPage[], n: number): Game {
-  const drawn = pages
-    .filter(({ tasks }) => tasks.some(isShort))
-    .toSorted((a, b) => hashNumber(`game ${n} ${a.id}`) - hashNumber(`game ${n} ${b.id}`))
-    .slice(0, PASSAGES);
-  const tasks = drawn.map((page) => page.tasks.find(isShort)!);
-  const [one, other] = [tasks[n % PASSAGES]!, tasks[(n + 3) % PASSAGES]!];
+function gameOfTen(pages: readonly ManualPage[], n: number): Game {
+  const tasks = drawn(pages, `game ${n}`, TEN, 0, 48).map(([task]) => task!);
+  const [one, other] = [tasks[n % TEN]!, tasks[(n + 3) % TEN]!];
   return {
     question: `${one.task}, and ${other.task.toLowerCase()}?`,
     passages: tasks.map(({ task, command }) => `${task}: \`${command}\``),
@@ -81,8 +91,41 @@ function gameOf(pages: readonly ManualPage[], n: number): Game {
   };
 }
 
-function isShort({ task, command }: { readonly task: string; readonly command: string }): boolean {
-  return task.length + command.length <= PASSAGE_CHARACTERS;
+const SIX = 6;
+
+/** Six tasks, of which the answer joins two, three or four. In every other game two passages overlap with others: one says the same in another order, one is of the same page. */
+function gameOfSix(pages: readonly ManualPage[], n: number): Game {
+  const tasks = drawn(pages, `six ${n}`, SIX, 36, 60);
+  const passages = tasks.map(([{ task, command }]) => `${task}: \`${command}\``);
+  const [said, same] = [tasks[0]![0], tasks[1]![1]!];
+  if (n % 2 === 1) passages.splice(4, 2, `\`${said.command}\` does: ${said.task}`, `${same.task}: \`${same.command}\``);
+  const joined = byHash(tasks.slice(0, 2 + (n % 3)), (_task, i) => `join ${n} ${i}`).map(([task]) => task);
+  return {
+    question: `${joined[0]!.task}, and ${joined[1]!.task.toLowerCase()}?`,
+    passages: byHash(passages, (_passage, i) => `place ${n} ${i}`),
+    answer: joined.map(({ task, command }) => `To ${task.toLowerCase()}, run \`${command}\`.`).join(" "),
+  };
+}
+
+/** The tasks of so many pages whose characters are within bounds: two of each page at least. */
+function drawn(pages: readonly ManualPage[], seed: string, count: number, least: number, most: number) {
+  const isShort = ({ task, command }: ManualTask): boolean =>
+    task.length + command.length > least && task.length + command.length <= most;
+  const tasks = pages.map((page) => ({ id: page.id, tasks: page.tasks.filter(isShort) }));
+  return byHash(
+    tasks.filter((one) => one.tasks.length > 1),
+    ({ id }) => `${seed} ${id}`,
+  )
+    .slice(0, count)
+    .map((one): readonly [ManualTask, ManualTask] => [one.tasks[0]!, one.tasks[1]!]);
+}
+
+/** In an order that nobody chose. */
+function byHash<T>(values: readonly T[], name: (value: T, i: number) => string): T[] {
+  return values
+    .map((value, i) => ({ value, at: hashNumber(name(value, i)) }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ value }) => value);
 }
 
 /** log p of the answer with every set of passages, by the set's bits. */
@@ -103,45 +146,64 @@ type Way = (
   seed: number,
 ) => Promise<{ readonly values: readonly number[]; readonly evaluations: number }>;
 
-const valuesBy: Readonly<Record<string, Way>> = {
-  "all 1,024 sets": (table) => byShapley(table, 0, PASSAGES),
-  "32 sets, as the node asks": (table, seed) => byShapley(table, seed, 0),
-  "orders at random, 32 evaluations": async (table, seed) => {
-    const random = randomOf(seed, 5);
-    const values = new Array<number>(PASSAGES).fill(0);
-    const orders = Math.floor((EVALUATIONS - 2) / (PASSAGES - 1));
-    for (let order = 0; order < orders; order++) {
-      let set = 0;
-      for (const player of shuffled(random)) {
-        values[player]! += (table[set | (1 << player)]! - table[set]!) / orders;
-        set |= 1 << player;
-      }
-    }
-    return { values, evaluations: orders * (PASSAGES - 1) + 2 };
-  },
-  "leaving one out": async (table) => {
-    const all = table.length - 1;
-    const values = Array.from({ length: PASSAGES }, (_, i) => table[all]! - table[all ^ (1 << i)]!);
-    return { values, evaluations: PASSAGES + 1 };
+/** What the node asks of six passages: where they or the answer are long, each alone and left out. */
+const sixPassages: Setting = {
+  ...{ passages: SIX, questions: 32, game: gameOfSix },
+  ways: {
+    "all 64 sets": (table, seed) => byShapley(table, SIX, 64, seed),
+    "32 sets, of what is short": (table, seed) => byShapley(table, SIX, 32, seed),
+    "20 sets": (table, seed) => byShapley(table, SIX, 20, seed),
+    "14 sets, of what is long": (table, seed) => byShapley(table, SIX, 14, seed),
+    "leaving one out": leftOut,
   },
 };
 
-async function byShapley(table: readonly number[], seed: number, exactMax: number) {
+const tenPassages: Setting = {
+  ...{ passages: TEN, questions: 16, game: gameOfTen },
+  ways: {
+    "all 1,024 sets": (table, seed) => byShapley(table, TEN, 1_024, seed),
+    "32 sets": (table, seed) => byShapley(table, TEN, 32, seed),
+    "22 sets": (table, seed) => byShapley(table, TEN, 22, seed),
+    "orders at random, 32 evaluations": inOrders,
+    "leaving one out": leftOut,
+  },
+};
+
+async function inOrders(table: readonly number[], seed: number) {
+  const random = randomOf(seed, 5);
+  const values = new Array<number>(TEN).fill(0);
+  const orders = Math.floor((32 - 2) / (TEN - 1));
+  for (let order = 0; order < orders; order++) {
+    let set = 0;
+    for (const player of shuffled(random)) {
+      values[player]! += (table[set | (1 << player)]! - table[set]!) / orders;
+      set |= 1 << player;
+    }
+  }
+  return { values, evaluations: orders * (TEN - 1) + 2 };
+}
+
+async function leftOut(table: readonly number[]) {
+  const all = table.length - 1;
+  const players = Math.log2(table.length);
+  const values = Array.from({ length: players }, (_, i) => table[all]! - table[all ^ (1 << i)]!);
+  return { values, evaluations: players + 1 };
+}
+
+async function byShapley(table: readonly number[], players: number, evaluationsMax: number, seed: number) {
   const random = randomOf(seed, 7);
   let evaluations = 0;
-  const worth = async (members: readonly number[]): Promise<number> => {
-    evaluations++;
-    return table[members.reduce((set, member) => set | (1 << member), 0)]!;
+  const asked = async (coalitions: readonly (readonly number[])[]): Promise<readonly number[]> => {
+    evaluations += coalitions.length;
+    return coalitions.map((members) => table[members.reduce((set, member) => set | (1 << member), 0)]!);
   };
   const draw = (below: number): number => Math.floor(random.uniform() * below);
-  return {
-    values: await shapleyValues(PASSAGES, worth, { exactMax, evaluationsMax: EVALUATIONS, draw }),
-    evaluations,
-  };
+  const exactMax = evaluationsMax === 2 ** players ? players : 0;
+  return { values: await shapleyValues(players, asked, { exactMax, evaluationsMax, draw }), evaluations };
 }
 
 function shuffled(random: { uniform(): number }): number[] {
-  return Array.from({ length: PASSAGES }, (_, player) => ({ player, at: random.uniform() }))
+  return Array.from({ length: TEN }, (_, player) => ({ player, at: random.uniform() }))
     .sort((a, b) => a.at - b.at)
     .map(({ player }) => player);
 }

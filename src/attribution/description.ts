@@ -32,7 +32,7 @@ export const passageMethod: MethodDescription = {
 };
 
 export const likelihoodMethod: MethodDescription = {
-  ...{ id: "likelihood", version: 1, kind: "passage", measures: "use" },
+  ...{ id: "likelihood", version: 2, kind: "passage", measures: "use" },
   says: "The record was read for this answer, and with it the model finds the answer so much likelier.",
   doesNotSay: "Whether the record is right, nor what the model would have written without it.",
 };
@@ -52,6 +52,10 @@ export const lineageMethod: MethodDescription = {
 /** 1 knew the B factors alone; 2 paid each record for all that stood out, whatever earlier ones had taught. Receipts name them; they can no longer be asked again. */
 const formerInfluence = [1, 2].map((version): MethodDescription => ({ ...influenceMethod, version }));
 
+/** It always asked 32 sets of more than four records, however long they and the answer are. It can still be asked again. */
+const formerLikelihood: MethodDescription = { ...likelihoodMethod, version: 1 };
+
 export const methodDescriptions: readonly MethodDescription[] = [
   ...[spanMethod, passageMethod, likelihoodMethod, influenceMethod, ...formerInfluence, lineageMethod],
+  formerLikelihood,
 ];

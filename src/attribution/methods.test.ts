@@ -19,9 +19,12 @@ methodSuite({
   method: likelihoodMethod,
   attribute: (world) => {
     const { corpus, canonicalOf, context } = inputOf(world);
-    const score = async (records: readonly number[]) => logProbability(world, records);
+    const scores = async (sets: readonly (readonly number[])[]) => sets.map((read) => logProbability(world, read));
+    const lengthOf = (record: number): number => world.texts[record]!.length;
     const draw = (below: number): number => below >> 1;
-    const method = likelihoodOf({ corpus, canonicalOf, context, score, answerLength: world.answer.length, draw });
+    const method = likelihoodOf({
+      ...{ corpus, canonicalOf, context, scores, lengthOf, answerLength: world.answer.length, draw },
+    });
     return combine(nothing(world), [method], combinationOf(defaultPolicy, [[likelihoodMethod, "exact"]]), {
       ...{ canonicalOf, recordId: corpus.recordId },
     });

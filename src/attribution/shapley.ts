@@ -1,7 +1,7 @@
 import { assert } from "../core/result.ts";
 
-/** What a coalition of players is worth; each is asked for once. Members ascend. */
-export type Worth = (members: readonly number[]) => Promise<number>;
+/** What each of these coalitions of players is worth; all are asked for at once, and each once. Members ascend. */
+export type Worths = (coalitions: readonly (readonly number[])[]) => Promise<readonly number[]>;
 
 export interface ShapleyOptions {
   /** Up to so many players every coalition is asked: 2^n evaluations. */
@@ -16,26 +16,20 @@ export interface ShapleyOptions {
  * Shapley values (Shapley 1953): they sum to worth(all) − worth(none). Up to `exactMax` players exactly. Above as the best additive fit to the coalitions that were asked
  * (KernelSHAP, Lundberg and Lee 2017): sizes from the outside in, since they weigh most, each coalition with its complement (Covert and Lee 2021), the last size drawn.
  */
-export async function shapleyValues(count: number, worth: Worth, options: ShapleyOptions): Promise<number[]> {
+export async function shapleyValues(count: number, worths: Worths, options: ShapleyOptions): Promise<number[]> {
   assert(Number.isInteger(count) && count >= 0 && count <= 30, "at most 30 players");
   if (count === 0) return [];
-  const known = new Map<number, number>();
-  const ask = async (coalition: number): Promise<number> => {
-    const before = known.get(coalition);
-    if (before !== undefined) return before;
-    const value = await worth(membersOf(coalition, count));
-    known.set(coalition, value);
-    return value;
-  };
   const all = 2 ** count - 1;
-  if (count <= options.exactMax) {
-    for (let coalition = 0; coalition <= all; coalition++) await ask(coalition);
-    return exactValues(count, known);
-  }
-  const [none, whole] = [await ask(0), await ask(all)];
-  const levels = levelsOf(count, options);
-  for (const { coalitions } of levels) for (const coalition of coalitions) await ask(coalition);
-  return fitted(count, levels, (coalition) => known.get(coalition)! - none, whole - none);
+  const isExact = count <= options.exactMax;
+  const levels = isExact ? [] : levelsOf(count, options);
+  const asked = isExact
+    ? Array.from({ length: all + 1 }, (_, coalition) => coalition)
+    : [0, all, ...levels.flatMap(({ coalitions }) => coalitions)];
+  const values = await worths(asked.map((coalition) => membersOf(coalition, count)));
+  const known = new Map(asked.map((coalition, i) => [coalition, values[i]!]));
+  if (isExact) return exactValues(count, known);
+  const none = known.get(0)!;
+  return fitted(count, levels, (coalition) => known.get(coalition)! - none, known.get(all)! - none);
 }
 
 /** φ_i = Σ_S |S|! (n − |S| − 1)! / n! · (worth(S ∪ i) − worth(S)). */

@@ -74,15 +74,17 @@ test.each([
 
 test("words of a record are confirmed as far as the answer needs the record in the context", async () => {
   // Needs the first record, and the third that it does not repeat; not the second.
-  const score = async (read: readonly number[]) => -100 + (read.includes(0) ? 60 : 0) + (read.includes(2) ? 20 : 0);
-  const pieces = await testReading(corpus, answer, [0, 1, 2], { score, draw });
+  const scores = async (sets: readonly (readonly number[])[]) =>
+    sets.map((read) => -100 + (read.includes(0) ? 60 : 0) + (read.includes(2) ? 20 : 0));
+  const asking = { scores, draw, lengthOf: () => 100 };
+  const pieces = await testReading(corpus, answer, [0, 1, 2], asking);
   expect(pieces!.length).toBeGreaterThanOrEqual(2);
   expect(pieces![0]).toMatchObject({ method: "span", record: "removed" });
   const confirmed = pieces!.map((one) => one.confirmed);
   expect(Math.max(...confirmed)).toBe(1);
   expect(Math.min(...confirmed)).toBe(0);
-  expect(await testReading(corpus, "Nothing of them.", [0, 1], { score, draw })).toEqual([]);
-  expect(await testReading(corpus, answer, [0, 1], { score: async () => undefined, draw })).toBeUndefined();
+  expect(await testReading(corpus, "Nothing of them.", [0, 1], asking)).toEqual([]);
+  expect(await testReading(corpus, answer, [0, 1], { ...asking, scores: async () => undefined })).toBeUndefined();
 });
 
 test("words are confirmed as far as a training without their record has not made them likelier", async () => {

@@ -1,7 +1,7 @@
 import { attributeCorpus } from "../attribution/attribute.ts";
 import type { Corpus } from "../attribution/corpus.ts";
 import type { Evidence } from "../attribution/evidence.ts";
-import { type AnswerScore, likelihoodOf } from "../attribution/likelihood.ts";
+import { type AnswerScores, type LikelihoodInput, likelihoodOf } from "../attribution/likelihood.ts";
 import { utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
 
@@ -57,18 +57,19 @@ export async function testReading(
   corpus: Corpus,
   answer: string,
   context: readonly number[],
-  { score, draw }: { readonly score: AnswerScore; readonly draw: (below: number) => number },
+  { scores, draw, lengthOf }: Pick<LikelihoodInput, "scores" | "draw" | "lengthOf">,
 ): Promise<readonly TestedPiece[] | undefined> {
   const { evidence, totalUnits } = attributeCorpus(corpus, answer, { context });
   if (evidence.length === 0) return [];
   let isTold = true;
-  const asked: AnswerScore = async (records) => {
-    const found = await score(records);
-    isTold &&= found !== undefined;
+  const asked: AnswerScores = async (sets) => {
+    const found = await scores(sets);
+    isTold = found !== undefined;
     return found;
   };
-  const input = { corpus, context, canonicalOf: (record: number) => record, draw, answerLength: answer.length };
-  const effects = unitsByRecord(await likelihoodOf({ ...input, score: asked }).explain(totalUnits));
+  const canonicalOf = (record: number): number => record;
+  const input = { corpus, context, canonicalOf, draw, lengthOf, answerLength: answer.length };
+  const effects = unitsByRecord(await likelihoodOf({ ...input, scores: asked }).explain(totalUnits));
   if (!isTold) return undefined;
   const credits = unitsByRecord(evidence);
   return evidence.flatMap(({ kind, recordNumber, weight }): TestedPiece[] => {

@@ -17,7 +17,7 @@ import type { Attribution, AttributionInput, Grounding } from "../gateway/ports.
 import type { CorpusIndex } from "../models/corpusIndex.ts";
 import type { DiskCorpus } from "./diskGround.ts";
 import type { People } from "./people.ts";
-import { drawsOf, type Reading } from "./reading.ts";
+import { drawsOf, lengthsOf, type Reading } from "./reading.ts";
 import { traceView } from "./traceView.ts";
 import { noUpstream, type Upstream } from "./upstream.ts";
 
@@ -132,14 +132,15 @@ async function find(
 
 /** Asks the engine, and remembers whether it could tell. */
 function ask({ index }: Ground, reading: Reading, input: AttributionInput) {
-  const score = reading.score(input);
+  const scores = reading.scores(input);
   let isTold = true;
   const method = likelihoodOf({
     ...{ corpus: corpusOf(index), canonicalOf: (record) => record, draw: drawsOf(input.receipt) },
     ...{ context: input.passages.map(({ number }) => number), answerLength: input.answer.length },
-    score: async (records) => {
-      const found = await score(records);
-      isTold &&= found !== undefined;
+    lengthOf: lengthsOf(input.passages),
+    scores: async (sets) => {
+      const found = await scores(sets);
+      isTold = found !== undefined;
       return found;
     },
   });

@@ -168,14 +168,10 @@ test("a verifier that has the model asks it again, and says what it could not as
   const zero = toHex(new Uint8Array(16));
   const texts = { prompt: question, answer: records[2]!.text };
   const opening: Opening = { v: 1, promptSalt: zero, answerSalt: zero, ...texts, evidence: [] };
-  const check = async (
-    said: readonly Evidence[],
-    hash = job.result!.hash,
-    influenceVersion = influenceMethod.version,
-  ) => {
+  const check = async (said: readonly Evidence[], hash = job.result!.hash, version = influenceMethod.version) => {
     const { methods, checks } = engineChecks(
       {
-        ...{ data: folder, contentRoot: fromHex(hash), corpus, opening, records: undefined, influenceVersion },
+        ...{ data: folder, contentRoot: fromHex(hash), corpus, opening, records: undefined, versionOf: () => version },
         ...{ numberOf: (id: string) => numbers.get(id), receipt: smallJournal().receipt.receipt },
       },
       [{ kind: "influence", explain: () => said }],

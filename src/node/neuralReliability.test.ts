@@ -58,13 +58,18 @@ class Parrot implements Engine, ScoringEngine {
     ];
   }
 
-  score: ScoringEngine["score"] = async ({ model, text, passages }) => {
-    const logProbability = this.worth(
-      model,
-      text,
-      passages.map(({ number }) => number),
+  score: ScoringEngine["score"] = async ({ model, text, reads }) => {
+    const logProbabilities = reads.flatMap(
+      (read) =>
+        this.worth(
+          model,
+          text,
+          read.map(({ number }) => number),
+        ) ?? [],
     );
-    return logProbability === undefined ? refuse("upstream_failed", "it cannot tell") : ok({ logProbability });
+    return logProbabilities.length < reads.length
+      ? refuse("upstream_failed", "it cannot tell")
+      : ok({ logProbabilities });
   };
 }
 

@@ -26,7 +26,7 @@ import { nameOfWeights, wholeAnswer } from "./factoryAnswers.ts";
 import { corpusOf, type Ground, groundModel } from "./grounding.ts";
 import { type TellStage, tellSteps, untold } from "./measuringStage.ts";
 import type { NeuralManifest } from "./neuralModels.ts";
-import { drawsOf, type ScoringEngine } from "./reading.ts";
+import { drawsOf, lengthsOf, type ScoringEngine } from "./reading.ts";
 
 export interface ReliabilityParts {
   readonly trainer: Trainer;
@@ -163,12 +163,12 @@ export class NeuralReliability {
     const answer = await wholeAnswer(engine, { ...request, passages, isStreamed: false }, signal);
     if (!answer.ok) return answer;
     const context = passages.map(({ number }) => number);
-    const score = async (records: readonly number[]) => {
-      const read = passages.filter(({ number }) => records.includes(number));
-      return this.#score(manifest.name, prompt, read, answer.value.text, signal);
+    const scores = (sets: readonly (readonly number[])[]) => {
+      const reads = sets.map((records) => passages.filter(({ number }) => records.includes(number)));
+      return this.#scores(manifest.name, prompt, reads, answer.value.text, signal);
     };
-    const draw = drawsOf(keccak256(utf8(question.record)));
-    const tested = await testReading(corpusOf(ground.index), answer.value.text, context, { score, draw });
+    const asking = { scores, draw: drawsOf(keccak256(utf8(question.record))), lengthOf: lengthsOf(passages) };
+    const tested = await testReading(corpusOf(ground.index), answer.value.text, context, asking);
     return tested === undefined ? cannotTell : ok(tested);
   }
 
@@ -192,20 +192,23 @@ export class NeuralReliability {
       ...{ corpus: corpusOf(ground.index), answer: answer.value.text },
       isTrained: (record) => trained.has(idOf(record)),
       isRemoved: (record) => isInRemovedHalf(idOf(record)),
-      score: (role, text) => this.#score(names[role], prompt, [], text, signal),
+      score: async (role, text) => (await this.#scores(names[role], prompt, [[]], text, signal))?.[0],
     });
     return tested === undefined ? cannotTell : ok(tested);
   }
 
-  async #score(
+  async #scores(
     model: string,
     { mode, messages }: { readonly mode: "chat" | "text"; readonly messages: readonly EngineMessage[] },
-    passages: readonly Passage[],
+    reads: readonly (readonly Passage[])[],
     text: string,
     signal: AbortSignal,
-  ): Promise<number | undefined> {
-    const scored = await this.#parts.engine.score({ model, mode, messages, passages, text }, signal);
-    return scored.ok && Number.isFinite(scored.value.logProbability) ? scored.value.logProbability : undefined;
+  ): Promise<readonly number[] | undefined> {
+    const request = { model, mode, messages, reads, text, withinMs: ASKING_MS_MAX };
+    const scored = await this.#parts.engine.score(request, signal);
+    return scored.ok && scored.value.logProbabilities.every(Number.isFinite)
+      ? scored.value.logProbabilities
+      : undefined;
   }
 
   /** Trained as the model was, and for as large a part of the steps, without half of its records. A training that was stopped goes on where it was. */

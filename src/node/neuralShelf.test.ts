@@ -71,7 +71,7 @@ test("what is declared of records while a model runs counts from its next answer
 
 test("a model that has no room for records says nothing of a method that needs them read", async () => {
   const place = mkdtempSync(join(tmpdir(), "openledger-unread-"));
-  const engine = Object.assign(new ScriptedEngine([]), { score: async () => ok({ logProbability: -1 }) });
+  const engine = Object.assign(new ScriptedEngine([]), { score: async () => ok({ logProbabilities: [-1] }) });
   const unread = await neuralWorld(place, engine);
   const { shelf, stop } = await unread.start();
   const job = await trainedJob(unread.folders, unread.base, [unread.datanet]);

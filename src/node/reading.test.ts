@@ -58,11 +58,13 @@ async function attributed(engine: ScoringEngine, { read = passages, said = answe
 /** Surprised by 40 nats, and by so many less where it has read a record. */
 function engineOf(gains: readonly number[], asked: number[][] = []): ScoringEngine {
   return {
-    score: async ({ passages: read, messages, text }) => {
+    score: async ({ reads, messages, text }) => {
       expect(messages).toEqual([{ role: "user", content: "When is the gate lifted?" }]);
       expect(text).toBe(answer);
-      asked.push(read.map(({ number }) => number));
-      return ok({ logProbability: read.reduce((sum, { number }) => sum + gains[number]!, -40) });
+      asked.push(...reads.map((read) => read.map(({ number }) => number)));
+      return ok({
+        logProbabilities: reads.map((read) => read.reduce((sum, { number }) => sum + gains[number]!, -40)),
+      });
     },
   };
 }
@@ -80,7 +82,8 @@ test("a record is credited for how much likelier it makes the answer, though no 
 
 test("two records that say the same share what they say", async () => {
   const together: ScoringEngine = {
-    score: async ({ passages: read }) => ok({ logProbability: read.some(({ number }) => number < 2) ? -10 : -40 }),
+    score: async ({ reads }) =>
+      ok({ logProbabilities: reads.map((read) => (read.some(({ number }) => number < 2) ? -10 : -40)) }),
   };
   const { credited } = await attributed(together);
   expect(credited.map(([, part]) => part)).toEqual([38, 37]);
@@ -88,7 +91,12 @@ test("two records that say the same share what they say", async () => {
 
 test.each<[string, ScoringEngine, Parameters<typeof attributed>[1]]>([
   ["an engine that cannot tell", { score: async () => refuse("upstream_failed", "no") }, {}],
-  ["an engine that says what is no number", { score: async () => ok({ logProbability: Number.NaN }) }, {}],
+  [
+    "an engine that says what is no number",
+    { score: async ({ reads }) => ok({ logProbabilities: reads.map(() => Number.NaN) }) },
+    {},
+  ],
+  ["an engine that answers for one set alone", { score: async () => ok({ logProbabilities: [-1] }) }, {}],
   ["nothing that was read", engineOf([1, 1, 1]), { read: [] }],
   ["the bare text of a completion", engineOf([1, 1, 1]), { of: "Once upon a time" }],
 ])("with %s the words that match count, as far as they are trusted", async (_what, engine, changes) => {

@@ -1,5 +1,5 @@
 import { likelihoodMethod, lineageMethod, passageMethod, spanMethod } from "../attribution/description.ts";
-import type { AnswerScore } from "../attribution/likelihood.ts";
+import type { AnswerScores } from "../attribution/likelihood.ts";
 import { type Combination, type CombinationPolicy, combinationOf, type MethodTrust } from "../attribution/policy.ts";
 import { utf8 } from "../core/bytes.ts";
 import type { EngineMessage, Passage, StopSignal } from "../core/engine.ts";
@@ -8,28 +8,30 @@ import type { Result } from "../core/result.ts";
 import type { AttributionInput } from "../gateway/ports.ts";
 import { messagesOf } from "./prompts.ts";
 
-/** An engine that says how likely it finds a text after a prompt. */
+/** An engine that says how likely it finds a text after a prompt, once with each of several sets of passages. */
 export interface ScoringEngine {
   score(
     request: {
       readonly model: string;
       readonly mode: "chat" | "text";
       readonly messages: readonly EngineMessage[];
-      readonly passages: readonly Passage[];
+      readonly reads: readonly (readonly Passage[])[];
       readonly text: string;
+      /** It may give up as soon as it sees that it needs longer. */
+      readonly withinMs: number;
     },
     signal: StopSignal,
-  ): Promise<Result<{ readonly logProbability: number }>>;
+  ): Promise<Result<{ readonly logProbabilities: readonly number[] }>>;
 }
 
 /** How a model that reads records is asked what it owes to them. */
 export interface Reading {
   /** What its receipts name where the engine could tell. */
   readonly combination: Combination;
-  score(input: AttributionInput): AnswerScore;
+  scores(input: AttributionInput): AnswerScores;
 }
 
-/** Up to 32 times the engine reads prompt and answer again: what takes longer is left to the words that match. */
+/** The engine reads the answer again with each set of records: what takes longer is left to the words that match. */
 const SCORING_MS_MAX = 10_000;
 
 /** Of a neural model: that words stand in a record says little about where it has them from, until somebody has measured it. */
@@ -59,26 +61,35 @@ export function readingOf(
   ]);
   return {
     combination,
-    score: (input) => answerScore(engine, model, input, SCORING_MS_MAX),
+    scores: (input) => answerScores(engine, model, input, SCORING_MS_MAX),
   };
 }
 
 /** Asks an engine how likely it finds an answer with some of what was read, for so long. */
-export function answerScore(
+export function answerScores(
   engine: ScoringEngine,
   model: string,
   { prompt, passages, answer }: Omit<AttributionInput, "receipt">,
-  msMax: number,
-): AnswerScore {
+  withinMs: number,
+): AnswerScores {
   const messages = messagesOf(prompt);
-  const signal = AbortSignal.timeout(msMax);
-  return async (records) => {
-    if (messages === undefined || signal.aborted) return undefined;
-    const read = passages.filter(({ number }) => records.includes(number));
-    const scored = await engine.score({ model, mode: "chat", messages, passages: read, text: answer }, signal);
-    const found = scored.ok ? scored.value.logProbability : undefined;
-    return Number.isFinite(found) ? found : undefined;
+  return async (sets) => {
+    if (messages === undefined) return undefined;
+    const reads = sets.map((records) => passages.filter(({ number }) => records.includes(number)));
+    const request = { model, mode: "chat", messages, reads, text: answer, withinMs } as const;
+    const scored = await engine.score(request, AbortSignal.timeout(withinMs));
+    if (!scored.ok) return undefined;
+    const { logProbabilities } = scored.value;
+    return logProbabilities.length === sets.length && logProbabilities.every(Number.isFinite)
+      ? logProbabilities
+      : undefined;
   };
+}
+
+/** UTF-16 code units of what was read, by record. */
+export function lengthsOf(passages: readonly Passage[]): (record: number) => number {
+  const lengths = new Map(passages.map(({ number, text }) => [number, text.length]));
+  return (record) => lengths.get(record) ?? 0;
 }
 
 /** Whole numbers in [0, below) that follow from a receipt's id alone: keccak256(tag ‖ receipt id ‖ u8 turn), its first 48 bits modulo `below`. */

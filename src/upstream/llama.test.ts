@@ -18,6 +18,7 @@ import { LlamaEngine, type LlamaOptions } from "./llama.ts";
 import { keptAdapters } from "./llamaNative.ts";
 import { LlamaPool } from "./llamaPool.ts";
 import { promptTokens } from "./llamaPrompt.ts";
+import type { ScoreRequest } from "./llamaProtocol.ts";
 import { collect, requestOf, textOf } from "./testing/engineSuite.ts";
 
 const tokenizer = houseTokenizer();
@@ -43,6 +44,9 @@ function engineWith(options: Partial<LlamaOptions> = {}): LlamaEngine {
 
 const ask = (model: string, text: string, changes: Partial<EngineRequest> = {}): EngineRequest =>
   requestOf(text, { model, maxTokens: 12, ...changes });
+const scoring = (model: string, question: string, text: string): ScoreRequest => ({
+  ...{ model, mode: "chat", messages: ask(model, question).messages, reads: [[]], text, withinMs: 60_000 },
+});
 const usageOf = (events: readonly EngineEvent[]) => events.find((event) => event.type === "usage");
 
 describe("llama.cpp", () => {
@@ -133,7 +137,7 @@ describe("llama.cpp", () => {
   });
 
   test("a text's score is the sum over its tokens, and an adapter changes it", async () => {
-    const request = { ...ask("a1", "Which one?"), text: " The first of them." };
+    const request = scoring("a1", "Which one?", " The first of them.");
     const score = unwrap(await engine.score(request, never));
     expect(score.tokens).toBe(encode(tokenizer, request.text).length);
     const halves = [" The first", " of them."];
@@ -144,20 +148,18 @@ describe("llama.cpp", () => {
       engine.score({ ...second, messages: prompt(`Which?${halves[0]}`) }, never),
       engine.score({ ...second, messages: prompt("Which?"), text: halves.join("") }, never),
     ]);
-    const [a, b, both] = parts.map((part) => unwrap(part).logProbability);
+    const [a, b, both] = parts.map((part) => unwrap(part).logProbabilities[0]);
     expect(both).toBeCloseTo((a ?? 0) + (b ?? 0), 2);
-    expect(unwrap(await engine.score({ ...request, model: "a2" }, never)).logProbability).not.toBeCloseTo(
-      score.logProbability,
-      3,
-    );
+    const [other] = unwrap(await engine.score({ ...request, model: "a2" }, never)).logProbabilities;
+    expect(other).not.toBeCloseTo(score.logProbabilities[0]!, 3);
     const long = { ...request, text: "word ".repeat(300) };
     expect(await engine.score(long, never)).toMatchObject({ error: { code: "context_too_long" } });
   });
 
   test("a text's score is what the trainer's graph gives it", async () => {
-    const request = { ...ask("a1", "Which one?"), text: " The first of them, and no other." };
+    const request = scoring("a1", "Which one?", " The first of them, and no other.");
     const score = unwrap(await engine.score(request, never));
-    const prompt = unwrap(promptTokens(tokenizer, request, 200));
+    const prompt = unwrap(promptTokens(tokenizer, { ...request, passages: [] }, 200));
     const tokens = Uint16Array.from([...prompt, ...encode(tokenizer, request.text)]);
     const isTarget = new Uint8Array(tokens.length).fill(1, prompt.length);
     const adapter = { lora, tensors: randomLora(shape, lora, 11) };
@@ -167,7 +169,32 @@ describe("llama.cpp", () => {
     });
     const [loss] = await lossesOf(computation, [{ record: "", tokens, isTarget }]);
     await computation.close();
-    expect(Math.abs(score.logProbability + (loss ?? 0)) / score.tokens).toBeLessThan(0.03);
+    expect(Math.abs(score.logProbabilities[0]! + (loss ?? 0)) / score.tokens).toBeLessThan(0.03);
+  });
+
+  test("with many sets of passages a text scores as with each alone, whatever order they come in", async () => {
+    const [a, b, c] = ["One is here.", "Two is there, after it.", "One is here, and more."].map((text, number) => ({
+      ...{ record: String(number), number, title: "T", headings: [], text, source: "s", score: 1 },
+    }));
+    const reads = [[a!], [], [b!, c!], [a!, b!, c!], [c!], [a!], [a!, b!], [a!, c!], [b!]];
+    const request = { ...scoring("a1", "Which one?", " The first of them, and no other."), reads };
+    const together = unwrap(await engine.score(request, never)).logProbabilities;
+    for (const [i, read] of reads.entries()) {
+      const [alone] = unwrap(await engine.score({ ...request, reads: [read] }, never)).logProbabilities;
+      expect(together[i]).toBeCloseTo(alone!, 3);
+    }
+    expect(new Set(together.map((one) => one.toFixed(3))).size).toBe(reads.length - 1);
+    expect(together[5]).toBe(together[0]);
+  });
+
+  test("what cannot be scored in time is given up, and what is cancelled; the sequence serves on", async () => {
+    const many = { ...scoring("a1", "Which one?", "word ".repeat(100)), reads: Array.from({ length: 30 }, () => []) };
+    expect(await engine.score({ ...many, withinMs: 0 }, never)).toMatchObject({ error: { code: "upstream_timeout" } });
+    const controller = new AbortController();
+    const cancelled = engine.score(many, controller.signal);
+    controller.abort();
+    expect(await cancelled).toMatchObject({ error: { code: "cancelled" } });
+    expect(unwrap(await engine.score(many, never)).logProbabilities).toHaveLength(30);
   });
 
   test("an abort ends the iteration soon, without a last event, and frees the sequence", async () => {
@@ -190,7 +217,7 @@ describe("llama.cpp", () => {
   test("a crash fails the runs that were in it, and a fresh child serves the next", async () => {
     const before = engine.restarts;
     const running = collect(engine, ask("base", "x", { maxTokens: 200 }));
-    const scored = engine.score({ ...ask("a0", "x"), text: "word ".repeat(100) }, never);
+    const scored = engine.score(scoring("a0", "x", "word ".repeat(100)), never);
     await new Promise((resolve) => setTimeout(resolve, 5));
     const pid = engine.pid;
     if (pid !== undefined) process.kill(pid, "SIGKILL");

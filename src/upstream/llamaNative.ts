@@ -10,8 +10,8 @@ export interface NativeBase {
 }
 
 const MEASURED_TOKENS = 24;
-/** As many as a prompt is read in at once: what a context reserves for a batch is most of what it takes. */
-const BATCH_TOKENS_MAX = 128;
+/** As many as a prompt is read in at once, and after which a cancelled run notices: what a context reserves for a batch is most of what it takes. */
+export const BATCH_TOKENS_MAX = 128;
 
 export interface Measured {
   readonly threads: number;

@@ -1,4 +1,4 @@
-import type { EngineEvent, EngineRequest } from "../core/engine.ts";
+import type { EngineEvent, EngineRequest, Passage } from "../core/engine.ts";
 import type { Refusal, Result } from "../core/result.ts";
 
 /** What the llama.cpp engine and its child process say to each other. One run an `id`; a run's last message ends it. */
@@ -20,12 +20,18 @@ export interface LlamaModel {
   readonly adapter?: string;
 }
 
-/** A text whose likelihood is asked, after the prompt that the other fields make. */
-export type ScoreRequest = Pick<EngineRequest, "model" | "mode" | "messages" | "passages"> & { readonly text: string };
+/** A text whose likelihood is asked after the prompt that the other fields make, once with each of several sets of passages. */
+export type ScoreRequest = Pick<EngineRequest, "model" | "mode" | "messages"> & {
+  readonly reads: readonly (readonly Passage[])[];
+  readonly text: string;
+  /** From when it is asked. Given up as soon as it is plain that it takes longer. */
+  readonly withinMs: number;
+};
 
 export interface Score {
-  /** Sum of log p over the text's tokens, in nats. */
-  readonly logProbability: number;
+  /** Sum of log p over the text's tokens, in nats, with each set. */
+  readonly logProbabilities: readonly number[];
+  /** Of the text. */
   readonly tokens: number;
 }
 

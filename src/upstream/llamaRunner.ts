@@ -1,21 +1,25 @@
-import type { ControlledEvaluateInputItem, LlamaContextSequence, Token } from "node-llama-cpp";
+import { availableParallelism } from "node:os";
+import type { LlamaContextSequence, Token } from "node-llama-cpp";
 import type { EngineEvent, EngineRequest, StopSignal } from "../core/engine.ts";
-import { assert, ok, type Result, refuse } from "../core/result.ts";
-import { encode, TokenDecoder } from "../models/bpe.ts";
+import type { Result } from "../core/result.ts";
+import { TokenDecoder } from "../models/bpe.ts";
+import { BATCH_TOKENS_MAX } from "./llamaNative.ts";
 import type { Lease, LlamaPool } from "./llamaPool.ts";
 import { promptTokens } from "./llamaPrompt.ts";
 import type { LlamaModel, Score, ScoreRequest } from "./llamaProtocol.ts";
+import { scoreOn } from "./llamaScore.ts";
 import { tokenOf } from "./llamaToken.ts";
 import { StopText } from "./stopText.ts";
+import { Turns } from "./turns.ts";
 
-/** Prompt tokens after which a cancelled run notices; a context's batch holds as many. */
-const PROMPT_STEP_TOKENS = 128;
 /** Left for the answer, of the context, where passages would take all of it. */
 const ANSWER_PART = 1 / 4;
 
 /** Runs requests on leased sequences: prompt in, tokens out, text cut at stop sequences. */
 export class LlamaRunner {
   readonly #pool: LlamaPool;
+  /** Half of the cores are for those who wait for an answer. */
+  readonly #scorings = new Turns(Math.max(1, Math.floor(availableParallelism() / 2)));
 
   constructor(pool: LlamaPool) {
     this.#pool = pool;
@@ -38,13 +42,20 @@ export class LlamaRunner {
     }
   }
 
+  /** The oldest first: of several that share the cores none would be in time. */
   async score(model: LlamaModel, request: ScoreRequest, signal: StopSignal): Promise<Result<Score>> {
-    const leased = await this.#pool.lease(model, signal);
-    if (!leased.ok) return leased;
+    const deadlineMs = performance.now() + request.withinMs;
+    const turn = await this.#scorings.take();
     try {
-      return await scoreOn(leased.value, request);
+      const leased = await this.#pool.lease(model, signal);
+      if (!leased.ok) return leased;
+      try {
+        return await scoreOn(leased.value, request, deadlineMs, signal);
+      } finally {
+        leased.value.release();
+      }
     } finally {
-      leased.value.release();
+      turn.end();
     }
   }
 }
@@ -95,9 +106,9 @@ async function readPrompt(
   signal: StopSignal,
 ): Promise<Token[]> {
   let at = 0;
-  while (prompt.length - at > PROMPT_STEP_TOKENS && !signal.aborted) {
-    await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + PROMPT_STEP_TOKENS));
-    at += PROMPT_STEP_TOKENS;
+  while (prompt.length - at > BATCH_TOKENS_MAX && !signal.aborted) {
+    await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + BATCH_TOKENS_MAX));
+    at += BATCH_TOKENS_MAX;
   }
   return prompt.slice(at);
 }
@@ -111,34 +122,4 @@ function sampling({ temperature = 0, topP = 1, seed }: EngineRequest): {
   readonly seed?: number;
 } {
   return { temperature, topP, topK: 0, minP: 0, ...(seed === undefined ? {} : { seed: seed >>> 0 }) };
-}
-
-/** log p of each token of the text after all before it, summed. */
-async function scoreOn({ base, sequence }: Lease, request: ScoreRequest): Promise<Result<Score>> {
-  const text = Array.from(encode(base.tokenizer, request.text), tokenOf);
-  const room = sequence.contextSize - 1 - text.length;
-  if (room < 1) return refuse("context_too_long", `The text has ${text.length} tokens, more than the model reads.`);
-  const prompt = promptTokens(base.tokenizer, request, room);
-  if (!prompt.ok) return prompt;
-  const all = [...prompt.value.map(tokenOf), ...text];
-  const inputs = all.slice(0, -1).map((token, i): ControlledEvaluateInputItem => {
-    const next = all[i + 1];
-    return i + 1 < prompt.value.length || next === undefined ? token : [token, { generateNext: wantedOf(next) }];
-  });
-  const results = await sequence.controlledEvaluate(inputs);
-  let logProbability = 0;
-  for (let i = prompt.value.length - 1; i < all.length - 1; i++) {
-    const next = all[i + 1];
-    const { logits, totalLogitWeight } = results[i]?.next ?? {};
-    assert(next !== undefined && logits !== undefined && totalLogitWeight !== undefined, "every token has its logit");
-    const largest = Math.max(...logits.values());
-    logProbability += (logits.get(next) ?? Number.NEGATIVE_INFINITY) - largest - Math.log(totalLogitWeight);
-  }
-  return ok({ logProbability, tokens: text.length });
-}
-
-/** The token's own logit and the largest, which a greedy sampler selects: asked for as the top one, it would have the whole vocabulary sorted for each token. */
-function wantedOf(next: Token) {
-  const options = { temperature: 0, topK: 0, topP: 1, minP: 0 };
-  return { logits: { filter: { tokens: [next], includeSelected: true } }, totalLogitWeight: true, options };
 }

@@ -92,7 +92,7 @@ export async function verifyOpened(input: {
     {
       ...{ data: input.data, contentRoot: input.verdict.contentRoots.get(toHex(receipt.model)), opening, receipt },
       ...{ corpus: index.value.corpus, numberOf: (id) => numbers.get(normal(id)), records: input.records },
-      influenceVersion: combination.value.methods.find(({ method }) => method.id === "influence")?.method.version,
+      versionOf: (id) => combination.value.methods.find(({ method }) => method.id === id)?.method.version,
     },
     statedMethods(opening, numbers),
   );

@@ -14,7 +14,7 @@ import { ScriptedEngine } from "../../gateway/testing/scriptedEngine.ts";
 import { smallJournal } from "../../ledger/testing/smallJournal.ts";
 import { buildIndex } from "../../models/corpusIndex.ts";
 import { houseTokenizer } from "../../models/houseTokenizerFile.ts";
-import { answerScore, drawsOf } from "../../node/reading.ts";
+import { answerScores, drawsOf, lengthsOf } from "../../node/reading.ts";
 import { neuralWorld, trainedJob } from "../../node/testing/neuralWorld.ts";
 import type { Opening } from "../../protocol/receipts.ts";
 import { LlamaEngine } from "../../upstream/llama.ts";
@@ -54,7 +54,8 @@ async function said(): Promise<{ readonly opening: Opening; readonly stated: rea
   for (const answer of [records[0]!.text, records[1]!.text, "Knead.", "Salt them at the end.", "bay bay bay bay"]) {
     const stated = await likelihoodOf({
       ...{ corpus: corpusOf(), context: [0, 1], canonicalOf: (record) => record, answerLength: answer.length },
-      ...{ score: answerScore(engine, "it", { prompt, passages, answer }, 60_000), draw: drawsOf(receipt.id) },
+      ...{ scores: answerScores(engine, "it", { prompt, passages, answer }, 60_000), draw: drawsOf(receipt.id) },
+      lengthOf: lengthsOf(passages),
     }).explain(units);
     if (stated.length === 0) continue;
     await engine.close();
@@ -75,7 +76,7 @@ test("what a model owes to what it read is asked of it again, where it and the t
     const { methods, checks } = engineChecks(
       {
         ...{ data: folder, contentRoot, corpus: corpusOf(), numberOf, opening, receipt },
-        ...{ influenceVersion: undefined, records: file && join(folder, file) },
+        ...{ versionOf: () => undefined, records: file && join(folder, file) },
       },
       [{ kind: "passage", explain: () => own }],
     );
@@ -108,7 +109,7 @@ test("an opening that states nothing asks nothing", async () => {
     {
       ...{ data: join(folder, "none"), contentRoot: undefined, corpus: corpusOf(), numberOf: () => undefined, receipt },
       ...{ opening: { v: 1, promptSalt: zero, answerSalt: zero, prompt: "", answer: "", evidence: [] }, records: "x" },
-      influenceVersion: undefined,
+      versionOf: () => undefined,
     },
     [],
   );

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { WholeMethod } from "../../attribution/combine.ts";
 import type { Corpus } from "../../attribution/corpus.ts";
-import { influenceMethod } from "../../attribution/description.ts";
+import { influenceMethod, likelihoodMethod } from "../../attribution/description.ts";
 import type { Evidence } from "../../attribution/evidence.ts";
 import { type FactorsFile, parseFactors, recordsOf } from "../../attribution/influence/factorsFile.ts";
 import { evidenceDistance } from "../../attribution/influence/influenceEvidence.ts";
@@ -23,7 +23,7 @@ import { hashTensors } from "../../models/training/trainingRun.ts";
 import { BaseShelf } from "../../node/factoryBases.ts";
 import { answerExample, influenceFolder } from "../../node/neuralInfluence.ts";
 import { NeuralManifests } from "../../node/neuralModels.ts";
-import { answerScore, drawsOf } from "../../node/reading.ts";
+import { answerScores, drawsOf, lengthsOf } from "../../node/reading.ts";
 import { parseJson } from "../../protocol/parse.ts";
 import type { Opening } from "../../protocol/receipts.ts";
 
@@ -49,8 +49,8 @@ export interface EngineInput {
   readonly numberOf: (record: string) => number | undefined;
   readonly opening: Opening;
   readonly receipt: Receipt;
-  /** Of influence, where the receipt's combination has it. */
-  readonly influenceVersion: number | undefined;
+  /** Of a method that the receipt's combination has, by its id. */
+  readonly versionOf: (method: string) => number | undefined;
   /** A datanet's `records.jsonl`, for what was read. */
   readonly records: string | undefined;
 }
@@ -144,10 +144,11 @@ async function askAgain(
 async function askInfluence(
   units: number,
   { base, adapter, factors: file }: ModelAtHand,
-  { opening, numberOf, influenceVersion }: EngineInput,
+  { opening, numberOf, versionOf }: EngineInput,
 ): Promise<readonly Evidence[] | string> {
-  if (influenceVersion !== influenceMethod.version)
-    return `it was found by version ${influenceVersion} of influence, this program has version ${influenceMethod.version}`;
+  const version = versionOf(influenceMethod.id);
+  if (version !== influenceMethod.version)
+    return `it was found by version ${version} of influence, this program has version ${influenceMethod.version}`;
   if (file === undefined) return "its influence factors are not at hand";
   const { ChildEvaluator } = await import("../../upstream/trainer.ts");
   const evaluator = new ChildEvaluator();
@@ -174,7 +175,7 @@ async function pause(): Promise<void> {}
 async function askLikelihood(
   units: number,
   { base, adapter }: ModelAtHand,
-  { corpus, opening, numberOf, receipt, records }: EngineInput,
+  { corpus, opening, numberOf, versionOf, receipt, records }: EngineInput,
 ): Promise<readonly Evidence[] | string> {
   const ids = opening.context ?? [];
   if (records === undefined) return "what was read is not at hand: name the datanet's records.jsonl with --records";
@@ -191,14 +192,15 @@ async function askLikelihood(
   const cacheFolder = await mkdtemp(join(tmpdir(), "openledger-verify-"));
   const engine = new LlamaEngine({ cacheFolder, find: () => ({ base: base.folder, adapter }) });
   const { prompt, answer } = opening;
-  const score = answerScore(engine, "it", { prompt, answer, passages }, WAIT_MS);
+  const scores = answerScores(engine, "it", { prompt, answer, passages }, WAIT_MS);
   let isTold = true;
   const found = await likelihoodOf({
     ...{ corpus, canonicalOf: (record) => record, draw: drawsOf(receipt.id), answerLength: answer.length },
-    context: passages.map(({ number }) => number),
-    score: async (read) => {
-      const told = await score(read);
-      isTold &&= told !== undefined;
+    ...{ context: passages.map(({ number }) => number), lengthOf: lengthsOf(passages) },
+    version: versionOf(likelihoodMethod.id),
+    scores: async (sets) => {
+      const told = await scores(sets);
+      isTold = told !== undefined;
       return told;
     },
   }).explain(units);

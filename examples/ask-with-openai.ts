@@ -39,7 +39,8 @@ try {
   unwrap(await node.ledger.accounts.credit(credit));
   const { secret } = unwrap(await node.ledger.accounts.createKey({ account: account.id, name: "example" }));
 
-  const client = new OpenAI({ baseURL: `${node.url}/v1`, apiKey: secret });
+  // An answer does not wait long for its receipt; who wants the promise in its last chunk says how long it may take.
+  const client = new OpenAI({ baseURL: `${node.url}/v1`, apiKey: secret, defaultHeaders: { prefer: "wait=30" } });
   const stream = await client.chat.completions.create({
     ...{ model: "household", stream: true, stream_options: { include_usage: true } },
     messages: [{ role: "user", content: "How is a kettle descaled?" }],
@@ -51,7 +52,7 @@ try {
   }
   const { receipt, fee, credited, promise } = settlementSchema.parse(Reflect.get(last, "openledger"));
   console.log(`\n\nreceipt ${receipt}: ${formatOpen(fee.amount)} OPEN`);
-  for (const { label, payee, weight } of credited) console.log(`  ${weight / 10_000} %  ${label ?? payee}`);
+  for (const { label, payee, weight } of credited ?? []) console.log(`  ${weight / 10_000} %  ${label ?? payee}`);
 
   // From here on nothing is asked of the node: the promise stands by itself, under the key that the ledger has published.
   assert(promise !== undefined, "an answer ends with a promise");

@@ -16,12 +16,14 @@ import { modelParam } from "../protocol/service.ts";
 import { answerId, answerText, ChunkWriter } from "./answerWire.ts";
 import { wireModel } from "./catalog.ts";
 import { callerSignal, StreamDelivery, wholeDelivery } from "./deliveries.ts";
-import type { Exchange, Headers } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { execute, place } from "./execution.ts";
 import { hexText } from "./hexText.ts";
 import { beginOnce } from "./idempotency.ts";
 import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
 import { isPlainChat, isPlainCompletion } from "./plainRequest.ts";
+import { logError } from "./posting.ts";
+import { receiptWaitMs, waited } from "./receiptWait.ts";
 import type { Refused } from "./refused.ts";
 import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
 import { StopSource } from "./stopSource.ts";
@@ -157,6 +159,8 @@ async function answer(
   const begun = beginOnce(floor.ledger.books, key.account, exchange, call.rawBody);
   const once = begun instanceof Promise ? await begun : begun;
   if (!once.ok) return once;
+  const { end } = once.value;
+  let done: Promise<unknown> = Promise.resolve();
   try {
     if (once.value.state === "done") return replay(call, mode, once.value.answered);
     const order: Order = {
@@ -173,9 +177,17 @@ async function answer(
     };
     const placed = place(floor, order);
     if (!placed.ok) return placed;
-    return await deliver(floor, live, call, placed.value);
+    const delivered = deliver(floor, live, call, placed.value);
+    let isAnswered = false;
+    done = delivered.done.catch((error: unknown) => {
+      if (isAnswered) logError(floor, "the receipt of a delivered answer failed", order, error);
+    });
+    const reply = await delivered.reply;
+    isAnswered = true;
+    return reply;
   } finally {
-    once.value.end();
+    // A receipt may come after its answer: until then its key is in use.
+    void done.then(end);
   }
 }
 
@@ -189,12 +201,18 @@ function forbids({ request }: Exchange, header: string): Result<boolean> {
 
 const [allowed, forbidden] = [ok(false), ok(true)];
 
-async function deliver(
+interface Delivered {
+  readonly reply: Promise<Result<Reply, Refused>>;
+  /** When the execution behind it has ended, which may be later. */
+  readonly done: Promise<unknown>;
+}
+
+function deliver(
   floor: Floor,
   live: LiveAnswers,
   { body, exchange }: Call<unknown, unknown, ChatRequest | CompletionRequest>,
   placed: Placed,
-): Promise<Result<Reply, Refused>> {
+): Delivered {
   const { order, hold } = placed;
   const startedMs = floor.world.elapsedMs();
   const caller = callerSignal(exchange);
@@ -204,39 +222,60 @@ async function deliver(
     "openledger-receipt": hexText(hold.id),
   };
   floor.meters.addHeaders(order.key, floor.world.nowMs(), headers);
-  try {
-    if (body.stream !== true) {
-      const answered = await execute(floor, placed, wholeDelivery(caller));
-      if (!answered.ok) return answered;
-      return ok({ kind: "bytes", body: answerText(order.mode, order.model.name, answered.value), headers });
-    }
-    return await stream(floor, exchange, placed, caller, headers, wantsUsage(body));
-  } finally {
-    live.delete(caller);
+  const waitMs = receiptWaitMs(exchange.request, floor.timeouts.receiptMs);
+  const { reply, done } =
+    body.stream === true
+      ? stream(floor, exchange, placed, { signal: caller, headers, withUsage: wantsUsage(body), waitMs })
+      : whole(floor, placed, { signal: caller, headers, waitMs });
+  const answered = reply.finally(() => {
+    placed.allowance.answered();
     floor.metrics.took(order.model.name, floor.world.elapsedMs() - startedMs);
-  }
+  });
+  return { reply: answered, done: done.finally(() => live.delete(caller)) };
 }
 
-async function stream(
+interface Wishes {
+  readonly signal: StopSignal;
+  readonly headers: Record<string, string>;
+  readonly waitMs: number;
+}
+
+function whole(floor: Floor, placed: Placed, { signal, headers, waitMs }: Wishes): Delivered {
+  const { order } = placed;
+  const { answered, done } = waited((tell) => execute(floor, placed, wholeDelivery(signal), tell), waitMs);
+  const reply = answered.then((ended): Result<Reply, Refused> => {
+    if (!ended.ok) return ended;
+    return ok({ kind: "bytes", body: answerText(order.mode, order.model.name, ended.value), headers });
+  });
+  return { reply, done };
+}
+
+function stream(
   floor: Floor,
   exchange: Exchange,
   placed: Placed,
-  signal: StopSignal,
-  headers: Headers,
-  withUsage: boolean,
-): Promise<Result<Reply, Refused>> {
+  { signal, headers, withUsage, waitMs }: Wishes & { readonly withUsage: boolean },
+): Delivered {
   const { order } = placed;
   const id = answerId(order.mode, hexText(placed.hold.id));
   const chunks = new ChunkWriter(order.mode, id, order.createdMs, order.model.name, withUsage);
   const delivery = new StreamDelivery(exchange, chunks, signal, headers);
-  const answered = await execute(floor, placed, delivery, (finish) => delivery.push(chunks.finish(finish)));
-  if (!answered.ok) {
-    if (!delivery.hasBegun) return answered;
-    floor.metrics.refused(answered.error.code);
-    delivery.end(chunks.failure(answered.error));
-  } else if (answered.value.failure !== undefined) delivery.end(chunks.failure(answered.value.failure, answered.value));
-  else delivery.end(chunks.last(answered.value));
-  return ok({ kind: "sent" });
+  const run = (tell: (pending: Answered | undefined) => void) =>
+    execute(floor, placed, delivery, (pending) => {
+      if (pending !== undefined && pending.failure === undefined) delivery.push(chunks.finish(pending.finish));
+      tell(pending);
+    });
+  const { answered, done } = waited(run, waitMs);
+  const reply = answered.then((ended): Result<Reply, Refused> => {
+    if (!ended.ok) {
+      if (!delivery.hasBegun) return ended;
+      floor.metrics.refused(ended.error.code);
+      delivery.end(chunks.failure(ended.error));
+    } else if (ended.value.failure !== undefined) delivery.end(chunks.failure(ended.value.failure, ended.value));
+    else delivery.end(chunks.last(ended.value));
+    return ok({ kind: "sent" });
+  });
+  return { reply, done };
 }
 
 /** The stored answer again, marked as such, in the form that was asked for. */

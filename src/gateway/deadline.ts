@@ -9,6 +9,8 @@ export interface Timeouts {
   readonly idleMs: number;
   /** From dispatch to the last byte. */
   readonly totalMs: number;
+  /** From the last byte to the end of the response: so long it waits for its receipt, where its caller says nothing else. */
+  readonly receiptMs: number;
 }
 
 /**

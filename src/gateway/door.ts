@@ -36,7 +36,8 @@ export function corsHeaders(request: IncomingMessage, rules: DoorRules): Record<
     "access-control-allow-origin": origin,
     vary: "origin",
     "access-control-allow-methods": "GET, POST, PUT, DELETE",
-    "access-control-allow-headers": "authorization, content-type, idempotency-key, openledger-audit",
+    "access-control-allow-headers":
+      "authorization, content-type, idempotency-key, openledger-audit, openledger-lineage, prefer",
     "access-control-expose-headers": "openledger-receipt, x-request-id, retry-after",
     "access-control-max-age": "600",
   };

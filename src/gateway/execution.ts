@@ -1,13 +1,12 @@
 import type { EngineRequest, Passage, StopSignal } from "../core/engine.ts";
 import { feeOf, type Rate, type Usage } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { FinishReason } from "../protocol/completions.ts";
 import { countTokens, type ServedModel } from "./catalog.ts";
 import { type Delivery, dispatch, isOperatorsFault, type Produced } from "./dispatch.ts";
 import type { Outcome } from "./operators.ts";
 import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
 import type { Grounding } from "./ports.ts";
-import { attribute, logError, post, quoteOf } from "./posting.ts";
+import { attribute, logError, pendingAnswer, post, quoteOf } from "./posting.ts";
 import type { Refused } from "./refused.ts";
 
 export const MAX_TOKENS_DEFAULT = 1_024;
@@ -43,14 +42,14 @@ export function place(floor: Floor, order: Order): Result<Placed, Refused> {
 }
 
 /**
- * Steps 2 to 7: admit, retrieve, dispatch and stream, then attribute, post and hand out the promise.
+ * Steps 2 to 7: admit, retrieve, dispatch and stream, then attribute, post and hand out the promise. At the last byte of what is delivered `onLastByte` is told what is known of it by then.
  * Ends either in a posted receipt or in a released hold. `docs/rules/delivery.md` says which.
  */
 export async function execute(
   floor: Floor,
   placed: Placed,
   delivery: Delivery,
-  onLastByte: (finish: FinishReason) => void = () => {},
+  onLastByte: (pending: Answered | undefined) => void = () => {},
 ): Promise<Result<Answered, Refused>> {
   const { order, hold, allowance } = placed;
   let used = { tokens: 0, nano: 0 };
@@ -65,8 +64,8 @@ export async function execute(
     tokensOut = usage.tokensOut;
     // Attribution may take seconds, which are the operator's no more; what runs behind is bounded by model, so that none takes the others' slots.
     if (order.model.grounding !== undefined) produced.value.slot.free(outcomeOf(produced.value), tokensOut);
-    if (produced.value.failure === undefined) onLastByte(produced.value.finish);
     if (!delivery.isStream && delivery.signal.aborted) return refuse("cancelled", "the caller left before the answer");
+    onLastByte(pendingAnswer(placed, produced.value, usage));
     const attribution =
       order.model.grounding && (await attribute(floor, placed, order.model.grounding, produced.value));
     const answered = await post(floor, placed, produced.value, usage, attribution);

@@ -96,7 +96,7 @@ export interface GatewayOptions {
 
 export const defaultOptions = {
   admission: { waitingMax: 1_024, waitingPerAccountMax: 64, queueTimeoutMs: 30_000 },
-  timeouts: { firstByteMs: 60_000, idleMs: 30_000, totalMs: 600_000 },
+  timeouts: { firstByteMs: 60_000, idleMs: 30_000, totalMs: 600_000, receiptMs: 1_000 },
   server: { hosts: [], origins: [], bodyBytesMax: 4 * 1024 * 1024 },
   leaseMs: 30_000,
 } as const satisfies Required<GatewayOptions>;

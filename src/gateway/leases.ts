@@ -1,11 +1,11 @@
 import type { Holds } from "../ledger/ledger.ts";
+import { hexText } from "./hexText.ts";
 
 /** Keeps the holds of live executions alive; one that is no longer kept is reaped by the ledger when its lease ends. */
 export class Leases {
   readonly leaseMs: number;
   readonly #holds: Holds;
-  /** Ids as they were kept: the same array is dropped. */
-  readonly #live = new Set<Uint8Array>();
+  readonly #live = new Map<string, Uint8Array>();
 
   constructor(holds: Holds, leaseMs: number) {
     this.#holds = holds;
@@ -17,15 +17,19 @@ export class Leases {
   }
 
   keep(id: Uint8Array): void {
-    this.#live.add(id);
+    this.#live.set(hexText(id), id);
   }
 
   drop(id: Uint8Array): void {
-    this.#live.delete(id);
+    this.#live.delete(hexText(id));
+  }
+
+  isKept(id: Uint8Array): boolean {
+    return this.#live.has(hexText(id));
   }
 
   /** To be called a few times a lease. */
   renewAll(): void {
-    for (const id of this.#live) this.#holds.renew(id);
+    for (const id of this.#live.values()) this.#holds.renew(id);
   }
 }

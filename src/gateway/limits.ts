@@ -8,6 +8,8 @@ import { type Refused, refuseFor } from "./refused.ts";
 export interface Allowance {
   /** Where a day's spending is limited: the key and the day that it counts for. */
   readonly metered: { readonly key: string; readonly day: number } | undefined;
+  /** Its caller has the answer: it is in flight no more, though its receipt may be. */
+  answered(): void;
   settle(used: { readonly tokens: number; readonly nano: Nano }): void;
 }
 
@@ -40,9 +42,14 @@ export class KeyMeters {
     const meters = scopes.map(({ id }) => this.#meters.get(id)!);
     for (const meter of meters) take(meter, worst);
     const day = meters[0]!.day;
+    const answered = once(() => {
+      for (const meter of meters) meter.inFlight -= 1;
+    });
     return ok({
       metered: isMetered(key) ? { key: key.id, day } : undefined,
+      answered,
       settle: once((used) => {
+        answered();
         for (const meter of meters) giveBack(meter, worst, used, day);
       }),
     });
@@ -60,6 +67,7 @@ export class KeyMeters {
     const day = meters[0]!.day;
     return ok({
       metered: isMetered(key) ? { key: key.id, day } : undefined,
+      answered: () => {},
       settle: once((used) => {
         for (const meter of meters) if (meter.day === day) meter.nano += used.nano - nano;
       }),
@@ -142,7 +150,6 @@ function take(meter: Meter, worst: Worst): void {
 }
 
 function giveBack(meter: Meter, worst: Worst, used: Worst, day: number): void {
-  meter.inFlight -= 1;
   meter.tokens += worst.tokens - used.tokens;
   if (meter.day === day) meter.nano += used.nano - worst.nano;
 }
@@ -181,12 +188,12 @@ function isMetered(key: ApiKey): boolean {
   return key.scope !== undefined || key.limits.nanoPerDay !== undefined;
 }
 
-function once(settle: Allowance["settle"]): Allowance["settle"] {
-  let isSettled = false;
-  return (used) => {
-    if (isSettled) return;
-    isSettled = true;
-    settle(used);
+function once<Args extends readonly unknown[]>(act: (...args: Args) => void): (...args: Args) => void {
+  let isDone = false;
+  return (...args) => {
+    if (isDone) return;
+    isDone = true;
+    act(...args);
   };
 }
 

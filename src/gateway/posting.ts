@@ -9,7 +9,7 @@ import { SALT_BYTES, saltedHash, writeOpening } from "./opening.ts";
 import type { Answered, Floor, Order, Placed } from "./order.ts";
 import type { Attribution, Grounding } from "./ports.ts";
 import type { Refused } from "./refused.ts";
-import { settlementOf } from "./settlementView.ts";
+import { pendingSettlement, type Settling, settlementOf } from "./settlementView.ts";
 
 /** Attribution that breaks must not lose a receipt: all of the weight is then unattributed, and the log says why. */
 export async function attribute(
@@ -39,12 +39,10 @@ export async function post(
   const quote = quoteOf(order.model, operator.cost);
   const fee = feeOf(quote, rate, usage);
   if (!fee.ok) return fee;
-  const { failure, text: answer, finish } = produced;
-  const settled = settlement(floor, placed, produced, fee.value, attribution);
-  const answered = (promise: ReceiptPromise | undefined): Answered => {
-    const { createdMs } = order;
-    return { receipt: placed.hold.id, answer, finish, usage, createdMs, failure, settlement: settled, promise };
-  };
+  const { failure, text: answer } = produced;
+  const settled = settlementOf(settling(placed, produced, fee.value), attribution, floor.labels);
+  const answered = (promise: ReceiptPromise | undefined): Answered =>
+    answeredOf(placed, produced, usage, settled, promise);
   const salts = { prompt: floor.world.randomBytes(SALT_BYTES), answer: floor.world.randomBytes(SALT_BYTES) };
   const { grounding } = order.model;
   const posted = await floor.ledger.books.post({
@@ -100,23 +98,29 @@ export function quoteOf(model: ServedModel, cost: Prices): Quote {
   return { unit: model.unit, cost, royalty: model.royalty };
 }
 
-function settlement(
-  floor: Floor,
-  placed: Placed,
-  produced: Produced,
-  fee: Fee,
-  attribution: Attribution | undefined,
-): WireSettlement {
-  return settlementOf({
-    receipt: placed.hold.id,
-    operator: produced.slot.operator.name,
-    why: produced.slot.why,
-    isPartial: produced.failure !== undefined,
-    queuedMs: produced.slot.queuedMs,
-    fee,
-    attribution,
-    labels: floor.labels,
-  });
+/** What may be said of an answer before it is attributed and posted; undefined where its fee cannot be said. */
+export function pendingAnswer(placed: Placed, produced: Produced, usage: Usage): Answered | undefined {
+  const { order, rate } = placed;
+  const fee = feeOf(quoteOf(order.model, produced.slot.operator.cost), rate, usage);
+  if (!fee.ok) return undefined;
+  const settlement = pendingSettlement(settling(placed, produced, fee.value));
+  return answeredOf(placed, produced, usage, settlement, undefined);
+}
+
+function answeredOf(
+  { order, hold }: Placed,
+  { text: answer, finish, failure }: Produced,
+  usage: Usage,
+  settlement: WireSettlement,
+  promise: ReceiptPromise | undefined,
+): Answered {
+  const { createdMs } = order;
+  return { receipt: hold.id, answer, finish, usage, createdMs, failure, settlement, promise };
+}
+
+function settling({ hold }: Placed, { slot, failure }: Produced, fee: Fee): Settling {
+  const { operator, why, queuedMs } = slot;
+  return { receipt: hold.id, operator: operator.name, why, isPartial: failure !== undefined, queuedMs, fee };
 }
 
 /** A replay looks the promise up. */

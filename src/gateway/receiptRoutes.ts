@@ -39,8 +39,11 @@ export function receiptRoutes(floor: Floor): Route[] {
       summary: "One receipt with its route; the payer's key also opens it",
       params: receiptParam,
       handle: async ({ params, key }) => {
-        const stored = await ledger.books.receipt(fromHex(params.id));
-        if (stored === undefined || isAnothers(floor, key, stored.receipt)) return unknown(params.id);
+        const id = fromHex(params.id);
+        const missing = missingOf(floor, id);
+        const stored = await ledger.books.receipt(id);
+        if (stored === undefined) return missing;
+        if (isAnothers(floor, key, stored.receipt)) return unknown(params.id);
         const opening = mayOpen(floor, key, stored.receipt.account) ? openingOf(stored.opening) : undefined;
         const combination = await floor.combinations(stored.receipt.methodsHash);
         const isPayers = mayTrace(floor, key, stored.receipt);
@@ -60,8 +63,10 @@ export function receiptRoutes(floor: Floor): Route[] {
       summary: "The signed promise that the receipt will be in the journal",
       params: receiptParam,
       handle: async ({ params }) => {
-        const found = await ledger.books.promise(fromHex(params.id));
-        return found === undefined ? unknown(params.id) : json(wirePromise(found));
+        const id = fromHex(params.id);
+        const missing = missingOf(floor, id);
+        const found = await ledger.books.promise(id);
+        return found === undefined ? missing : json(wirePromise(found));
       },
     });
   return [
@@ -174,6 +179,13 @@ const nobody: ReadonlySet<string> = new Set();
 
 function unknown(id: string): Result<Reply> {
   return refuse("not_found", `there is no receipt ${id}`, { field: "id" });
+}
+
+/** What to say where a receipt is not found: an execution that still runs has its receipt's id. */
+function missingOf({ leases }: Floor, id: Uint8Array): Result<Reply> {
+  if (!leases.isKept(id)) return unknown(toHex(id));
+  const hint = "ask again in a second: it is written when its answer is attributed";
+  return refuse("not_found", `the receipt ${toHex(id)} is not written yet`, { field: "id", hint });
 }
 
 /** To a key of an organisation, what others paid for is not there, unless it pays those whom its account stands for; to a project's key it never is. */

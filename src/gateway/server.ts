@@ -82,7 +82,7 @@ export class HttpDoor {
     });
   }
 
-  /** No new requests; those that run may finish for `patienceMs`, then their answers are cut and posted as far as they were delivered. */
+  /** No new requests; those that run may finish for `patienceMs`, as may the receipts of answers that did not wait for them, then answers are cut and posted as far as they were delivered. */
   async drain(patienceMs: number): Promise<void> {
     this.#isDraining = true;
     const closed = new Promise<void>((resolve) => {
@@ -101,7 +101,8 @@ export class HttpDoor {
   async #quiet(patienceMs: number): Promise<void> {
     const { elapsedMs } = this.#parts.world;
     const until = elapsedMs() + patienceMs;
-    while (this.#open > 0 && elapsedMs() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (this.#open + this.#parts.live.size > 0 && elapsedMs() < until)
+      await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { settlementSchema } from "../protocol/completions.ts";
-import { promiseText, settlementOf, settlementText, wirePromise } from "./settlementView.ts";
+import { pendingSettlement, promiseText, settlementOf, settlementText, wirePromise } from "./settlementView.ts";
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const promise = fc.record({
@@ -32,10 +32,11 @@ test("so is one whose entry is larger than what is usually encoded at once", () 
 test("a settlement with its promise is what the schema says", () => {
   fc.assert(
     fc.property(promise, fc.string(), fc.string(), (given, operator, why) => {
-      const settlement = settlementOf({
-        ...{ receipt: given.receipt, operator, why, isPartial: false, queuedMs: 1.4, fee: { cost: 1, royalty: 2 } },
-        ...{ attribution: undefined, labels: () => undefined },
-      });
+      const fee = { cost: 1, royalty: 2 };
+      const settling = { receipt: given.receipt, operator, why, isPartial: false, queuedMs: 1.4, fee };
+      const pending = pendingSettlement(settling);
+      expect(settlementSchema.parse(JSON.parse(settlementText(pending, undefined)))).toEqual(pending);
+      const settlement = settlementOf(settling, undefined, () => undefined);
       const whole = { ...settlement, promise: wirePromise(given) };
       expect(settlementSchema.parse(JSON.parse(settlementText(settlement, given)))).toEqual(whole);
       expect(JSON.parse(settlementText(settlement, undefined))).toEqual(settlement);

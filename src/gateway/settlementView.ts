@@ -7,18 +7,35 @@ import type { Attribution, PayeeLabel } from "./ports.ts";
 /** At most so many credited payees are named in an answer; the receipt has all of them. */
 const CREDITED_SHOWN = 16;
 
-/** The `openledger` object of an answer without its promise: that is the form that is stored for replays. */
-export function settlementOf(from: {
+/** What is known of a receipt at an answer's last byte. */
+export interface Settling {
   readonly receipt: Uint8Array;
   readonly operator: string;
   readonly why: string;
   readonly isPartial: boolean;
   readonly queuedMs: number;
   readonly fee: Fee;
-  readonly attribution: Attribution | undefined;
-  readonly labels: PayeeLabel;
-}): WireSettlement {
-  const { fee, attribution } = from;
+}
+
+/** The `openledger` object of an answer without its promise: that is the form that is stored for replays. */
+export function settlementOf(
+  settling: Settling,
+  attribution: Attribution | undefined,
+  labels: PayeeLabel,
+): WireSettlement {
+  return {
+    ...settlingOf(settling),
+    unattributed: attribution?.unattributed ?? 0,
+    credited: attribution === undefined ? [] : creditedOf(attribution, labels),
+  };
+}
+
+/** The `openledger` object of an answer whose receipt is not written yet. */
+export function pendingSettlement(settling: Settling): WireSettlement {
+  return { ...settlingOf(settling), pending: true };
+}
+
+function settlingOf({ fee, ...from }: Settling) {
   return {
     receipt: hexText(from.receipt),
     operator: from.operator,
@@ -26,12 +43,10 @@ export function settlementOf(from: {
     partial: from.isPartial,
     queuedMs: Math.round(from.queuedMs),
     fee: { cost: fee.cost, royalty: fee.royalty, amount: fee.cost + fee.royalty },
-    unattributed: attribution?.unattributed ?? 0,
-    credited: attribution === undefined ? [] : creditedOf(attribution, from.labels),
   };
 }
 
-function creditedOf({ shares }: Attribution, labels: PayeeLabel): WireSettlement["credited"] {
+function creditedOf({ shares }: Attribution, labels: PayeeLabel): NonNullable<WireSettlement["credited"]> {
   const largest = shares.toSorted((a, b) => b.weight - a.weight).slice(0, CREDITED_SHOWN);
   return largest.map(({ payee, weight }) => {
     const label = labels(payee);

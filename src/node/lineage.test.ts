@@ -62,10 +62,10 @@ async function town() {
     elapsedMs: () => performance.now(),
     log: () => undefined,
   };
-  const gateway = new Gateway({
-    ...{ ledger, answers: memory },
-    world: { ...gatewayWorld, randomBytes: (size) => world.randomBytes(size) },
-  });
+  const gateway = new Gateway(
+    { ...{ ledger, answers: memory }, world: { ...gatewayWorld, randomBytes: (size) => world.randomBytes(size) } },
+    { timeouts: { receiptMs: 60_000 } },
+  );
   const { url } = unwrap(await gateway.listen(0));
   const { id } = unwrap(await ledger.accounts.open({ name: "asker" }));
   unwrap(await ledger.accounts.credit({ account: id, amount: 10_000_000_000, key: "1", note: "test" }));

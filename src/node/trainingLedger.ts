@@ -146,7 +146,7 @@ export class TrainingLedger implements TrainingBooks {
   #allowance({ account, keyId }: Job, amount: number, nowMs: number): Result<Allowance> {
     const { ledger, meters } = this.#parts.floor;
     const key = keyId === undefined ? undefined : ledger.accounts.keys(account).find(({ id }) => id === keyId);
-    if (key === undefined) return ok({ metered: undefined, settle: () => undefined });
+    if (key === undefined) return ok({ metered: undefined, answered: () => undefined, settle: () => undefined });
     if (key.revokedMs !== undefined)
       return refuse("key_revoked", `the key ${key.hint}… that ordered the training was revoked`, {
         hint: "resume the job with another key",

@@ -110,9 +110,11 @@ export const settlementSchema = z.object({
   partial: z.boolean(),
   queuedMs: z.number(),
   fee: z.object({ cost: z.number(), royalty: z.number(), amount: z.number() }),
-  unattributed: z.number(),
-  credited: z.array(z.object({ payee: z.string(), label: z.string().optional(), weight: z.number() })),
-  /** Absent only in what is kept for replays: a replay looks the promise up. */
+  /** The receipt took longer than the answer waited for it: it comes, with its promise, at `/api/receipts/{receipt}`. Whom it credits is not known yet, and left out. */
+  pending: z.literal(true).optional(),
+  unattributed: z.number().optional(),
+  credited: z.array(z.object({ payee: z.string(), label: z.string().optional(), weight: z.number() })).optional(),
+  /** Absent while it is pending, and in what is kept for replays: a replay looks the promise up. */
   promise: promiseSchema.optional(),
 });
 export type WireSettlement = z.infer<typeof settlementSchema>;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { chatCompletionSchema, settlementSchema } from "../../protocol/completions.ts";
+import { chatCompletionSchema, promiseSchema, settlementSchema } from "../../protocol/completions.ts";
 import { receiptDetailSchema } from "../../protocol/receipts.ts";
 import type { Client } from "../client.ts";
 import { percent } from "../output.ts";
@@ -49,7 +49,7 @@ export const askCommand = command({
     const answered = stream ? await askStreaming(client.value, order, shell) : await askWhole(client.value, order);
     if (!answered.ok) return answered;
     if (!stream) output.line(answered.value.answer);
-    const { settlement } = answered.value;
+    const settlement = await settled(client.value, answered.value.settlement, shell.world);
     const receipt = await client.value.get(
       `/api/receipts/${settlement.receipt.replace(/^0x/, "")}`,
       receiptDetailSchema,
@@ -62,6 +62,24 @@ export const askCommand = command({
     return ok({ ...answered.value, receipt: receipt.value });
   },
 });
+
+/** A receipt may come after its answer: waits for the promise of it, for so long as that may take. */
+export async function settled(
+  client: Client,
+  settlement: Settlement,
+  clock: { nowMs(): number; sleep(ms: number): Promise<void> },
+): Promise<Settlement> {
+  const until = clock.nowMs() + RECEIPT_MS_MAX;
+  while (settlement.pending === true && clock.nowMs() < until) {
+    const promise = await client.get(`/api/receipts/${settlement.receipt.replace(/^0x/, "")}/promise`, promiseSchema);
+    if (promise.ok) return { ...settlement, promise: promise.value };
+    await clock.sleep(POLL_MS);
+  }
+  return settlement;
+}
+
+const RECEIPT_MS_MAX = 60_000;
+const POLL_MS = 250;
 
 export async function askWhole(client: Client, order: object): Promise<Result<Answered>> {
   const answered = await client.post("/v1/chat/completions", order, chatCompletionSchema);
@@ -93,6 +111,8 @@ async function askStreaming(client: Client, order: object, { output, world }: Sh
 }
 
 function showCredited({ credited, unattributed }: Settlement, { output }: Shell): void {
+  // Of an answer that did not wait for it, the route says who is credited.
+  if (credited === undefined || unattributed === undefined) return;
   output.heading("Credited");
   output.table([
     ...credited.map(({ label, payee, weight }) => ({ who: label ?? payee, weight: percent(weight, 1_000_000) })),

@@ -7,7 +7,7 @@ import { receiptDetailSchema } from "../../protocol/receipts.ts";
 import { servedModelListSchema } from "../../protocol/service.ts";
 import type { Client } from "../client.ts";
 import { percent } from "../output.ts";
-import { askWhole } from "./ask.ts";
+import { askWhole, settled } from "./ask.ts";
 import { command, type Shell } from "./command.ts";
 import { pathOf } from "./datanet.ts";
 import { wholeNumber, wholeText } from "./inputs.ts";
@@ -122,11 +122,13 @@ async function probeOnce(
   const question = questionAbout(record);
   const answered = await askWhole(client, { model, messages: [{ role: "user", content: question }] });
   if (!answered.ok) return answered;
-  const { answer, settlement } = answered.value;
+  const { answer } = answered.value;
+  // As anybody asks: a call that asks the node to wait for the receipt would be known by it.
+  const settlement = await settled(client, answered.value.settlement, shell.world);
   const { receipt, fee, promise } = settlement;
   const detail = await client.get(`/api/receipts/${receipt.replace(/^0x/, "")}`, receiptDetailSchema);
   const legs = detail.ok ? detail.value.legs.filter((leg) => leg.payee === payee && leg.role === "contributor") : [];
-  const shown = settlement.credited.find((one) => one.payee === payee)?.weight ?? 0;
+  const shown = settlement.credited?.find((one) => one.payee === payee)?.weight ?? 0;
   const credited = Math.max(shown, ...legs.map(({ weight }) => weight));
   const base = { question, record: record.id, receipt, nano: fee.amount };
   const rest = { isQuoted: quotes(answer, record.text), credited };

@@ -34,9 +34,12 @@ export async function openPayer(node: Node): Promise<Result<Payer>> {
   if (!key.ok) return key;
   return ok({
     account: id,
-    client: new OpenAI({ baseURL: `${node.url}/v1`, apiKey: key.value.secret, maxRetries: 2 }),
+    client: new OpenAI({ baseURL: `${node.url}/v1`, apiKey: key.value.secret, maxRetries: 2, defaultHeaders: waiting }),
   });
 }
+
+/** The demonstration shows each receipt beside its answer. */
+const waiting = { prefer: "wait=60" };
 
 export interface Asked {
   readonly question: string;

@@ -67,7 +67,9 @@ export async function startNode(setup: TestNodeOptions): Promise<TestNode> {
   const account = await open("tester", setup.funds ?? 1_000_000_000);
   const { secret } = unwrap(await ledger.accounts.createKey({ account, name: "test" }));
   const admin = unwrap(await ledger.accounts.createKey({ account, name: "admin", admin: true }));
-  const gateway = new Gateway({ world, ledger, ...setup.parts }, setup.options);
+  // Answers wait for their receipts however slow the machine is, where a test says nothing else.
+  const timeouts = { receiptMs: 60_000, ...setup.options?.timeouts };
+  const gateway = new Gateway({ world, ledger, ...setup.parts }, { ...setup.options, timeouts });
   gateway.catalog.put(model);
   for (const [name, engine] of Object.entries(setup.engines)) {
     gateway.operators.put({ ...operatorDefaults, name, payee: testId(name), engine, ...setup.operators?.[name] });

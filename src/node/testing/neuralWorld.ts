@@ -55,7 +55,7 @@ export async function neuralWorld(folder: string, engine: Engine, records = reci
   };
   /** A node that starts: what it served before is served again. */
   const start = async (more: Partial<Pick<NeuralParts, "influence" | "reliability" | "combinations">> = {}) => {
-    const gateway = new Gateway({ ledger, world: { ...world, randomBytes } });
+    const gateway = new Gateway({ ledger, world: { ...world, randomBytes } }, { timeouts: { receiptMs: 60_000 } });
     const shelf = new NeuralShelf({
       ...{ data: folder, provenance, gateway, bases, folders, engine, nowMs: world.nowMs },
       ...{ grounds: new Grounds(folder, store, provenance), operator: parties.operator, cost: embeddedCost },

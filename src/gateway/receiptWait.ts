@@ -1,0 +1,39 @@
+import type { IncomingMessage } from "node:http";
+import { ok, type Result } from "../core/result.ts";
+import type { Answered } from "./order.ts";
+import type { Refused } from "./refused.ts";
+
+/** Nobody keeps a connection open for longer by asking for it. */
+const WAIT_SECONDS_MAX = 60;
+
+/** How long the end of an answer waits for its receipt: `Prefer: wait=SECONDS` (RFC 7240, section 4.3) says it, and what cannot be understood of that header is ignored, as there. */
+export function receiptWaitMs({ headers }: Pick<IncomingMessage, "headers">, usualMs: number): number {
+  const { prefer } = headers;
+  if (prefer === undefined) return usualMs;
+  const wait = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i.exec(String(prefer))?.[1];
+  return wait === undefined ? usualMs : 1_000 * Math.min(WAIT_SECONDS_MAX, Number(wait));
+}
+
+/** An execution as its caller sees it, and its end. */
+export interface Waited {
+  /** The answer with its receipt, or without it where that took longer than `waitMs` from the last byte on. */
+  readonly answered: Promise<Result<Answered, Refused>>;
+  /** When all is done: posted, or released. */
+  readonly done: Promise<unknown>;
+}
+
+/** No answer waits for its attribution longer than `waitMs`. `run` tells at the last byte what is known of the answer. */
+export function waited(
+  run: (onLastByte: (pending: Answered | undefined) => void) => Promise<Result<Answered, Refused>>,
+  waitMs: number,
+): Waited {
+  let timer: NodeJS.Timeout | undefined;
+  let letGo: (pending: Result<Answered>) => void = () => {};
+  const early = new Promise<Result<Answered>>((resolve) => {
+    letGo = resolve;
+  });
+  const done = run((pending) => {
+    if (pending !== undefined) timer = setTimeout(() => letGo(ok(pending)), waitMs);
+  }).finally(() => clearTimeout(timer));
+  return { answered: Promise.race([done, early]), done };
+}

@@ -60,7 +60,7 @@ const benches: Readonly<
     load: () => import("./serving.ts"),
   },
   shapley: {
-    about: "what 32 evaluations say of ten passages, beside all 1,024 and other estimates",
+    about: "what some sets of passages say beside all of them, of six and of ten, and how long the engine takes for it",
     load: () => import("./shapley.ts"),
   },
   smallest: {

@@ -82,7 +82,7 @@ const TEN = 10;
 
 /** Ten short tasks of ten pages; the answer says what two of them say, in a sentence of its own. */
 function gameOfTen(pages: readonly ManualPage[], n: number): Game {
-  const tasks = drawn(pages, `game ${n}`, TEN, 0, 48).map(([task]) => task!);
+  const tasks = drawn(pages, `game ${n}`, TEN, { each: 1, least: 0, most: 48 }).map(([task]) => task!);
   const [one, other] = [tasks[n % TEN]!, tasks[(n + 3) % TEN]!];
   return {
     question: `${one.task}, and ${other.task.toLowerCase()}?`,
@@ -95,11 +95,11 @@ const SIX = 6;
 
 /** Six tasks, of which the answer joins two, three or four. In every other game two passages overlap with others: one says the same in another order, one is of the same page. */
 function gameOfSix(pages: readonly ManualPage[], n: number): Game {
-  const tasks = drawn(pages, `six ${n}`, SIX, 36, 60);
-  const passages = tasks.map(([{ task, command }]) => `${task}: \`${command}\``);
-  const [said, same] = [tasks[0]![0], tasks[1]![1]!];
+  const tasks = drawn(pages, `six ${n}`, SIX, { each: 2, least: 37, most: 60 });
+  const passages = tasks.map((own) => own[0]!).map(({ task, command }) => `${task}: \`${command}\``);
+  const [said, same] = [tasks[0]![0]!, tasks[1]![1]!];
   if (n % 2 === 1) passages.splice(4, 2, `\`${said.command}\` does: ${said.task}`, `${same.task}: \`${same.command}\``);
-  const joined = byHash(tasks.slice(0, 2 + (n % 3)), (_task, i) => `join ${n} ${i}`).map(([task]) => task);
+  const joined = byHash(tasks.slice(0, 2 + (n % 3)), (_task, i) => `join ${n} ${i}`).map((own) => own[0]!);
   return {
     question: `${joined[0]!.task}, and ${joined[1]!.task.toLowerCase()}?`,
     passages: byHash(passages, (_passage, i) => `place ${n} ${i}`),
@@ -107,17 +107,27 @@ function gameOfSix(pages: readonly ManualPage[], n: number): Game {
   };
 }
 
-/** The tasks of so many pages whose characters are within bounds: two of each page at least. */
-function drawn(pages: readonly ManualPage[], seed: string, count: number, least: number, most: number) {
-  const isShort = ({ task, command }: ManualTask): boolean =>
-    task.length + command.length > least && task.length + command.length <= most;
-  const tasks = pages.map((page) => ({ id: page.id, tasks: page.tasks.filter(isShort) }));
+interface Lengths {
+  /** So many tasks of a page at least. */
+  readonly each: number;
+  /** Characters of a task with its command. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Of so many pages, the tasks whose length is within bounds. */
+function drawn(pages: readonly ManualPage[], seed: string, count: number, { each, least, most }: Lengths) {
+  const fits = ({ task, command }: ManualTask): boolean => {
+    const length = task.length + command.length;
+    return length >= least && length <= most;
+  };
+  const fitting = pages.map(({ id, tasks }) => ({ id, tasks: tasks.filter(fits) }));
   return byHash(
-    tasks.filter((one) => one.tasks.length > 1),
+    fitting.filter(({ tasks }) => tasks.length >= each),
     ({ id }) => `${seed} ${id}`,
   )
     .slice(0, count)
-    .map((one): readonly [ManualTask, ManualTask] => [one.tasks[0]!, one.tasks[1]!]);
+    .map(({ tasks }) => tasks);
 }
 
 /** In an order that nobody chose. */
@@ -163,7 +173,6 @@ const tenPassages: Setting = {
   ways: {
     "all 1,024 sets": (table, seed) => byShapley(table, TEN, 1_024, seed),
     "32 sets": (table, seed) => byShapley(table, TEN, 32, seed),
-    "22 sets": (table, seed) => byShapley(table, TEN, 22, seed),
     "orders at random, 32 evaluations": inOrders,
     "leaving one out": leftOut,
   },

@@ -354,6 +354,23 @@ describe("orders", () => {
     expect(await factory.jobs(undefined, { limit: 9 })).toEqual({ ok: true, value: [] });
   });
 
+  it("refuse a name that a job of the account, which is not over, is to be served as", async () => {
+    const { factory, file } = await opened();
+    const order = orderOf(file, { deploy: { name: "mine" }, isPaused: true });
+    const { job } = unwrap(await factory.order({ account: ann }, order));
+    const refused = await factory.order({ account: ann }, { ...order, suffix: "again" });
+    expect(refused).toMatchObject({ error: { code: "already_exists", message: expect.stringContaining(job.id) } });
+    // Others' plans are their own: who is served first has the name.
+    unwrap(
+      await factory.order(
+        { account: "acct_ben" },
+        { ...order, source: { kind: "file", file: await bensFile(factory) } },
+      ),
+    );
+    unwrap(await factory.cancel(ann, job.id));
+    unwrap(await factory.order({ account: ann }, { ...order, suffix: "again" }));
+  });
+
   it("see the files and jobs of their own account only; the node's owner sees all", async () => {
     const { factory, file } = await opened();
     const { job } = unwrap(await factory.order({ account: ann }, orderOf(file, { isPaused: true })));

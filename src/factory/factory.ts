@@ -98,6 +98,13 @@ export class Factory {
       const name = order.deploy?.name;
       if (name !== undefined && shop.isTaken(name))
         return refuse("already_exists", `there is a model ${name} already`, { field: "openledger.deploy.name" });
+      // Said now and not after a training that was paid for.
+      const rival = name === undefined ? undefined : open.find(({ deploy }) => deploy?.name === name);
+      if (rival !== undefined)
+        return refuse("already_exists", `the job ${rival.id} is to be served as ${name}`, {
+          hint: "choose another name, or cancel that job",
+          field: "openledger.deploy.name",
+        });
       const prepared = await this.#prepare(by.account, order);
       if (!prepared.ok) return prepared;
       const ordered = { id, account: by.account, createdMs: nowMs(), orderHash: hash };

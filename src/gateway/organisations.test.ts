@@ -7,8 +7,9 @@ import { csvField } from "../ledger/bankFile.ts";
 import type { IssuedStatement, StatementStore } from "../ledger/issued.ts";
 import { StatementDesk } from "../ledger/issued.ts";
 import type { Issuer } from "../ledger/issuer.ts";
-import { smallLedger, smallTrust } from "../ledger/testing/smallLedger.ts";
+import { assets, draft, smallLedger, smallTrust } from "../ledger/testing/smallLedger.ts";
 import { issuedStatementSchema } from "../protocol/statements.ts";
+import { writeOpening } from "./opening.ts";
 import { CALL_NANO, type Customer, type CustomerNode, customer, startCustomerNode } from "./testing/customers.ts";
 import { testId } from "./testing/node.ts";
 import { hello } from "./testing/scriptedEngine.ts";
@@ -246,6 +247,39 @@ test("what others paid for is there where it pays those whom the account stands 
   expect(await statuses("")).toEqual(nothing);
   const log = JSON.stringify((await node.call(acme!.secrets.owner, "GET", "/api/organisations/me/audit")).body);
   for (const act of ["account.link", "account.unlink"]) expect(log).toContain(act);
+});
+
+test("the evidence for one's own records is for those who may open receipts, and not for a project's key", async () => {
+  const { account } = acme!.organisation;
+  const { ledger } = node;
+  const [key, author] = [testId("author's wallet"), testId("author")];
+  const hold = unwrap(ledger.holds.place({ account: bolt!.organisation.account, amount: CALL_NANO }));
+  const payees = [{ payee: toHex(author), weight: 1 }];
+  const position: [number, number] = [0, 4];
+  const evidence = [{ kind: "span" as const, payee: toHex(author), payees, weight: 1, position, text: "mine" }];
+  const salts = { prompt: new Uint8Array(16), answer: new Uint8Array(16) };
+  const opening = writeOpening(salts, "what bolt asked", "mine, and more", evidence);
+  const contributors = { shares: [{ payee: author, type: "identity" as const, weight: 1_000_000 }], unattributed: 0 };
+  const { receipt } = unwrap(
+    await ledger.books.post(draft(hold.id, 0, CALL_NANO, { model: assets.model, contributors, opening })),
+  );
+  const path = `/api/receipts/${toHex(receipt.id)}/explanation`;
+  const to = padAddress(addressOf(key));
+  unwrap(await ledger.books.bind({ identity: author, to, state: "bound", proofHash: testId("proof") }));
+  const statement = { ledger: ledger.id, payee: addressOf(key), account, deadlineMs: nowMs() + 70_000 };
+  const signature = signDigest(key, earningsDigest(smallTrust.domain, statement));
+  unwrap(await ledger.earnings.link(account, { ...statement, signature }));
+  const seen = async (secret: string) => {
+    const { status, body } = await node.call(secret, "GET", path);
+    expect(JSON.stringify(body)).not.toMatch(/what bolt asked|and more/);
+    return status === 200 ? [Reflect.get(Object(body), "view"), JSON.stringify(body).includes('"mine"')] : status;
+  };
+  const { owner, builder, billing, viewer, project } = acme!.secrets;
+  for (const secret of [owner, builder]) expect(await seen(secret)).toEqual(["contributor", true]);
+  for (const secret of [billing, viewer]) expect(await seen(secret)).toEqual(["public", false]);
+  expect(await seen(project)).toBe(404);
+  unwrap(await ledger.earnings.unlink(account));
+  expect(await seen(owner)).toBe(404);
 });
 
 test("an admin cannot make a key that escapes an organisation's limits", async () => {

@@ -54,7 +54,7 @@ async function said(): Promise<{ readonly opening: Opening; readonly stated: rea
   for (const answer of [records[0]!.text, records[1]!.text, "Knead.", "Salt them at the end.", "bay bay bay bay"]) {
     const stated = await likelihoodOf({
       ...{ corpus: corpusOf(), context: [0, 1], canonicalOf: (record) => record, answerLength: answer.length },
-      ...{ scores: answerScores(engine, "it", { prompt, passages, answer }, 60_000), draw: drawsOf(receipt.id) },
+      ...{ scores: answerScores(engine, "it", { prompt, passages, answer }, 240_000), draw: drawsOf(receipt.id) },
       lengthOf: lengthsOf(passages),
     }).explain(units);
     if (stated.length === 0) continue;
@@ -102,7 +102,7 @@ test("what a model owes to what it read is asked of it again, where it and the t
     `${join(folder, "half.jsonl")} lacks records that were read`,
     `the model is not at hand in ${folder}`,
   ]);
-}, 60_000);
+}, 240_000);
 
 test("an opening that states nothing asks nothing", async () => {
   const { checks } = engineChecks(

@@ -68,8 +68,11 @@ export class HttpDoor {
         const message = isTaken
           ? `port ${port} on ${host} is in use`
           : `cannot listen on ${host}:${port}: ${error.message}`;
+        const isPort = isTaken || error.code === "EACCES";
         resolve(
-          refuse(isTaken ? "port_in_use" : "invalid_request", message, { hint: "choose another one with --port" }),
+          refuse(isTaken ? "port_in_use" : "invalid_request", message, {
+            hint: isPort ? "choose another one with --port" : "name an address of this machine with --host",
+          }),
         );
       };
       this.#server.once("error", onError);

@@ -187,6 +187,10 @@ function signingAccount({ secrets }: ChainPartOptions): LocalAccount {
 
 async function openExternalChain(options: ChainPartOptions): Promise<Result<Place>> {
   const external = options.external!;
+  if (!/^https?:/.test(external.rpcUrl) || !URL.canParse(external.rpcUrl))
+    return refuse("invalid_request", "CHAIN_RPC_URL is not an http or https URL", {
+      hint: "for example CHAIN_RPC_URL=https://rpc.example.org; without it the node runs a development chain",
+    });
   if (options.moved !== undefined)
     return ok({ rpcUrl: external.rpcUrl, account: signingAccount(options), anvil: undefined });
   const key = parseHex(external.privateKey);

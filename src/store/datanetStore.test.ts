@@ -66,11 +66,28 @@ describe("opening", () => {
     expect(await openDatanetStore(database)).toMatchObject({ ok: false, error: { code: "store_unavailable" } });
   });
 
+  test("a schema that somebody else made is refused and left alone", async () => {
+    const database = await emptyDatabase();
+    await command(database.url, "CREATE SCHEMA datanets");
+    await command(database.url, "CREATE TABLE datanets.theirs (n integer)");
+    const refused = await openDatanetStore(database);
+    expect(refused).toMatchObject({ ok: false, error: { code: "store_unavailable" } });
+    expect(refused).toHaveProperty(
+      "error.message",
+      'the database has a schema "datanets" that OpenLedger did not make',
+    );
+    await command(database.url, "DROP TABLE datanets.theirs");
+    await (await open(database)).close();
+  });
+
   test.each([
-    ["nobody listens", "postgres://nobody@127.0.0.1:1/none"],
-    ["an address that is none", "postgres://nobody@host.invalid/none"],
-  ])("%s: refused", async (_, url) => {
-    expect(await openDatanetStore({ url })).toMatchObject({ ok: false, error: { code: "store_unavailable" } });
+    ["nobody listens", "postgres://nobody@127.0.0.1:1/none", "store_unavailable"],
+    ["an address that is none", "postgres://nobody@host.invalid/none", "store_unavailable"],
+    ["a text that is no URL", "notaurl", "invalid_request"],
+    ["another kind of URL", "http://127.0.0.1/none", "invalid_request"],
+    ["a port that is none", "postgres://nobody@127.0.0.1:99999/none", "invalid_request"],
+  ])("%s: refused", async (_, url, code) => {
+    expect(await openDatanetStore({ url })).toMatchObject({ ok: false, error: { code } });
   });
 });
 

@@ -1,6 +1,14 @@
 import { DatabaseError } from "pg";
 import { assert, type Refusal } from "../core/result.ts";
 
+/** What to do, by PostgreSQL's error code. */
+const hints: Readonly<Record<string, string>> = {
+  "28P01": "check user and password in DATABASE_URL; special characters in it are written as %XX",
+  "28000": "check the user in DATABASE_URL, and that the server lets it in from here (pg_hba.conf)",
+  "3D000": "make it: createdb NAME, or name another one in DATABASE_URL",
+  "42501": "the user of DATABASE_URL has to own its database: ALTER DATABASE NAME OWNER TO USER",
+};
+
 /** What the database said, as a refusal. A unique violation is a bug or a stale writer, never a passing state; everything else may pass. */
 export function storeRefusal(error: unknown): Refusal {
   const message = error instanceof Error ? error.message : String(error);
@@ -8,7 +16,9 @@ export function storeRefusal(error: unknown): Refusal {
     return { code: "disk_full", message: `the database's disk is full: ${message}` };
   if (error instanceof DatabaseError && error.code?.startsWith("23") === true)
     return { code: "conflict", message: `the database refused a duplicate: ${message}` };
-  const hint = "check that PostgreSQL runs and DATABASE_URL is right";
+  const hint =
+    hints[error instanceof DatabaseError ? (error.code ?? "") : ""] ??
+    "check that PostgreSQL runs and DATABASE_URL is right";
   return { code: "store_unavailable", message: `the database cannot be used now: ${message}`, hint };
 }
 

@@ -33,7 +33,10 @@ export class RateFetcher {
     const url = URL.canParse(text) ? new URL(text) : undefined;
     const isHttp = url?.protocol === "https:" || (this.#options.allowsInside && url?.protocol === "http:");
     if (url === undefined || !isHttp || url.username !== "" || url.password !== "")
-      return refuse("invalid_request", "a rate's address is an https URL without a user", { field: "rate" });
+      return refuse("invalid_request", "a rate's address is an https URL without a user", {
+        hint: "fixed:0.5, file:PATH#/pointer or https://…#/pointer",
+        field: "rate",
+      });
     const host = url.hostname.replace(/^\[|\]$/g, "");
     if (!this.#options.allowsInside && isIP(host) !== 0 && isInside(host))
       return refuse("invalid_request", "a rate is not asked for in the node's own network", { field: "rate" });

@@ -52,7 +52,7 @@ export interface Anvil {
 
 const poolSchema = z.object({ pending: z.string().transform(Number) });
 const NAME = "anvil";
-const CHAIN_ID = 31_337;
+export const DEVELOPMENT_CHAIN_ID = 31_337;
 const COINS_WEI = 10_000n * 10n ** 18n;
 const READY_WAIT_MS = 20_000;
 /** Nothing is lost by being quick: the state is on disk before any of these is sent. */
@@ -102,7 +102,7 @@ async function start(options: AnvilOptions): Promise<Result<Anvil>> {
   if (!serving.ok) return serving;
   return ok({
     rpcUrl: node.url,
-    chainId: CHAIN_ID,
+    chainId: DEVELOPMENT_CHAIN_ID,
     mnemonic,
     pid: () => supervisor.pid,
     snapshot: () => saver.save(),
@@ -197,7 +197,7 @@ async function launch(node: Node, mnemonic: string, options: AnvilOptions): Prom
 
 /** No account of its own, no cross-origin access: a web page that guesses the port can spend nothing. */
 function flags(node: Node, statePath: string | undefined): string[] {
-  const fixed = ["--host", "127.0.0.1", "--port", String(node.port), "--chain-id", String(CHAIN_ID)];
+  const fixed = ["--host", "127.0.0.1", "--port", String(node.port), "--chain-id", String(DEVELOPMENT_CHAIN_ID)];
   const quiet = ["--accounts", "0", "--no-mining", "--no-cors", "--hardfork", "cancun", "--color", "never", "--quiet"];
   const cache = ["--cache-path", join(node.folder, "cache")];
   return [...fixed, ...quiet, ...cache, ...(statePath === undefined ? [] : ["--load-state", statePath])];

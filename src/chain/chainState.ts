@@ -1,5 +1,5 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { ok, type Result, refuse } from "../core/result.ts";
@@ -48,7 +48,7 @@ export async function loadState(folder: string): Promise<Result<LoadableState | 
   }
   if (damaged.length === 0) return ok(undefined);
   return refuse("data_folder_damaged", `the chain's state in ${folder} cannot be read (${damaged.join(", ")})`, {
-    hint: `restore it from a backup, or move ${basename(folder)} away to begin a new chain`,
+    hint: "restore a backup: openledger restore; or begin anew in another data folder: --data DIR",
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Hex } from "viem";
 import type { LocalAccount } from "viem/accounts";
 import { assetKinds } from "../core/asset.ts";
-import { compareBytes, fromHex, toHex } from "../core/bytes.ts";
+import { compareBytes, equalBytes, fromHex, toHex } from "../core/bytes.ts";
 import { WEI_PER_NANO } from "../core/money.ts";
 import type { FeePolicy } from "../core/policy.ts";
 import { policyHash } from "../core/policy.ts";
@@ -44,6 +44,8 @@ export interface EvmChainOptions {
   /** Owns the ledger, proposes, attests and pays. */
   readonly account: LocalAccount;
   readonly setup: LedgerSetup;
+  /** The ledger that is known to be here already; another is not opened. */
+  readonly kept?: Uint8Array;
   /** The ClaimRelay that this node uses, where it uses one. */
   readonly relay?: Uint8Array;
 }
@@ -64,6 +66,7 @@ export class EvmChain implements Chain {
   protected readonly account: LocalAccount;
   protected readonly setup: LedgerSetup;
   readonly #relay: Uint8Array | undefined;
+  readonly #kept: Uint8Array | undefined;
 
   constructor(options: EvmChainOptions) {
     this.chainId = options.chainId;
@@ -75,6 +78,7 @@ export class EvmChain implements Chain {
     this.account = options.account;
     this.setup = options.setup;
     this.#relay = options.relay;
+    this.#kept = options.kept;
   }
 
   protected get at(): { readonly address: Hex; readonly abi: typeof settlementAbi } {
@@ -90,6 +94,10 @@ export class EvmChain implements Chain {
     const args = [this.account.address, toHex(salt)] as const;
     const id = await this.sender.read((client) => client.readContract({ ...this.at, functionName: "ledgerId", args }));
     if (!id.ok) return id;
+    if (this.#kept !== undefined && !equalBytes(this.#kept, fromHex(id.value)))
+      return refuse("conflict", `the data folder holds ledger ${toHex(this.#kept)}, and this key opens another one`, {
+        hint: "start it with the OPENLEDGER_PRIVATE_KEY that it began with, or begin another ledger with --data DIR",
+      });
     const open = await this.sender.read((client) =>
       client.readContract({ ...this.at, functionName: "isOpen", args: [id.value] }),
     );

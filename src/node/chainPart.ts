@@ -56,6 +56,8 @@ export interface ChainPartOptions {
   readonly say: (text: string) => void;
   /** Of a ledger that began on credit: it acts under the key that signs its journal. Once it has moved, `chainId` is where to. */
   readonly moved?: { readonly chainId?: number };
+  /** The ledger that the data folder holds, and where it is. */
+  readonly kept?: { readonly chainId: number; readonly ledger: string };
   readonly relay?: RelayOptions;
   /** A chain of the user's: its endpoint, the node's private key, and the contracts' addresses if they are deployed. */
   readonly external?: { readonly rpcUrl: string; readonly privateKey: string };
@@ -86,12 +88,13 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   const sender = new Sender({ url: rpcUrl, mines, ...(keep && { keep }) });
   const chainId = await sender.read((client) => client.getChainId());
   if (!chainId.ok) return chainId;
-  const expected = options.moved?.chainId ?? chainId.value;
+  const expected = options.moved?.chainId ?? options.kept?.chainId ?? chainId.value;
   if (expected !== chainId.value)
     return refuse("conflict", `the ledger is on chain ${expected}, and this is chain ${chainId.value}`, {
       hint: "name its own chain with CHAIN_RPC_URL; without it, the node's own development chain is meant",
     });
-  const fuelled = options.moved === undefined ? ok(undefined) : await checkGas(sender, account, chainId.value);
+  const needsGas = options.moved !== undefined || (anvil === undefined && options.kept === undefined);
+  const fuelled = needsGas ? await checkGas(sender, account, chainId.value, options) : ok(undefined);
   if (!fuelled.ok) return fuelled;
   const policy = standardPolicy(fromHex(account.address));
   const periods = anvil === undefined ? realPeriods : developmentPeriods;
@@ -109,7 +112,10 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   const kept = { data: options.data, sender, account, chainId: chainId.value, contracts: contracts.value };
   const relay = await openRelayPart({ ...kept, isOwn: mines }, options.relay ?? {});
   if (!relay.ok) return relay;
-  const parts = { ...kept, setup, ...(relay.value && { relay: fromHex(relay.value.relay.contract) }) };
+  const parts = {
+    ...{ ...kept, setup, ...(relay.value && { relay: fromHex(relay.value.relay.contract) }) },
+    ...(options.kept && { kept: fromHex(options.kept.ledger) }),
+  };
   const lagBlocks = anvil === undefined ? LAG_BLOCKS : 0;
   const tended = anvil && { tend: () => anvil.tend() };
   const shared = { policy, rpcUrl, lagBlocks, isDevelopment: mines, relay: relay.value, ...tended };
@@ -123,14 +129,19 @@ export async function openChainPart(options: ChainPartOptions): Promise<Result<C
   return ok({ ...shared, chain: openEvmChain(parts), actor, isMoved: false });
 }
 
-async function checkGas(sender: Sender, { address }: LocalAccount, chainId: number): Promise<Result<void>> {
+async function checkGas(
+  sender: Sender,
+  { address }: LocalAccount,
+  chainId: number,
+  { moved }: ChainPartOptions,
+): Promise<Result<void>> {
   const gas = await sender.read((client) => client.getBalance({ address }));
   if (!gas.ok || gas.value > 0n) return gas.ok ? ok(undefined) : gas;
   return refuse(
     "insufficient_funds",
     `on chain ${chainId} the node, ${address.toLowerCase()}, has nothing to pay gas with`,
     {
-      hint: "it acts there under the key that signs its journal: send it some coins",
+      hint: `it acts there under ${moved === undefined ? "OPENLEDGER_PRIVATE_KEY" : "the key that signs its journal"}: send it some coins`,
     },
   );
 }
@@ -220,9 +231,9 @@ async function findContracts(
       hint: "restore the chain's state, or start with another data folder",
     });
   }
-  if (options.moved?.chainId !== undefined)
-    return refuse("data_folder_damaged", `${path} does not name the contracts that the ledger moved to`, {
-      hint: "restore the data folder from a backup",
+  if (options.moved?.chainId !== undefined || options.kept !== undefined)
+    return refuse("data_folder_damaged", `${path} does not name the contracts that the ledger is on`, {
+      hint: "restore it from a backup; ledger.json in the data folder names them too",
     });
   options.say("deploying the contracts");
   const { windowSeconds, noticeSeconds, expirySeconds } = periods;

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { DEVELOPMENT_CHAIN_ID } from "../chain/anvil.ts";
 import { equalBytes, parseHex } from "../core/bytes.ts";
 import { addressOf } from "../core/eip712.ts";
 import { CREDIT_CHAIN_ID, creditLedgerId } from "../core/move.ts";
@@ -25,11 +26,11 @@ export function beganOnCredit({ ledger }: LedgerTrustView, secrets: Secrets): bo
 }
 
 /**
- * Opens the chain of the ledger in a data folder, or none on credit: as it is, or as `isCredit` says for a new one. A ledger that began on a chain stays there: what was
- * promised there would not be what is owed on credit.
+ * Opens the chain of the ledger in a data folder, or none on credit: as it is, or as `isCredit` says for a new one. A ledger stays where it is: what was promised on one
+ * chain is not what is owed on another, or on credit, and a folder has room for one journal.
  */
 export async function openPlace(
-  options: Omit<ChainPartOptions, "moved">,
+  options: Omit<ChainPartOptions, "moved" | "kept">,
   isCredit: boolean,
 ): Promise<Result<ChainPart>> {
   const { data, secrets } = options;
@@ -43,7 +44,12 @@ export async function openPlace(
       hint: "start a ledger on credit in a folder of its own: --data DIR",
       field: "credit",
     });
-  return openChainPart(beganOnCredit(kept.value, secrets) ? { ...options, moved: { chainId } } : options);
+  if (chainId !== DEVELOPMENT_CHAIN_ID && options.external === undefined)
+    return refuse("conflict", `the ledger in ${data} is on chain ${chainId}`, {
+      hint: "say where that is, with CHAIN_RPC_URL; without it the node runs a development chain",
+    });
+  if (beganOnCredit(kept.value, secrets)) return openChainPart({ ...options, moved: { chainId } });
+  return openChainPart({ ...options, kept: { chainId, ledger: kept.value.ledger } });
 }
 
 /** Refuses where the journal says that the ledger is elsewhere: a move that was begun is finished before the node starts. */

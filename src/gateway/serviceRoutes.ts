@@ -42,8 +42,11 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
       summary: "Whether the node takes requests",
       handle: () => {
         const { isDraining, uptimeMs } = parts.state();
+        const stopped = ledger.books.stopped();
+        const status = isDraining ? "draining" : stopped === undefined ? "ok" : "stopped";
         return json({
-          ...{ status: isDraining ? "draining" : "ok", version: parts.version, ledger: toHex(ledger.id) },
+          ...{ status, version: parts.version, ledger: toHex(ledger.id) },
+          ...(stopped === undefined ? {} : { why: stopped.message }),
           ...{
             journalSize: ledger.books.size(),
             uptimeSeconds: Math.floor(uptimeMs / 1_000),

@@ -4,7 +4,7 @@ import { sha256 } from "../core/hash.ts";
 import { hashReader, inclusionProof, leafHash } from "../core/merkle.ts";
 import { checkPolicy, type FeePolicy, policyHash } from "../core/policy.ts";
 import { amountOf, type Receipt } from "../core/receipt.ts";
-import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { assert, ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { asCorrected, correctionsOf, givenBack, refundLegs } from "./correcting.ts";
 import type { ReportedName } from "./execution.ts";
 import type { HoldTable } from "./holds.ts";
@@ -221,6 +221,10 @@ export class BookKeeping implements Books {
 
   size(): number {
     return this.#writer.durableSize;
+  }
+
+  stopped(): Refusal | undefined {
+    return this.#writer.stopped;
   }
 
   payeeNumber(id: Uint8Array): number | undefined {

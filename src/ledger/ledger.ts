@@ -5,7 +5,7 @@ import type { EpochRecord } from "../core/epoch.ts";
 import type { Nano } from "../core/money.ts";
 import type { FeePolicy } from "../core/policy.ts";
 import type { Nesting, Receipt } from "../core/receipt.ts";
-import type { Result } from "../core/result.ts";
+import type { Refusal, Result } from "../core/result.ts";
 import type { Earnings } from "./earnings.ts";
 import type { ExecutionDraft, PayeeShare, ReportedBooks } from "./execution.ts";
 import type { PeriodBook } from "./period.ts";
@@ -248,6 +248,8 @@ export interface Books extends ReportedBooks {
   entries(from: number, until: number): AsyncIterable<Uint8Array>;
   /** Durable size of the journal. */
   size(): number;
+  /** Why nothing can be written until the ledger is opened again; undefined as long as it can. */
+  stopped(): Refusal | undefined;
   payeeNumber(id: Uint8Array): number | undefined;
   payee(number: number): { id: Uint8Array; type: PayeeType } | undefined;
   /** A payee's lifetime credits, and the part credited in the open epoch. */

@@ -2,7 +2,7 @@ import { batchDigest, type Domain } from "../core/eip712.ts";
 import { type EntryBody, type EntryKind, encodeEntry, encodeReceipt, entryKinds, type Room } from "../core/entry.ts";
 import type { Nano } from "../core/money.ts";
 import type { ReceiptFacts } from "../core/receipt.ts";
-import { assert, type Result, refuse } from "../core/result.ts";
+import { assert, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { LegColumns } from "../core/route.ts";
 import { BatchTree } from "./batchTree.ts";
 import type { BookState } from "./bookState.ts";
@@ -32,6 +32,11 @@ export class Writer {
   }
 
   /** How far the journal is durable; the state may be a batch ahead. */
+  /** Why nothing is written any more; undefined while it is. */
+  get stopped(): Refusal | undefined {
+    return this.#stopped?.ok === false ? this.#stopped.error : undefined;
+  }
+
   get durableSize(): number {
     return this.#durableSize;
   }
@@ -135,8 +140,10 @@ export class Writer {
       return { ok: true, value: commit };
     }
     world.warn(`the ledger's writer stops: ${outcome.error.message}`);
-    this.#stopped = outcome;
-    return outcome;
+    const isFull = outcome.error.code === "disk_full";
+    const hint = `${isFull ? "free some space, then " : ""}restart the node: it rebuilds from the journal`;
+    this.#stopped = { ok: false, error: { hint, ...outcome.error, ...(isFull ? { hint } : {}) } };
+    return this.#stopped;
   }
 }
 
@@ -331,6 +338,8 @@ function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued 
 /** A connection can break with the append on its way, so that it is written after all: when it is appended again, or after that, as a duplicate of itself. */
 function isUnsettled(outcome: Result<void>, attempt: number): boolean {
   if (outcome.ok) return false;
+  // A disk that is full for a moment is like a connection that is.
+  if (outcome.error.code === "disk_full") return true;
   return outcome.error.code === "store_unavailable" || (outcome.error.code === "conflict" && attempt > 1);
 }
 

@@ -3,7 +3,9 @@ import { nano, total } from "./scalars.ts";
 
 /** Health, models, rhythm and pressure of the own API. */
 export const healthSchema = z.object({
-  status: z.enum(["ok", "draining"]),
+  /** `stopped`: the books can be read, and nothing is written until the node is restarted; `why` says for what reason. */
+  status: z.enum(["ok", "draining", "stopped"]),
+  why: z.string().optional(),
   version: z.string(),
   ledger: z.string(),
   journalSize: z.number().int(),

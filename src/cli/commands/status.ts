@@ -44,8 +44,9 @@ export const statusCommand = command({
     // A node may run without datanets.
     const datanets = await get("/api/datanets", datanetListSchema);
     if (!datanets.ok && datanets.error.code !== "not_found") return datanets;
-    const { status, version, ledger, journalSize, uptimeSeconds } = health.value;
+    const { status, why, version, ledger, journalSize, uptimeSeconds } = health.value;
     output.line(`${url}  ${status}, up ${Math.round(uptimeSeconds)} s, version ${version}`);
+    if (why !== undefined) output.line(`  nothing is written until it is restarted: ${why}`);
     output.line(`ledger ${ledger}, ${journalSize} entries, epoch ${epochs.value.open.epoch} open`);
     output.heading("Sums, OPEN");
     const { receipts, stages, ...sums } = totals.value;

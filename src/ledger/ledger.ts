@@ -246,9 +246,8 @@ export interface Books extends ReportedBooks {
   spending(from: number, until: number): Promise<readonly Spending[]>;
   /** Entries [from, until) as they stand in the journal. */
   entries(from: number, until: number): AsyncIterable<Uint8Array>;
-  /** Durable size of the journal. */
+  /** Durable size of the journal; and why nothing can be written until the ledger is opened again, undefined as long as it can. */
   size(): number;
-  /** Why nothing can be written until the ledger is opened again; undefined as long as it can. */
   stopped(): Refusal | undefined;
   payeeNumber(id: Uint8Array): number | undefined;
   payee(number: number): { id: Uint8Array; type: PayeeType } | undefined;

@@ -13,7 +13,14 @@ import { type OpenLedger, openLedger } from "../src/ledger/openLedger.ts";
 import { startEmbeddedPostgres } from "../src/store/embedded.ts";
 import { openLedgerStore } from "../src/store/ledgerStore.ts";
 import { treeCpuMicros } from "./support/benchProcess.ts";
-import { callPerLeg, openPool, rowPerLeg, rowPerLegAndBalances, sameBytes } from "./support/ledgerPeers.ts";
+import {
+  callPerLeg,
+  openPool,
+  rowPerLeg,
+  rowPerLegAndBalances,
+  rowPerLegAsLists,
+  sameBytes,
+} from "./support/ledgerPeers.ts";
 import { type Measured, medianOf, spin, type Way } from "./support/ledgerWays.ts";
 
 const LEGS = 36;
@@ -25,7 +32,7 @@ const ROUND_MS = 2_000;
 /**
  * Durable receipts of 36 legs a second through the real writer: fee, route, entry, signature, commit. Beside it, on the same server and in the same run:
  * the same bytes written by the same statement with no work before it, which is the floor; what one would write without a journal, a row for
- * every leg, inserted in batches, with and without keeping the payees' balances; and double entry by a function in SQL, called for each transfer.
+ * every leg, inserted in batches as arrays, with and without keeping the payees' balances, and as the lists that query builders write; and double entry by a function in SQL, called for each transfer.
  * All take turns, and a ratio is the median of those of the rounds, so that a machine that also does other things disturbs all alike.
  */
 export async function run(): Promise<void> {
@@ -40,6 +47,7 @@ export async function run(): Promise<void> {
       await sameBytes(server.url, LEGS, random),
       await rowPerLeg(pool, LEGS),
       await rowPerLegAndBalances(pool, LEGS),
+      await rowPerLegAsLists(pool, LEGS),
       await callPerLeg(pool, LEGS),
     ];
     for (const way of ways) await spin(way, ROUND_MS, storeCpuMicros);
@@ -75,7 +83,7 @@ function report(ways: readonly Way[], rounds: readonly (readonly Measured[])[]):
   console.table(
     rows.map(({ name: way, perSecond: receiptsPerSecond, ...rest }) => ({ way, receiptsPerSecond, ...rest })),
   );
-  const [ours, floor, legs, balances, calls] = rows;
+  const [ours, floor, legs, balances, lists, calls] = rows;
   const perCpuSecond = (row: typeof ours) =>
     row === undefined ? 0 : Math.round(1_000_000 / (row.nodeMicros + row.postgresMicros));
   console.log(
@@ -84,7 +92,8 @@ function report(ways: readonly Way[], rounds: readonly (readonly Measured[])[]):
       ...{ receiptsPerCpuSecond: perCpuSecond(ours), floorPerSecond: floor?.perSecond },
       ...{ floorPerCpuSecond: perCpuSecond(floor), rowsPerSecond: (legs?.perSecond ?? 0) * LEGS },
       ...{ overRows: legs?.ratio, overRowsWithBalances: balances?.ratio, overFunctions: calls?.ratio },
-      ...{ cpuOverRows: legs?.cpuRatio, cpuOverRowsWithBalances: balances?.cpuRatio },
+      ...{ overLists: lists?.ratio },
+      ...{ cpuOverRows: legs?.cpuRatio, cpuOverRowsWithBalances: balances?.cpuRatio, cpuOverLists: lists?.cpuRatio },
       ...{
         cpuOverFunctions: calls?.cpuRatio,
         floorOverRowsByCpu: round((legs?.cpuRatio ?? 0) / (floor?.cpuRatio ?? 1)),

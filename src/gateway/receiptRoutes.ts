@@ -104,8 +104,11 @@ export function receiptRoutes(floor: Floor): Route[] {
         "Why it credits whom: the payer's key shows words and records, that of an account linked to whom it credits its own",
       params: receiptParam,
       handle: async ({ params, key }) => {
-        const stored = await ledger.books.receipt(fromHex(params.id));
-        if (stored === undefined || isAnothers(floor, key, stored.receipt)) return unknown(params.id);
+        const id = fromHex(params.id);
+        const missing = missingOf(floor, id);
+        const stored = await ledger.books.receipt(id);
+        if (stored === undefined) return missing;
+        if (isAnothers(floor, key, stored.receipt)) return unknown(params.id);
         return json(await explainStored(floor, stored, view(stored), key));
       },
     }),

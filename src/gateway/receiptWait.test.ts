@@ -75,8 +75,8 @@ test.each([
     expect(settlement?.fee.amount).toBeGreaterThan(0);
     for (const unknown of ["credited", "unattributed", "promise"]) expect(settlement).not.toHaveProperty(unknown);
     expect(receipts()).toBe(0);
-    for (const path of [`/api/receipts/${receipt}`, `/api/receipts/${receipt}/promise`]) {
-      const missing = await get(path);
+    for (const part of ["", "/promise", "/explanation"]) {
+      const missing = await get(`/api/receipts/${receipt}${part}`);
       expect(missing.status).toBe(404);
       expect(missing.text).toContain("is not written yet");
     }

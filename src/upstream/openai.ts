@@ -1,7 +1,7 @@
-import { Pool } from "undici";
-import type { Engine, EngineEvent, EngineRequest, StopSignal } from "../core/engine.ts";
+import { type Dispatcher, Pool } from "undici";
+import { type Engine, type EngineEvent, type EngineRequest, failed, type StopSignal } from "../core/engine.ts";
 import { assert, type Refusal } from "../core/result.ts";
-import { Inbox } from "./inbox.ts";
+import { Reply, type ReplyReader } from "./openaiReply.ts";
 import { ChunkReader, field, messageOf, tooLarge, wireRequest } from "./openaiWire.ts";
 import { SseParser } from "./sse.ts";
 
@@ -49,48 +49,27 @@ export class OpenAiEngine implements Engine {
     });
   }
 
-  async *complete(request: EngineRequest, signal: StopSignal): AsyncGenerator<readonly EngineEvent[]> {
-    if (signal.aborted) return;
-    const inbox = new Inbox();
-    const onAbort = () => inbox.stop();
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      const path = `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`;
-      const body = wireRequest(request);
-      this.#pool.dispatch({ method: "POST", path, headers: this.#headers, body }, inbox);
-      await inbox.head();
-      if (inbox.status !== 200) {
-        yield [{ type: "failed", refusal: await refusalOfStatus(inbox) }];
-        return;
-      }
-      const isStream = inbox.contentType.startsWith("text/event-stream");
-      const answer = isStream ? new StreamedAnswer(this.#bytesMax) : new WholeAnswer(this.#bytesMax);
-      while (!answer.isOver) {
-        const parts = await inbox.read();
-        // One batch for all that arrived together.
-        const events = answer.read(parts);
-        if (events.length > 0) yield events;
-      }
-    } catch (error) {
-      if (!signal.aborted) yield [{ type: "failed", refusal: refusalOfError(error) }];
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-      inbox.stop();
-    }
+  complete(request: EngineRequest, signal: StopSignal): Reply {
+    const path = `${this.#path}/${request.mode === "chat" ? "chat/completions" : "completions"}`;
+    const send = (handler: Dispatcher.DispatchHandler) => {
+      this.#pool.dispatch({ method: "POST", path, headers: this.#headers, body: wireRequest(request) }, handler);
+    };
+    return new Reply({ send, readerOf: this.#readerOf, failureOf }, signal);
   }
 
   close(): Promise<void> {
     return this.#pool.close();
   }
+
+  readonly #readerOf = (status: number, contentType: string): ReplyReader => {
+    if (status !== 200) return new Refusing(status);
+    return contentType.startsWith("text/event-stream")
+      ? new StreamedAnswer(this.#bytesMax)
+      : new WholeAnswer(this.#bytesMax);
+  };
 }
 
-/** Reads an answer as it comes; the end of it is undefined. */
-interface AnswerReader {
-  readonly isOver: boolean;
-  read(parts: readonly Uint8Array[] | undefined): readonly EngineEvent[];
-}
-
-class StreamedAnswer implements AnswerReader {
+class StreamedAnswer implements ReplyReader {
   isOver = false;
   readonly #bytesMax: number;
   readonly #chunks = new ChunkReader();
@@ -101,54 +80,85 @@ class StreamedAnswer implements AnswerReader {
     this.#bytesMax = bytesMax;
   }
 
-  read(parts: readonly Uint8Array[] | undefined): readonly EngineEvent[] {
-    this.isOver = parts === undefined;
-    if (parts === undefined) return [this.#chunks.ended()];
-    const events: EngineEvent[] = [];
+  read(parts: readonly Uint8Array[], events: EngineEvent[]): void {
     const arrived = joined(parts);
     this.#bytes += arrived.length;
     for (const data of this.#parser.push(arrived)) this.#chunks.read(data, events);
     if (this.#bytes > this.#bytesMax && !this.#chunks.isOver) events.push(tooLarge(this.#bytesMax));
     this.isOver = this.#chunks.isOver || this.#bytes > this.#bytesMax;
-    return events;
+  }
+
+  end(events: EngineEvent[]): void {
+    events.push(this.#chunks.ended());
   }
 }
 
 /** A server that does not stream answers with one object. */
-class WholeAnswer implements AnswerReader {
+class WholeAnswer implements ReplyReader {
   isOver = false;
-  readonly #bytesMax: number;
+  readonly #body: BoundedBody;
+
+  constructor(bytesMax: number) {
+    this.#body = new BoundedBody(bytesMax);
+  }
+
+  read(parts: readonly Uint8Array[], events: EngineEvent[]): void {
+    this.isOver = !this.#body.take(parts);
+    if (this.isOver) events.push(tooLarge(this.#body.bytesMax));
+  }
+
+  end(events: EngineEvent[]): void {
+    const chunks = new ChunkReader(false);
+    chunks.read(this.#body.text(), events);
+    if (!chunks.isOver) events.push(chunks.ended());
+  }
+}
+
+/** What is answered with another status than 200. */
+class Refusing implements ReplyReader {
+  isOver = false;
+  readonly #status: number;
+  readonly #body = new BoundedBody(65_536);
+
+  constructor(status: number) {
+    this.#status = status;
+  }
+
+  read(parts: readonly Uint8Array[], events: EngineEvent[]): void {
+    this.isOver = !this.#body.take(parts);
+    if (this.isOver) events.push({ type: "failed", refusal: refusalOfStatus(this.#status, "") });
+  }
+
+  end(events: EngineEvent[]): void {
+    events.push({ type: "failed", refusal: refusalOfStatus(this.#status, this.#body.text()) });
+  }
+}
+
+class BoundedBody {
+  readonly bytesMax: number;
   readonly #parts: Uint8Array[] = [];
   #bytes = 0;
 
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.bytesMax = bytesMax;
   }
 
-  read(parts: readonly Uint8Array[] | undefined): readonly EngineEvent[] {
-    if (parts === undefined) return this.#end();
+  /** False when it became larger than it may. */
+  take(parts: readonly Uint8Array[]): boolean {
     for (const part of parts) {
       this.#bytes += part.length;
       this.#parts.push(part);
     }
-    this.isOver = this.#bytes > this.#bytesMax;
-    return this.isOver ? [tooLarge(this.#bytesMax)] : [];
+    return this.#bytes <= this.bytesMax;
   }
 
-  #end(): readonly EngineEvent[] {
-    this.isOver = true;
-    const events: EngineEvent[] = [];
-    const chunks = new ChunkReader(false);
-    chunks.read(bufferOf(joined(this.#parts)).toString("utf8"), events);
-    if (!chunks.isOver) events.push(chunks.ended());
-    return events;
+  text(): string {
+    return bufferOf(joined(this.#parts)).toString("utf8");
   }
 }
 
 /** What the server's status means for a caller. Only a bad request is the caller's own; a refused key or an unknown model is between us and the operator. */
-async function refusalOfStatus(inbox: Inbox): Promise<Refusal> {
-  const { status: statusCode } = inbox;
-  const text = (await boundedText(inbox, 65_536)) ?? "";
+function refusalOfStatus(statusCode: number, text: string): Refusal {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -173,25 +183,10 @@ export function answered(statusCode: number): Refusal {
   return { code: "upstream_failed", message: `the operator answered ${statusCode}` };
 }
 
-function refusalOfError(error: unknown): Refusal {
+function failureOf(error: unknown): EngineEvent {
   const code = String(field(error, "code") ?? "");
-  if (code.endsWith("_TIMEOUT")) return { code: "upstream_timeout", message: "the operator did not answer in time" };
-  return { code: "upstream_failed", message: `the operator cannot be reached${code === "" ? "" : ` (${code})`}` };
-}
-
-/** The whole body as text; undefined when it is larger than `bytesMax`. */
-async function boundedText(inbox: Inbox, bytesMax: number): Promise<string | undefined> {
-  const all: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const parts = await inbox.read();
-    if (parts === undefined) return bufferOf(joined(all)).toString("utf8");
-    for (const part of parts) {
-      bytes += part.length;
-      all.push(part);
-    }
-    if (bytes > bytesMax) return undefined;
-  }
+  if (code.endsWith("_TIMEOUT")) return failed("upstream_timeout", "the operator did not answer in time");
+  return failed("upstream_failed", `the operator cannot be reached${code === "" ? "" : ` (${code})`}`);
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

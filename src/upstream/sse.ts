@@ -8,8 +8,8 @@ export class SseParser {
   readonly #decoder = new StringDecoder("utf8");
   readonly #eventCharsMax: number;
   #rest = "";
-  #data: string[] = [];
-  #length = 0;
+  /** Of the event that is being read; most have one line of it. */
+  #data: string | undefined;
   #isFirst = true;
   #endedWithCr = false;
 
@@ -21,7 +21,7 @@ export class SseParser {
   push(bytes: Uint8Array): string[] {
     const events: string[] = [];
     this.#lines(this.#decoded(bytes), events);
-    if (this.#rest.length + this.#length > this.#eventCharsMax) throw new SseTooLong();
+    if (this.#rest.length + (this.#data?.length ?? 0) > this.#eventCharsMax) throw new SseTooLong();
     return events;
   }
 
@@ -58,17 +58,14 @@ export class SseParser {
 
   #line(line: string, events: string[]): void {
     if (line === "") {
-      if (this.#data.length === 0) return;
-      events.push(this.#data.length === 1 ? this.#data[0]! : this.#data.join("\n"));
-      this.#data = [];
-      this.#length = 0;
+      if (this.#data !== undefined) events.push(this.#data);
+      this.#data = undefined;
       return;
     }
     if (!line.startsWith("data:")) return;
     const value = line.slice(line[5] === " " ? 6 : 5);
-    this.#data.push(value);
-    this.#length += value.length;
-    if (this.#length > this.#eventCharsMax) throw new SseTooLong();
+    this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+    if (this.#data.length > this.#eventCharsMax) throw new SseTooLong();
   }
 }
 

@@ -4,13 +4,14 @@ import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
-import { authenticate, checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody, readQuery } from "./door.ts";
+import { checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody, readQuery } from "./door.ts";
 import { type Exchange, readBody, sendBroken, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
+import { KeyRing } from "./keyRing.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { isAudited, permit, runAudited } from "./permission.ts";
 import type { World } from "./ports.ts";
 import { type Refused, refuseFor } from "./refused.ts";
-import { type Found, type Reply, type Router, takesBody } from "./routes.ts";
+import { type Found, type Reply, type Route, type Router, takesBody } from "./routes.ts";
 
 export interface ServerOptions extends DoorRules {
   readonly bodyBytesMax: number;
@@ -33,6 +34,7 @@ export class HttpDoor {
   readonly #options: ServerOptions;
   readonly #server: Server;
   readonly #boot: string;
+  readonly #keys: KeyRing;
   #requests = 0;
   #isTakingLarge = false;
   #open = 0;
@@ -41,6 +43,7 @@ export class HttpDoor {
   constructor(parts: ServerParts, options: ServerOptions) {
     this.#parts = parts;
     this.#options = options;
+    this.#keys = new KeyRing(parts.ledger.accounts);
     this.#boot = Buffer.from(parts.world.randomBytes(6)).toString("hex");
     this.#server = createServer({
       maxHeaderSize: 16_384,
@@ -120,7 +123,13 @@ export class HttpDoor {
     request.on("error", ignore);
     response.on("error", ignore);
     try {
-      const replied = await this.#answer(exchange);
+      const entered = this.#enter(exchange);
+      const replied =
+        "ok" in entered
+          ? entered
+          : entered.route.bodyBytesMax === undefined
+            ? await this.#run(entered, await bodyOf(entered, this.#options.bodyBytesMax))
+            : await this.#runLarge(entered, entered.route.bodyBytesMax);
       if (replied.ok) send(exchange, replied.value);
       else this.#refuse(exchange, replied.error);
     } catch (error) {
@@ -130,7 +139,8 @@ export class HttpDoor {
     }
   }
 
-  #answer(exchange: Exchange): Result<Reply, Refused> | Promise<Result<Reply, Refused>> {
+  /** What a request's head says: its reply where that is enough, or whom to run with what. */
+  #enter(exchange: Exchange): Result<Reply, Refused> | Entered {
     const { request, path, search } = exchange;
     const method = request.method ?? "GET";
     const host = checkHost(request, this.#options);
@@ -141,45 +151,32 @@ export class HttpDoor {
     const found = this.#parts.router.find(method === "HEAD" ? "GET" : method, path);
     if (!("route" in found)) return notHere(exchange, method, found.allowed);
     if (this.#isDraining && path !== "/api/health") return refuse("shutting_down", "the server is going down");
-    const { route } = found;
-    const key = authenticate(request, this.#parts.ledger.accounts, route.access);
+    const { route, params } = found;
+    const key = this.#keys.authenticate(request, route.access);
     if (!key.ok) return key;
     const permitted = permit(key.value, route, this.#parts.organisations);
     if (!permitted.ok) return permitted;
     const query = readQuery(search);
     if (!query.ok) return query;
-    const { bodyBytesMax } = route;
-    if (bodyBytesMax === undefined)
-      return this.#run(exchange, found, key.value, query.value, this.#options.bodyBytesMax);
-    return this.#runLarge(exchange, found, key.value, query.value, bodyBytesMax);
+    return { exchange, route, params, key: key.value, query: query.value };
   }
 
   /** Large bodies are read whole: as they come one at a time, what they take of memory is bounded. */
-  async #runLarge(
-    exchange: Exchange,
-    found: Found,
-    key: ApiKey | undefined,
-    query: Readonly<Record<string, string>>,
-    bytesMax: number,
-  ): Promise<Result<Reply, Refused>> {
+  async #runLarge(entered: Entered, bytesMax: number): Promise<Result<Reply, Refused>> {
     if (this.#isTakingLarge)
       return refuseFor("queue_full", "another large body is being taken in", { retryAfterMs: 2_000 });
     this.#isTakingLarge = true;
     try {
-      return await this.#run(exchange, found, key, query, bytesMax);
+      return await this.#run(entered, await bodyOf(entered, bytesMax));
     } finally {
       this.#isTakingLarge = false;
     }
   }
 
-  async #run(
-    exchange: Exchange,
-    { route, params }: Found,
-    key: ApiKey | undefined,
-    query: Readonly<Record<string, string>>,
-    bytesMax: number,
-  ): Promise<Result<Reply, Refused>> {
-    const body = takesBody(route.method) ? await readBody(exchange, bytesMax) : ok(noBody);
+  #run(
+    { exchange, route, params, key, query }: Entered,
+    body: Result<Buffer, Refused>,
+  ): Promise<Result<Reply, Refused>> | Result<Reply, Refused> {
     if (!body.ok) return body;
     const isParsed = route.form === undefined && route.isBodyless !== true;
     const parsed = isParsed ? parseBody(exchange.request, route.method, body.value, route.media) : ok(undefined);
@@ -206,6 +203,19 @@ export class HttpDoor {
     if (exchange.response.headersSent) exchange.response.destroy();
     else sendBroken(exchange);
   }
+}
+
+/** A request whose head is in order: what its route runs with, but for the body. */
+interface Entered {
+  readonly exchange: Exchange;
+  readonly route: Route;
+  readonly params: Found["params"];
+  readonly key: ApiKey | undefined;
+  readonly query: Readonly<Record<string, string>>;
+}
+
+function bodyOf({ exchange, route }: Entered, bytesMax: number): Result<Buffer> | Promise<Result<Buffer, Refused>> {
+  return takesBody(route.method) ? readBody(exchange, bytesMax) : noBody;
 }
 
 function send(exchange: Exchange, reply: Reply): void {
@@ -256,4 +266,4 @@ function ignore(): void {
   // The response's `close` event says the same, and is listened to.
 }
 
-const noBody = Buffer.alloc(0);
+const noBody = ok(Buffer.alloc(0));

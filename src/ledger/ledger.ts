@@ -129,6 +129,8 @@ export interface Accounts {
   keys(account?: string): readonly ApiKey[];
   /** The live or revoked key of a secret; constant time in the secret. */
   findKey(secret: string): ApiKey | undefined;
+  /** Whether a key that was found still stands as it was found: neither changed, nor revoked, nor given another secret. */
+  isCurrent(key: ApiKey): boolean;
   /** Every credit and debit of an account or payee, newest first, each explained by its receipt. */
   statement(query: StatementQuery): Promise<Statement>;
   /** What everybody was credited and charged from `fromMs` to before `untilMs`, equal lines as one, in one pass over those entries. */

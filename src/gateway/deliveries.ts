@@ -2,7 +2,7 @@ import type { StopSignal } from "../core/engine.ts";
 import type { Refusal } from "../core/result.ts";
 import type { ChunkWriter } from "./answerWire.ts";
 import type { Delivery } from "./dispatch.ts";
-import type { Exchange, Headers } from "./exchange.ts";
+import { type Exchange, encoded, type Headers } from "./exchange.ts";
 import { StopSource } from "./stopSource.ts";
 
 /** A caller that reads nothing for so long is taken to be gone. */
@@ -13,7 +13,7 @@ const BUFFERED_CHARS_MAX = 65_536;
 /** The caller leaves, or the server goes down: what ends a delivery from outside. */
 export function callerSignal({ response }: Exchange): StopSource {
   const source = new StopSource();
-  response.once("close", () => {
+  response.on("close", () => {
     if (!response.writableFinished) source.abort(callerLeft);
   });
   return source;
@@ -98,7 +98,7 @@ export class StreamDelivery implements Delivery {
     this.#isScheduled = false;
     const { response } = this.#exchange;
     if (this.#buffered === "" || response.destroyed) return;
-    response.write(this.#buffered);
+    response.write(encoded(this.#buffered));
     this.#buffered = "";
   }
 

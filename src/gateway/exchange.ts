@@ -37,8 +37,10 @@ export function readBody({ request }: Exchange, bytesMax: number): Promise<Resul
       resolve(tooLarge(bytesMax));
     };
     request.on("data", onData);
-    request.once("end", () => resolve(ok(parts.length === 1 ? parts[0]! : Buffer.concat(parts))));
-    request.once("close", () => resolve(refuse("cancelled", "the body did not arrive whole")));
+    request.on("end", () => resolve(ok(parts.length === 1 ? parts[0]! : Buffer.concat(parts))));
+    request.on("close", () => {
+      if (!request.readableEnded) resolve(refuse("cancelled", "the body did not arrive whole"));
+    });
   });
 }
 
@@ -61,13 +63,19 @@ export function sendText(
   headers: Headers,
 ): void {
   if (response.headersSent || response.destroyed) return;
-  const all: Record<string, string | number> = {
-    "content-length": typeof text === "string" ? Buffer.byteLength(text) : text.length,
-    "x-request-id": requestId,
-  };
-  for (const name in headers) all[name] = headers[name]!;
+  const bytes = typeof text === "string" ? encoded(text) : text;
+  const all: (string | number)[] = ["content-length", bytes.length, "x-request-id", requestId];
+  for (const name in headers) all.push(name, headers[name]!);
   response.writeHead(status, all);
-  response.end(text);
+  response.end(bytes);
+}
+
+/**
+ * A text as UTF-8. One of as many bytes as characters is ASCII, and is copied rather than encoded. A response that is given a long text joins it to its
+ * head and encodes both, once more in memory.
+ */
+export function encoded(text: string): Buffer {
+  return Buffer.byteLength(text) === text.length ? Buffer.from(text, "latin1") : Buffer.from(text);
 }
 
 /**

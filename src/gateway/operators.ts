@@ -132,7 +132,7 @@ export class OperatorTable {
     row.probing = false;
     if (outcome === "served") {
       row.served += 1;
-      Object.assign(row, closedBreaker);
+      if (row.failuresInARow > 0) Object.assign(row, closedBreaker);
     } else if (outcome === "failed") {
       row.failed += 1;
       row.failuresInARow += 1;

@@ -148,19 +148,21 @@ export function jsonOf<T>(
 /** Finds the route of a method and path; `allowed` lists the methods that the path knows. */
 export class Router {
   readonly routes: readonly Route[];
-  readonly #exact = new Map<string, Route>();
+  /** By path, then by method. */
+  readonly #exact = new Map<string, Map<string, Route>>();
   readonly #patterns: { readonly route: Route; readonly pattern: RegExp }[] = [];
 
   constructor(routes: readonly Route[]) {
     this.routes = routes;
     for (const one of routes) {
       if (one.path.includes("{")) this.#patterns.push({ route: one, pattern: patternOf(one.path) });
-      else this.#exact.set(`${one.method} ${one.path}`, one);
+      else this.#exact.set(one.path, (this.#exact.get(one.path) ?? new Map<string, Route>()).set(one.method, one));
     }
   }
 
   find(method: string, path: string): Found | { readonly allowed: readonly string[] } {
-    const exact = this.#exact.get(`${method} ${path}`);
+    const methods = this.#exact.get(path);
+    const exact = methods?.get(method);
     if (exact !== undefined) return { route: exact, params: noFields };
     const allowed = new Set<string>();
     for (const { route, pattern } of this.#patterns) {
@@ -172,7 +174,7 @@ export class Router {
         if (decoded !== undefined) return { route, params: decoded };
       }
     }
-    for (const one of this.#exact.values()) if (one.path === path) allowed.add(one.method);
+    for (const one of methods?.keys() ?? []) allowed.add(one);
     return { allowed: [...allowed] };
   }
 }

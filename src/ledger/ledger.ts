@@ -127,9 +127,8 @@ export interface Accounts {
   }): Promise<Result<{ key: ApiKey; secret: string }>>;
   revokeKey(id: string): Promise<Result<ApiKey>>;
   keys(account?: string): readonly ApiKey[];
-  /** The live or revoked key of a secret; constant time in the secret. */
+  /** The live or revoked key of a secret; constant time in the secret. It is current until it is changed, revoked or given another secret. */
   findKey(secret: string): ApiKey | undefined;
-  /** Whether a key that was found still stands as it was found: neither changed, nor revoked, nor given another secret. */
   isCurrent(key: ApiKey): boolean;
   /** Every credit and debit of an account or payee, newest first, each explained by its receipt. */
   statement(query: StatementQuery): Promise<Statement>;

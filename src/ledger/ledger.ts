@@ -16,8 +16,7 @@ import type { TransferDraft, Transferred } from "./transferDraft.ts";
  * All that returns a promise of a write resolves after the write is durable, never before.
  */
 export interface Ledger {
-  /** 32 bytes. */
-  readonly id: Uint8Array;
+  readonly id: Uint8Array; // 32 bytes
   readonly accounts: Accounts;
   readonly earnings: Earnings;
   readonly holds: Holds;

@@ -39,11 +39,6 @@ export interface EngineMessage {
   readonly content: string;
 }
 
-/** What `JSON.stringify` makes of messages, in half the time: their texts alone need it. */
-export function messagesText(messages: readonly EngineMessage[]): string {
-  return `[${messages.map(({ role, content }) => `{"role":"${role}","content":${JSON.stringify(content)}}`).join()}]`;
-}
-
 /** A record retrieved into the context. */
 export interface Passage {
   /** Record id, and its number in the model's index. */

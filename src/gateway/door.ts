@@ -1,8 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { ok, type Result, refuse } from "../core/result.ts";
+import type { Accounts, ApiKey } from "../ledger/ledger.ts";
 import { parseJson } from "../protocol/parse.ts";
-import { type Method, noFields, takesBody } from "./routes.ts";
+import { type Access, type Method, noFields, takesBody } from "./routes.ts";
 
 /** Who knocks, and with what: keys, hosts, origins, media types. */
 export interface DoorRules {
@@ -48,6 +49,26 @@ export const TEST_KEY_PREFIX = "ol_test_";
 export function hasTestKey({ headers }: IncomingMessage): boolean {
   const { authorization } = headers;
   return authorization !== undefined && /^Bearer +ol_test_/i.test(authorization);
+}
+
+/** The key of the `Authorization: Bearer` header, as far as the route asks for one. */
+export function authenticate(request: IncomingMessage, accounts: Accounts, access: Access): Result<ApiKey | undefined> {
+  const header = request.headers.authorization;
+  if (access === "open" || (header === undefined && access === "optional")) return ok(undefined);
+  const secret = header === undefined ? undefined : /^Bearer +(\S{1,200})$/i.exec(header)?.[1];
+  if (secret === undefined) {
+    return refuse("unauthenticated", "no API key was given", { hint: "send it as: Authorization: Bearer ol_…" });
+  }
+  const key = accounts.findKey(secret);
+  if (key === undefined) {
+    const hint = secret.startsWith(TEST_KEY_PREFIX)
+      ? { hint: "test keys work where the node runs with: openledger up --test" }
+      : {};
+    return refuse("unauthenticated", "the API key is not known here", hint);
+  }
+  if (key.revokedMs !== undefined) return refuse("key_revoked", `the API key ${key.hint} was revoked`);
+  if (access === "admin" && !key.admin) return refuse("forbidden", "this needs an admin key");
+  return ok(key);
 }
 
 /** The body's JSON, of methods that have one; a media type that a plain HTML form can send is refused, and so is all that a route does not name in `media`. */

@@ -1,7 +1,7 @@
 import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { fromHex, type Hex, padAddress, toHex } from "../core/bytes.ts";
-import { addressOf } from "../core/eip712.ts";
+import { addressOf, earningsTypedData } from "../core/eip712.ts";
 import { unwrap } from "../core/result.ts";
 import { startNode, type TestNode, testGrounding, testId, testModel } from "./testing/node.ts";
 import { hello, ScriptedEngine } from "./testing/scriptedEngine.ts";
@@ -48,20 +48,11 @@ let deadlineMs = Date.now() + 60_000;
 /** As a wallet signs it; each with a later deadline than the one before. */
 async function signed(account: string): Promise<{ deadlineMs: number; signature: Hex }> {
   deadlineMs += 1;
-  const domain = { name: "OpenLedger", version: "1", chainId: 31_337, verifyingContract: toHex(new Uint8Array(20)) };
-  const signature = await wallet.signTypedData({
-    domain,
-    types: {
-      Earnings: [
-        { name: "ledger", type: "bytes32" },
-        { name: "payee", type: "address" },
-        { name: "account", type: "string" },
-        { name: "deadline", type: "uint64" },
-      ],
-    },
-    primaryType: "Earnings",
-    message: { ledger: toHex(node.ledger.id), payee: address, account, deadline: BigInt(deadlineMs) },
-  });
+  const statement = { ledger: node.ledger.id, payee: fromHex(address), account, deadlineMs };
+  const data = earningsTypedData({ chainId: 31_337, verifyingContract: new Uint8Array(20) }, statement);
+  const domain = { ...data.domain, chainId: BigInt(data.domain.chainId) };
+  const message = { ...data.message, deadline: BigInt(deadlineMs) };
+  const signature = await wallet.signTypedData({ ...data, domain, message });
   return { deadlineMs, signature };
 }
 

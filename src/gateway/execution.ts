@@ -1,4 +1,4 @@
-import { type EngineRequest, messagesText, type Passage, type StopSignal } from "../core/engine.ts";
+import type { EngineRequest, Passage, StopSignal } from "../core/engine.ts";
 import { feeOf, type Rate, type Usage } from "../core/quote.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { countTokens, type ServedModel } from "./catalog.ts";
@@ -86,7 +86,7 @@ export async function execute(
 /** What the receipt's prompt hash is over: the messages as JSON, or the bare text of a completion. */
 export function promptText(order: Pick<Order, "mode" | "messages">): string {
   if (order.mode === "text") return order.messages[0]?.content ?? "";
-  return messagesText(order.messages);
+  return JSON.stringify(order.messages.map(({ role, content }) => ({ role, content })));
 }
 
 function worstUsage(order: Order, prompt: string): Result<Usage> {

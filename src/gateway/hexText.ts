@@ -2,11 +2,6 @@ import type { Hex } from "../core/bytes.ts";
 
 /** Like `toHex` of core, by the platform's own encoder: an answer carries kilobytes of hex, and built by the nibble they were a tenth of its CPU. */
 export function hexText(bytes: Uint8Array): Hex {
-  // A short array gets a buffer of its own, outside the heap, when it is first looked at as one.
-  if (bytes.length <= 64) {
-    scratch.set(bytes);
-    return `0x${scratch.toString("hex", 0, bytes.length)}`;
-  }
   return `0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")}`;
 }
 

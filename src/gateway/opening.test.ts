@@ -11,7 +11,7 @@ const evidence = fc.array(
 );
 const more = fc.constantFrom({}, { isForgotten: true as const });
 
-test("an opening written by hand is the JSON of what it says, and is read again", () => {
+test("an opening is the JSON of what it says, and is read again", () => {
   fc.assert(
     fc.property(salt, salt, fc.string(), fc.string(), evidence, more, (a, b, prompt, answer, found, rest) => {
       const text = writeOpening({ prompt: a, answer: b }, prompt, answer, found, rest);

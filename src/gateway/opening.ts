@@ -31,10 +31,16 @@ export function writeOpening(
   more: Omit<Partial<Opening>, "v" | "evidence"> = {},
 ): string {
   const [promptSalt, answerSalt] = hexTexts([salts.prompt, salts.answer]);
-  const texts = `"prompt":${JSON.stringify(prompt)},"answer":${JSON.stringify(answer)}`;
-  const found = evidence.length === 0 ? "[]" : JSON.stringify(evidence);
-  const rest = JSON.stringify(more).slice(1, -1);
-  return `{"v":1,"promptSalt":"0x${promptSalt}","answerSalt":"0x${answerSalt}",${texts},"evidence":${found}${rest === "" ? "" : `,${rest}`}}`;
+  const opening: Opening = {
+    v: 1,
+    promptSalt: `0x${promptSalt}`,
+    answerSalt: `0x${answerSalt}`,
+    prompt,
+    answer,
+    evidence,
+    ...more,
+  };
+  return JSON.stringify(opening);
 }
 
 export function readOpening(text: string): Result<Opening> {

@@ -4,9 +4,8 @@ import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
-import { checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody, readQuery } from "./door.ts";
+import { authenticate, checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody, readQuery } from "./door.ts";
 import { type Exchange, readBody, sendBroken, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
-import { KeyRing } from "./keyRing.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { isAudited, permit, runAudited } from "./permission.ts";
 import type { World } from "./ports.ts";
@@ -34,7 +33,6 @@ export class HttpDoor {
   readonly #options: ServerOptions;
   readonly #server: Server;
   readonly #boot: string;
-  readonly #keys: KeyRing;
   #requests = 0;
   #isTakingLarge = false;
   #open = 0;
@@ -43,7 +41,6 @@ export class HttpDoor {
   constructor(parts: ServerParts, options: ServerOptions) {
     this.#parts = parts;
     this.#options = options;
-    this.#keys = new KeyRing(parts.ledger.accounts);
     this.#boot = Buffer.from(parts.world.randomBytes(6)).toString("hex");
     this.#server = createServer({
       maxHeaderSize: 16_384,
@@ -152,7 +149,7 @@ export class HttpDoor {
     if (!("route" in found)) return notHere(exchange, method, found.allowed);
     if (this.#isDraining && path !== "/api/health") return refuse("shutting_down", "the server is going down");
     const { route, params } = found;
-    const key = this.#keys.authenticate(request, route.access);
+    const key = authenticate(request, this.#parts.ledger.accounts, route.access);
     if (!key.ok) return key;
     const permitted = permit(key.value, route, this.#parts.organisations);
     if (!permitted.ok) return permitted;

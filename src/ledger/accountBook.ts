@@ -147,10 +147,6 @@ export class AccountBook implements Accounts {
     return this.#options.keys.find(secret);
   }
 
-  isCurrent(key: ApiKey): boolean {
-    return this.#options.keys.get(key.id) === key;
-  }
-
   statement(query: StatementQuery): Promise<Statement> {
     return this.#options.statement(query);
   }

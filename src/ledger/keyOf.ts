@@ -3,39 +3,22 @@ import { assert } from "../core/result.ts";
 /** A map key for an id of an even number of bytes: two of them a character, several times cheaper to make and to compare than hex. */
 export function keyOf(id: Uint8Array): string {
   assert(id.length % 2 === 0, "an id has an even number of bytes");
-  // The usual sizes at once: a text that is put together of two is joined first by the map that looks for it.
-  if (id.length === 16)
-    return String.fromCharCode(
-      unit(id, 0),
-      unit(id, 2),
-      unit(id, 4),
-      unit(id, 6),
-      unit(id, 8),
-      unit(id, 10),
-      unit(id, 12),
-      unit(id, 14),
-    );
-  if (id.length === 32)
-    return String.fromCharCode(
-      unit(id, 0),
-      unit(id, 2),
-      unit(id, 4),
-      unit(id, 6),
-      unit(id, 8),
-      unit(id, 10),
-      unit(id, 12),
-      unit(id, 14),
-      unit(id, 16),
-      unit(id, 18),
-      unit(id, 20),
-      unit(id, 22),
-      unit(id, 24),
-      unit(id, 26),
-      unit(id, 28),
-      unit(id, 30),
-    );
   let key = "";
-  for (let at = 0; at < id.length; at += 2) key += String.fromCharCode(unit(id, at));
+  let at = 0;
+  for (; at + 16 <= id.length; at += 16) {
+    const text = String.fromCharCode(
+      unit(id, at),
+      unit(id, at + 2),
+      unit(id, at + 4),
+      unit(id, at + 6),
+      unit(id, at + 8),
+      unit(id, at + 10),
+      unit(id, at + 12),
+      unit(id, at + 14),
+    );
+    key = at === 0 ? text : key + text;
+  }
+  for (; at < id.length; at += 2) key += String.fromCharCode(unit(id, at));
   return key;
 }
 

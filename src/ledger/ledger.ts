@@ -16,7 +16,8 @@ import type { TransferDraft, Transferred } from "./transferDraft.ts";
  * All that returns a promise of a write resolves after the write is durable, never before.
  */
 export interface Ledger {
-  readonly id: Uint8Array; // 32 bytes
+  /** 32 bytes. */
+  readonly id: Uint8Array;
   readonly accounts: Accounts;
   readonly earnings: Earnings;
   readonly holds: Holds;
@@ -126,9 +127,8 @@ export interface Accounts {
   }): Promise<Result<{ key: ApiKey; secret: string }>>;
   revokeKey(id: string): Promise<Result<ApiKey>>;
   keys(account?: string): readonly ApiKey[];
-  /** The live or revoked key of a secret; constant time in the secret. It is current until it is changed, revoked or given another secret. */
+  /** The live or revoked key of a secret; constant time in the secret. */
   findKey(secret: string): ApiKey | undefined;
-  isCurrent(key: ApiKey): boolean;
   /** Every credit and debit of an account or payee, newest first, each explained by its receipt. */
   statement(query: StatementQuery): Promise<Statement>;
   /** What everybody was credited and charged from `fromMs` to before `untilMs`, equal lines as one, in one pass over those entries. */

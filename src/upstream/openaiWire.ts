@@ -1,4 +1,4 @@
-import { type EngineEvent, type EngineRequest, failed, messagesText } from "../core/engine.ts";
+import { type EngineEvent, type EngineRequest, failed } from "../core/engine.ts";
 import type { Refusal } from "../core/result.ts";
 
 /** Turns the chunks of one answer into events. */
@@ -98,10 +98,9 @@ function isPlain(text: string): boolean {
 /** The request's body, as JSON. Servers that know nothing of records see the passages in a system message of their own. */
 export function wireRequest(request: EngineRequest): string {
   const { messages, passages, mode, maxTokens, isStreamed, temperature, topP, seed, stop } = request;
-  const seen =
-    passages.length === 0 ? messages : [{ role: "system" as const, content: grounded(passages) }, ...messages];
+  const seen = passages.length === 0 ? messages : [{ role: "system", content: grounded(passages) }, ...messages];
   const said =
-    mode === "chat" ? `"messages":${messagesText(seen)}` : `"prompt":${JSON.stringify(messages[0]?.content ?? "")}`;
+    mode === "chat" ? `"messages":${JSON.stringify(seen)}` : `"prompt":${JSON.stringify(messages[0]?.content ?? "")}`;
   let text = `{"model":${JSON.stringify(request.model)},${said},"max_tokens":${maxTokens}`;
   if (isStreamed) text += `,"stream":true,"stream_options":{"include_usage":true}`;
   if (temperature !== undefined) text += `,"temperature":${temperature}`;

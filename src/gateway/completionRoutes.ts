@@ -23,7 +23,7 @@ import { beginOnce } from "./idempotency.ts";
 import { type Answered, type Floor, noSampling, type Order, type Placed } from "./order.ts";
 import { isPlainChat, isPlainCompletion } from "./plainRequest.ts";
 import { logError } from "./posting.ts";
-import { receiptWaitMs, waited } from "./receiptWait.ts";
+import { type LastByte, receiptWaitMs, waited } from "./receiptWait.ts";
 import type { Refused } from "./refused.ts";
 import { type Call, json, jsonOf, plain, type Reply, type Route, route } from "./routes.ts";
 import { StopSource } from "./stopSource.ts";
@@ -242,7 +242,8 @@ interface Wishes {
 
 function whole(floor: Floor, placed: Placed, { signal, headers, waitMs }: Wishes): Delivered {
   const { order } = placed;
-  const { answered, done } = waited((tell) => execute(floor, placed, wholeDelivery(signal), tell), waitMs);
+  const run = (tell: LastByte) => execute(floor, placed, wholeDelivery(signal), (_produced, pending) => tell(pending));
+  const { answered, done } = waited(run, waitMs);
   const reply = answered.then((ended): Result<Reply, Refused> => {
     if (!ended.ok) return ended;
     return ok({ kind: "bytes", body: answerText(order.mode, order.model.name, ended.value), headers });
@@ -260,9 +261,9 @@ function stream(
   const id = answerId(order.mode, hexText(placed.hold.id));
   const chunks = new ChunkWriter(order.mode, id, order.createdMs, order.model.name, withUsage);
   const delivery = new StreamDelivery(exchange, chunks, signal, headers);
-  const run = (tell: (pending: Answered | undefined) => void) =>
-    execute(floor, placed, delivery, (pending) => {
-      if (pending !== undefined && pending.failure === undefined) delivery.push(chunks.finish(pending.finish));
+  const run = (tell: LastByte) =>
+    execute(floor, placed, delivery, ({ failure, finish }, pending) => {
+      if (failure === undefined) delivery.push(chunks.finish(finish));
       tell(pending);
     });
   const { answered, done } = waited(run, waitMs);

@@ -42,14 +42,14 @@ export function place(floor: Floor, order: Order): Result<Placed, Refused> {
 }
 
 /**
- * Steps 2 to 7: admit, retrieve, dispatch and stream, then attribute, post and hand out the promise. At the last byte of what is delivered `onLastByte` is told what is known of it by then.
+ * Steps 2 to 7: admit, retrieve, dispatch and stream, then attribute, post and hand out the promise. At the last byte of what is delivered `onLastByte` is told so, and can ask what is known of it by then.
  * Ends either in a posted receipt or in a released hold. `docs/rules/delivery.md` says which.
  */
 export async function execute(
   floor: Floor,
   placed: Placed,
   delivery: Delivery,
-  onLastByte: (pending: Answered | undefined) => void = () => {},
+  onLastByte: (produced: Produced, pending: () => Answered | undefined) => void,
 ): Promise<Result<Answered, Refused>> {
   const { order, hold, allowance } = placed;
   let used = { tokens: 0, nano: 0 };
@@ -65,7 +65,8 @@ export async function execute(
     // Attribution may take seconds, which are the operator's no more; what runs behind is bounded by model, so that none takes the others' slots.
     if (order.model.grounding !== undefined) produced.value.slot.free(outcomeOf(produced.value), tokensOut);
     if (!delivery.isStream && delivery.signal.aborted) return refuse("cancelled", "the caller left before the answer");
-    onLastByte(pendingAnswer(placed, produced.value, usage));
+    const { value } = produced;
+    onLastByte(value, () => pendingAnswer(placed, value, usage));
     const attribution =
       order.model.grounding && (await attribute(floor, placed, order.model.grounding, produced.value));
     const answered = await post(floor, placed, produced.value, usage, attribution);

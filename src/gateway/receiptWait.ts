@@ -22,18 +22,22 @@ export interface Waited {
   readonly done: Promise<unknown>;
 }
 
-/** No answer waits for its attribution longer than `waitMs`. `run` tells at the last byte what is known of the answer. */
-export function waited(
-  run: (onLastByte: (pending: Answered | undefined) => void) => Promise<Result<Answered, Refused>>,
-  waitMs: number,
-): Waited {
+/** Called at the last byte, with what tells what is known of the answer; that is undefined where its fee cannot be said. */
+export type LastByte = (pending: () => Answered | undefined) => void;
+
+/** No answer waits for its attribution longer than `waitMs`. */
+export function waited(run: (tell: LastByte) => Promise<Result<Answered, Refused>>, waitMs: number): Waited {
   let timer: NodeJS.Timeout | undefined;
   let letGo: (pending: Result<Answered>) => void = () => {};
-  const early = new Promise<Result<Answered>>((resolve) => {
-    letGo = resolve;
-  });
   const done = run((pending) => {
-    if (pending !== undefined) timer = setTimeout(() => letGo(ok(pending)), waitMs);
-  }).finally(() => clearTimeout(timer));
-  return { answered: Promise.race([done, early]), done };
+    timer = setTimeout(() => {
+      const known = pending();
+      if (known !== undefined) letGo(ok(known));
+    }, waitMs);
+  });
+  const answered = new Promise<Result<Answered, Refused>>((resolve, reject) => {
+    letGo = resolve;
+    done.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+  return { answered, done };
 }

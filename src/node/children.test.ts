@@ -29,11 +29,23 @@ test.each([
   );
 });
 
+test("the Ctrl-C that npm passes on, right behind the terminal's own, is no second one", async () => {
+  const data = await temporaryFolder();
+  const node = await ownProcess("./holdNode.ts", [data]);
+  const exited = exitOf(node);
+  node.child.kill("SIGINT");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  node.child.kill("SIGINT");
+  expect(await exited).toBe(130);
+  expect(pids(node).filter(isAlive)).toEqual([]);
+  expect(["lock", "postgres/postmaster.pid"].filter((file) => existsSync(join(data, file)))).toEqual([]);
+});
+
 test("a second Ctrl-C does not wait for a part that hangs, and leaves no child", async () => {
   const node = await ownProcess("./holdNode.ts", [await temporaryFolder(), "hang"]);
   const exited = exitOf(node);
   node.child.kill("SIGINT");
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await new Promise((resolve) => setTimeout(resolve, 700));
   expect(node.child.exitCode).toBeNull();
   node.child.kill("SIGINT");
   expect(await exited).toBe(130);

@@ -17,6 +17,8 @@ export interface ProcessHooks {
 }
 
 const STOP_WAIT_MS = 25_000;
+/** npm passes a Ctrl-C on that the terminal has sent to all of us already: so soon after the first it is no second one. */
+const ECHO_MS = 500;
 /** 128 + the signal's number, as shells report it. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -30,6 +32,7 @@ export class Children {
   readonly #started: Stoppable[] = [];
   readonly #listeners: (() => void)[] = [];
   #stopping: Promise<void> | undefined;
+  #mayEcho = false;
 
   constructor(hooks: ProcessHooks, say: (message: string) => void) {
     this.#hooks = hooks;
@@ -73,6 +76,7 @@ export class Children {
   }
 
   #onSignal(signal: keyof typeof EXIT_CODES): void {
+    if (this.#mayEcho) return;
     if (this.#stopping !== undefined) {
       this.#say("stopping at once");
       this.#signalAll("SIGKILL");
@@ -80,6 +84,10 @@ export class Children {
       return;
     }
     this.#say("stopping; once more to stop at once");
+    this.#mayEcho = true;
+    setTimeout(() => {
+      this.#mayEcho = false;
+    }, ECHO_MS).unref();
     void this.stopAll().then(() => this.#hooks.exit(EXIT_CODES[signal]));
   }
 

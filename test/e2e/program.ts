@@ -31,9 +31,13 @@ export interface Program {
 
 const started = new Set<{ readonly child: ChildProcess; readonly program: Program }>();
 
-export function start(args: readonly string[], variables: Readonly<Record<string, string>> = {}): Program {
+export function start(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+  [file, ...first]: readonly [string, ...string[]] = [process.execPath, MAIN],
+): Program {
   const env = { ...process.env, NO_COLOR: "1", DATABASE_URL: "", CHAIN_RPC_URL: "", ...variables };
-  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, [...first, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   const pid = child.pid;
   if (pid === undefined) throw new Error("the program does not start");
   const [out, err, all]: [string[], string[], string[]] = [[], [], []];

@@ -39,13 +39,18 @@ async function idle({ store }: SmallMachine, factory: Factory): Promise<void> {
   throw new Error("jobs wait for ever");
 }
 
+function setFull(machine: SmallMachine, isFull: boolean): void {
+  machine.fullAt = isFull ? 0 : Number.POSITIVE_INFINITY;
+  machine.freeBytes = isFull ? 0 : Number.MAX_SAFE_INTEGER;
+}
+
 async function numbersOf({ store }: SmallMachine, id: string): Promise<number[]> {
   return (await store.events(id, { limit: 10_000 })).map(({ number }) => number).reverse();
 }
 
 const step = fc.oneof(
   fc.record({ do: fc.constantFrom("order", "cancel", "pause", "resume"), job: fc.nat({ max: 3 }) }),
-  fc.record({ do: fc.constantFrom("kill", "stop", "away", "back"), job: fc.constant(0) }),
+  fc.record({ do: fc.constantFrom("kill", "stop", "away", "back", "full", "room"), job: fc.constant(0) }),
   fc.record({ do: fc.constant("wait"), job: fc.nat({ max: 25 }) }),
 );
 
@@ -62,6 +67,7 @@ describe("jobs", () => {
           for (const step of steps) {
             if (step.do === "wait") await ticks(step.job);
             else if (step.do === "away" || step.do === "back") machine.store.isAway = step.do === "away";
+            else if (step.do === "full" || step.do === "room") setFull(machine, step.do === "full");
             else if (step.do === "kill" || step.do === "stop") {
               if (step.do === "stop") await factory.close();
               machine.kill();
@@ -83,6 +89,7 @@ describe("jobs", () => {
             }
           }
           machine.store.isAway = false;
+          setFull(machine, false);
           for (const id of ordered.values()) await factory.resume(ann, id);
           await idle(machine, factory);
           const jobs = await machine.store.jobs(undefined, { limit: 100 });
@@ -318,7 +325,8 @@ it("a training whose model cannot be served or measured has still succeeded, and
 const statusesAfter = {
   cancel: ["cancelled"],
   pause: ["paused"],
-  resume: ["queued", "running", "succeeded"],
+  // Paused again, where the disk is full.
+  resume: ["queued", "running", "succeeded", "paused"],
 } as const satisfies Record<string, readonly Job["status"][]>;
 
 describe("orders", () => {

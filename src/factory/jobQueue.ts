@@ -1,4 +1,5 @@
 import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
+import { backAtCheckpoint, isWaitingForRoom, LOOK_AGAIN_MS, roomWanted, waitingForRoom } from "./diskRoom.ts";
 import { isOver, type Job, type JobStatus, overAlready } from "./job.ts";
 import type { JobBook } from "./jobBook.ts";
 import { JobRun, type RunEnd } from "./jobRun.ts";
@@ -27,6 +28,8 @@ export class JobQueue {
   readonly #onTrained: AfterTraining;
   #running: Running | undefined;
   #isClosed = false;
+  /** When a full disk has set a job aside. */
+  readonly #fullMs = new Map<string, number>();
 
   constructor(ports: FactoryPorts, book: JobBook, till: Till, onTrained: AfterTraining) {
     this.#ports = ports;
@@ -38,10 +41,11 @@ export class JobQueue {
   /** Takes up what a stopped or killed node has left: jobs that ran go on from their checkpoints, and money is set aside again for those that wait. */
   async start(): Promise<Result<void>> {
     for (const job of await this.#ports.store.openJobs()) {
+      const isForRoom = isWaitingForRoom(job);
       // What is refused now is refused again, and said, when it is about to begin.
-      if (isWaiting(job)) await this.#till.hold(job);
-      if (job.status !== "running") continue;
-      const queued = await this.#book.update(job.id, (now) => ok({ ...now, status: "queued" }));
+      if (isWaiting(job) || isForRoom) await this.#till.hold(job);
+      if (job.status !== "running" && !isForRoom) continue;
+      const queued = await this.#book.update(job.id, ({ error: _before, ...now }) => ok({ ...now, status: "queued" }));
       if (!queued.ok) return queued;
       this.#book.event(job.id, "info", "The node was restarted; the job goes on from its checkpoint.");
     }
@@ -79,7 +83,10 @@ export class JobQueue {
   pause(id: string): Promise<Result<Job>> {
     return this.#leave(id, "paused", (job) => {
       if (isOver(job)) return overAlready(job);
-      return ok(job.status === "paused" ? job : withOwed({ ...job, status: "paused" }));
+      // Whoever sets it aside does not want it to go on by itself.
+      const { error: _before, ...rest } = job;
+      if (job.status === "paused") return ok(isWaitingForRoom(job) ? rest : job);
+      return ok(withOwed({ ...rest, status: "paused" }));
     });
   }
 
@@ -149,8 +156,9 @@ export class JobQueue {
     this.#running = running;
     let hasRun = false;
     try {
-      const open = await this.#ports.store.openJobs();
+      let open = await this.#ports.store.openJobs();
       for (const { id, owed } of open) if (owed !== undefined) await this.#till.settle(id);
+      if (await this.#goOnWithRoom(open)) open = await this.#ports.store.openJobs();
       const [next] = this.#waitingOf(open);
       if (next === undefined) return;
       const { id } = next;
@@ -174,6 +182,23 @@ export class JobQueue {
 
   #waitingOf(open: readonly Job[]): readonly Job[] {
     return open.filter((job) => isWaiting(job) && job.id !== this.running);
+  }
+
+  /** Jobs that a full disk has set aside wait again once it has room for them. Answers with whether there are such. */
+  async #goOnWithRoom(open: readonly Job[]): Promise<boolean> {
+    let hasAny = false;
+    for (const job of open) {
+      const { id, base, options } = job;
+      if (!isWaitingForRoom(job) || this.#ports.nowMs() - (this.#fullMs.get(id) ?? 0) < LOOK_AGAIN_MS) continue;
+      const found = await this.#ports.bases.find(base.name);
+      if (!found.ok || (await this.#ports.folders.freeBytes()) < roomWanted(found.value.shape, options)) continue;
+      this.#fullMs.set(id, this.#ports.nowMs());
+      const resumed = await this.resume(id);
+      if (!resumed.ok) continue;
+      hasAny = true;
+      this.#book.event(id, "info", "The disk has room again; the job goes on from its checkpoint.");
+    }
+    return hasAny;
   }
 
   /** Nothing is held for it, so it does not begin. False where that may be otherwise in a moment. */
@@ -211,15 +236,14 @@ export class JobQueue {
 
   async #finish(id: string, end: RunEnd, intent: Intent | undefined): Promise<boolean> {
     const finishedMs = this.#ports.nowMs();
-    const isStopped = end.kind === "stopped" || (end.kind === "failed" && intent !== undefined);
-    const status = end.kind === "trained" ? "succeeded" : isStopped ? (intent ?? "queued") : "failed";
-    const error: Refusal | undefined = status === "failed" && end.kind === "failed" ? end.refusal : undefined;
-    const isLast = status === "succeeded" || status === "failed" || status === "cancelled";
+    const { status, error } = statusAfter(end, intent);
+    const isLast = isOver({ status });
     // Before the change: whoever sees that the job is over finds its last event.
     if (error === undefined) this.#book.event(id, "info", said[status]);
-    else this.#book.event(id, "error", `The job failed: ${error.message}`);
+    else if (status === "failed") this.#book.event(id, "error", `The job failed: ${error.message}`);
+    else this.#setAsideFull(id, error);
     const kept = await this.#book.update(id, (now) => {
-      const { error: _before, ...rest } = now;
+      const { error: _before, ...rest } = end.kind === "failed" && !isLast ? backAtCheckpoint(now) : now;
       const ended: Job = {
         ...{ ...rest, status },
         ...(isLast ? { finishedMs } : {}),
@@ -237,6 +261,11 @@ export class JobQueue {
     return true;
   }
 
+  #setAsideFull(id: string, { message, hint }: Refusal): void {
+    this.#fullMs.set(id, this.#ports.nowMs());
+    this.#book.event(id, "warn", `The job is set aside: ${message.replace(/\.$/, "")}; ${hint}.`);
+  }
+
   /** A file that cannot be removed takes up room, and nothing else. */
   async #tidy(id: string): Promise<void> {
     try {
@@ -246,6 +275,17 @@ export class JobQueue {
       this.#book.event(id, "warn", `What is no longer needed of it could not be removed: ${why}`);
     }
   }
+}
+
+/** A full disk is nothing that the job has done: it is set aside with its last checkpoint. */
+function statusAfter(
+  end: RunEnd,
+  intent: Intent | undefined,
+): { readonly status: JobStatus; readonly error?: Refusal } {
+  if (end.kind === "trained") return { status: "succeeded" };
+  if (end.kind === "stopped" || intent !== undefined) return { status: intent ?? "queued" };
+  if (end.refusal.code === "disk_full") return { status: "paused", error: waitingForRoom(end.refusal) };
+  return { status: "failed", error: end.refusal };
 }
 
 /** What is refused so may be granted in a moment, and is asked for again. */

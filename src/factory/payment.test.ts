@@ -44,7 +44,7 @@ const paidTokens = ({ paid }: Job) => paid.reduce((sum, { tokens }) => sum + tok
 
 const happening = fc.oneof(
   fc.record({ do: fc.constantFrom("order", "cancel", "pause", "resume"), job: fc.nat({ max: 2 }) }),
-  fc.record({ do: fc.constantFrom("kill", "stop", "booksAway", "booksBack"), job: fc.constant(0) }),
+  fc.record({ do: fc.constantFrom("kill", "stop", "booksAway", "booksBack", "full", "room"), job: fc.constant(0) }),
   fc.record({ do: fc.constant("wait"), job: fc.nat({ max: 25 }) }),
 );
 
@@ -60,6 +60,8 @@ describe("what a training is charged", () => {
           for (const { do: what, job } of happenings) {
             if (what === "wait") await ticks(job);
             else if (what === "booksAway" || what === "booksBack") machine.books.isAway = what === "booksAway";
+            else if (what === "full" || what === "room")
+              machine.fullAt = what === "full" ? 3 : Number.POSITIVE_INFINITY;
             else if (what === "kill" || what === "stop") {
               if (what === "stop") await factory.close();
               machine.kill();
@@ -75,6 +77,7 @@ describe("what a training is charged", () => {
             }
           }
           machine.books.isAway = false;
+          machine.fullAt = Number.POSITIVE_INFINITY;
           factory.pump();
           await idle(machine, factory);
           const jobs = await machine.store.jobs(undefined, { limit: 9 });

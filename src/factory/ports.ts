@@ -63,6 +63,8 @@ export interface JobFolders {
   dropCheckpoint(job: string, step: number): Promise<void>;
   /** Removes what only a training that goes on needs. */
   tidy(job: string): Promise<void>;
+  /** Bytes that are left on the disk that holds them. */
+  freeBytes(): Promise<number>;
   /** Checks a PEFT adapter and makes it the job's result; its hash. */
   putAdapter(job: Job, base: Base, files: AdapterFiles): Promise<Result<Hex>>;
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Hex } from "../core/bytes.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
@@ -21,9 +21,11 @@ const CONFIG_BYTES_MAX = 64 * 1024;
  * `steps/N` for a kept checkpoint. What can be served is written once and never changed.
  */
 export class FactoryFolders implements JobFolders {
+  readonly #data: string;
   readonly #root: string;
 
   constructor(data: string) {
+    this.#data = data;
     this.#root = join(data, "factory");
   }
 
@@ -56,6 +58,11 @@ export class FactoryFolders implements JobFolders {
 
   tidy(job: string): Promise<void> {
     return dropCheckpoint(this.training(job));
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#data);
+    return bavail * bsize;
   }
 
   async putAdapter(job: Job, base: Base, { config, weights }: AdapterFiles): Promise<Result<Hex>> {

@@ -35,6 +35,9 @@ export class SmallMachine {
   baseLoss = 8;
   /** The trainer breaks instead of doing this step. */
   breaksAt = Number.POSITIVE_INFINITY;
+  /** The disk takes no checkpoint of this step, and of none behind it. */
+  fullAt = Number.POSITIVE_INFINITY;
+  freeBytes = Number.MAX_SAFE_INTEGER;
   atOnce = 0;
   atOnceMost = 0;
   timeMs = 1_700_000_000_000;
@@ -125,6 +128,10 @@ export class SmallMachine {
         onEvent({ type: "step", step, loss: 3 / step, gradientNorm: 1, learningRate: 0.001, tokensPerSecond: 50 });
         if (step % 2 !== 0 && step !== this.stepsPerJob) continue;
         onEvent({ type: "evaluated", step, heldOutLoss: 4 / step });
+        if (step >= this.fullAt) {
+          this.atOnce -= 1;
+          return refuse("disk_full", "The disk is full.");
+        }
         save();
       }
       this.atOnce -= 1;
@@ -154,6 +161,7 @@ export class SmallMachine {
       },
       dropCheckpoint: async (job, step) => void this.kept.get(job)?.delete(step),
       tidy: async (job) => void this.checkpoints.delete(`/factory/${job}`),
+      freeBytes: async () => this.freeBytes,
       putAdapter: async (_job, _base, { weights }) => ok(toHex(sha256(weights))),
     };
   }

@@ -8,7 +8,7 @@ const WRITE_BYTES_MAX = 2 ** 28;
 
 /**
  * Writes a file from its parts, whole or not at all: a neighbour, fsync, rename, fsync of the folder. Makes the folder. Parts are taken one by one, so a
- * model of any size needs the memory of its largest tensor. Refuses `disk_full` when the disk does not take it.
+ * model of any size needs the memory of its largest tensor. Refuses `disk_full` where the disk or a quota is full, `forbidden` where it takes the file for another reason not.
  */
 export async function writeParts(path: string, parts: Iterable<Uint8Array>): Promise<Result<void>> {
   const temporary = join(dirname(path), `.${basename(path)}.writing-${process.pid}`);
@@ -34,7 +34,11 @@ export async function writeParts(path: string, parts: Iterable<Uint8Array>): Pro
     await rm(temporary, { force: true });
     // What is thrown without a system's error code is a bug in the parts.
     if (!(error instanceof Error && "code" in error && "syscall" in error)) throw error;
-    return refuse("disk_full", `${path} cannot be written: ${error.message}`, { hint: "Free space or check rights." });
+    if (error.code === "ENOSPC" || error.code === "EDQUOT")
+      return refuse("disk_full", `The disk that holds ${path} is full.`, { hint: "Free some space." });
+    return refuse("forbidden", `${path} cannot be written: ${error.message}`, {
+      hint: "Check the rights of its folder.",
+    });
   }
 }
 

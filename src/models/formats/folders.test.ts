@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../../../test/support/folders.ts";
@@ -9,6 +9,7 @@ import { projections } from "../llama.ts";
 import type { LoraShape } from "../lora.ts";
 import type { Tensors } from "../tensor.ts";
 import { randomLlama, randomLora, tinyShape } from "../testing/randomLlama.ts";
+import { writeParts } from "./atomicFile.ts";
 import { checkLlamaTensors, llamaConfig, parseLlamaConfig } from "./huggingFace.ts";
 import { readLlamaFolder, writeLlamaFolder } from "./huggingFaceFile.ts";
 import { checkLoraTensors, parsePeftConfig, peftConfig } from "./peft.ts";
@@ -156,3 +157,19 @@ test("adapters that PEFT writes in other words", () => {
 function sameTensors(a: Tensors, b: Tensors): boolean {
   return Buffer.compare(packSafetensors(a), packSafetensors(b)) === 0;
 }
+
+test.each([
+  ["ENOSPC", "disk_full"],
+  ["EDQUOT", "disk_full"],
+  ["EACCES", "forbidden"],
+])("a file that a disk does not take (%s) is refused (%s), and the one before stays", async (code, refused) => {
+  const path = join(await temporaryFolder(), "weights");
+  unwrap(await writeParts(path, [Uint8Array.of(1)]));
+  function* half(): Generator<Uint8Array> {
+    yield Uint8Array.of(2);
+    throw Object.assign(new Error(code), { code, syscall: "write" });
+  }
+  expect(await writeParts(path, half())).toMatchObject({ ok: false, error: { code: refused } });
+  expect([...readFileSync(path)]).toEqual([1]);
+  expect(readdirSync(dirname(path))).toEqual(["weights"]);
+});

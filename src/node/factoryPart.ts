@@ -9,6 +9,7 @@ import type { Job } from "../factory/job.ts";
 import { type LoadedSource, loadSource } from "../factory/source.ts";
 import type { FactoryStore } from "../factory/store.ts";
 import type { TariffDesk } from "../factory/tariff.ts";
+import { TrainingTurns } from "../factory/trainingTurns.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { nextTurn } from "../host/turn.ts";
 import { houseModelFolder } from "../models/houseModelFile.ts";
@@ -95,13 +96,14 @@ export class FactoryPart {
     this.#store = store;
     this.#source = (job) => loadSource({ datanets, store, pause: nextTurn }, job.source, job.heldOutShare);
     this.exports = new ModelExports({ data, bases, nowMs, source: this.#source, pause: nextTurn });
-    const { trainer, evaluator, answers } = this;
+    const { evaluator, answers } = this;
+    const { first, behind } = new TrainingTurns(this.trainer);
     const jobs = { job: (id: string) => store.job(id), source: this.#source };
     const { say, combinations } = parts;
     this.#influence = new NeuralInfluence({
-      ...{ trainer, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say, pause: nextTurn },
+      ...{ trainer: behind, evaluator, asker: this.#asker, policy: combinations.policy, jobs, say, pause: nextTurn },
     });
-    this.#reliability = new NeuralReliability({ trainer, engine, jobs, say });
+    this.#reliability = new NeuralReliability({ trainer: behind, engine, jobs, say });
     const methods = { influence: this.#influence, reliability: this.#reliability };
     this.shelf = new NeuralShelf({ ...parts, bases, folders, grounds: this.#grounds, engine, ...methods });
     const shop = this.shelf;
@@ -112,7 +114,19 @@ export class FactoryPart {
       cited: (learnt) => citedParts(datanets, ...namesAndRecords(learnt), parts.combinations.policy.lineage.keepPpm),
     });
     this.factory = new Factory({
-      ...{ store, trainer, evaluator, answers, bases, datanets, folders, shop, nowMs, randomBytes, pause: nextTurn },
+      ...{
+        store,
+        trainer: first,
+        evaluator,
+        answers,
+        bases,
+        datanets,
+        folders,
+        shop,
+        nowMs,
+        randomBytes,
+        pause: nextTurn,
+      },
       ...{
         books: this.books,
         tariff: parts.tariff,

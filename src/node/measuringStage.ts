@@ -17,12 +17,14 @@ export type TellStage = (stage: MeasuringStage) => void;
 
 export function untold(): void {}
 
-/** The steps of a training that is done for it. */
+/** The steps of a training that is done for it. One that was set aside for a job waits. */
 export function tellSteps(tell: TellStage): (event: TrainingEvent) => void {
   let total: number | undefined;
   return (event) => {
     if (event.type === "started") total = event.steps;
-    const done = event.type === "started" ? event.resumedAt : event.type === "step" ? event.step : undefined;
-    if (done !== undefined && total !== undefined) tell({ stage: "training", done, total });
+    const far = total === undefined ? {} : { total };
+    if (event.type === "started") tell({ stage: "training", done: event.resumedAt, ...far });
+    else if (event.type === "step") tell({ stage: "training", done: event.step, ...far });
+    else if (event.type === "cancelled") tell({ stage: "waiting", done: event.step, ...far });
   };
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
 import type { ApiKey, Ledger } from "../ledger/ledger.ts";
 import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
@@ -130,7 +130,9 @@ export class HttpDoor {
       if (replied.ok) send(exchange, replied.value);
       else this.#refuse(exchange, replied.error);
     } catch (error) {
-      this.#broke(exchange, error);
+      // A store that is away is no bug.
+      if (error instanceof RefusalError && !response.headersSent) this.#refuse(exchange, error.refusal);
+      else this.#broke(exchange, error);
     } finally {
       this.#open -= 1;
     }

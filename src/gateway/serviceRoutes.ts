@@ -1,5 +1,5 @@
 import { toHex } from "../core/bytes.ts";
-import { ok, refuse } from "../core/result.ts";
+import { ok, type Refusal, refuse } from "../core/result.ts";
 import {
   drainSchema,
   healthSchema,
@@ -42,11 +42,13 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
       summary: "Whether the node takes requests",
       handle: () => {
         const { isDraining, uptimeMs } = parts.state();
-        const stopped = ledger.books.stopped();
-        const status = isDraining ? "draining" : stopped === undefined ? "ok" : "stopped";
+        const [stopped, waiting] = [ledger.books.stopped(), ledger.books.waiting()];
+        const written = stopped !== undefined ? "stopped" : waiting !== undefined ? "waiting" : "ok";
+        const status = isDraining ? "draining" : written;
+        const why = stopped ?? waiting;
         return json({
           ...{ status, version: parts.version, ledger: toHex(ledger.id) },
-          ...(stopped === undefined ? {} : { why: stopped.message }),
+          ...(why === undefined ? {} : { why: saying(why) }),
           ...{
             journalSize: ledger.books.size(),
             uptimeSeconds: Math.floor(uptimeMs / 1_000),
@@ -157,4 +159,8 @@ export function modelView({ operators, world }: Floor, model: ServedModel): Serv
     methodsHash: toHex(grounding?.methodsHash ?? none),
     operators: operators.quoting(model).map(({ name, cost }) => ({ name, cost, state: states.get(name) ?? "up" })),
   };
+}
+
+function saying({ message, hint }: Refusal): string {
+  return hint === undefined ? message : `${message}; ${hint}`;
 }

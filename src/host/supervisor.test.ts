@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { type Result, refuse } from "../core/result.ts";
+import { type RefusalCode, type Result, refuse } from "../core/result.ts";
 import { isAlive, until } from "./processes.ts";
 import { type ChildEvent, type Life, Supervisor } from "./supervisor.ts";
 
@@ -10,6 +10,7 @@ function supervise(more: {
   script?: string;
   refuseFrom?: number;
   refuseTo?: number;
+  refusal?: RefusalCode;
   throwFrom?: number;
   delaysMs?: number[];
 }) {
@@ -19,7 +20,7 @@ function supervise(more: {
     launches += 1;
     if (launches >= (more.throwFrom ?? 99)) throw new Error("gone");
     if (launches >= (more.refuseFrom ?? 99) && launches < (more.refuseTo ?? 99))
-      return refuse("disk_full", `no ${launches}`);
+      return refuse(more.refusal ?? "store_unavailable", `no ${launches}`);
     const child = spawn(process.execPath, ["-e", more.script ?? "setInterval(()=>0,1e3)"], { stdio: "ignore" });
     onTestFinished(() => void child.kill("SIGKILL"));
     await once(child, "spawn");
@@ -55,7 +56,7 @@ test("a child that is killed is restarted, and its successor too", async () => {
 
 test("the first launch's refusal is the caller's; nothing is retried", async () => {
   const { supervisor, kinds, launches } = supervise({ refuseFrom: 1 });
-  expect(await supervisor.start()).toMatchObject({ ok: false, error: { code: "disk_full" } });
+  expect(await supervisor.start()).toMatchObject({ ok: false, error: { code: "store_unavailable" } });
   expect(kinds()).toEqual([]);
   expect(launches()).toBe(1);
 });
@@ -66,7 +67,16 @@ test("refused restarts are retried after their delays, then it gives up with the
   process.kill(supervisor.pid ?? 0, "SIGKILL");
   expect(await until(() => kinds().includes("gave_up"), 5_000)).toBe(true);
   expect(kinds()).toEqual(["exited", "restart_failed", "restart_failed", "gave_up"]);
-  expect(events.at(-1)).toMatchObject({ refusal: { code: "disk_full", message: "no 4" } });
+  expect(events.at(-1)).toMatchObject({ refusal: { code: "store_unavailable", message: "no 4" } });
+});
+
+test("on a full disk it never gives up", async () => {
+  const { supervisor, kinds } = supervise({ refuseFrom: 2, refuseTo: 9, refusal: "disk_full" });
+  await supervisor.start();
+  process.kill(supervisor.pid ?? 0, "SIGKILL");
+  expect(await until(() => kinds().includes("restarted"), 5_000)).toBe(true);
+  await supervisor.stop();
+  expect(kinds()).toEqual(["exited", ...Array(7).fill("restart_failed"), "restarted"]);
 });
 
 test("one refused restart does not keep the next from succeeding", async () => {

@@ -27,7 +27,7 @@ export interface ChildPlan {
   /** Ends a living child cleanly. */
   halt(life: Life): Promise<void>;
   readonly onEvent: (event: ChildEvent) => void;
-  /** Waits before the 1st, 2nd … restart in a row; when they are used up the supervisor gives up. */
+  /** Waits before the 1st, 2nd … restart in a row; when they are used up the supervisor gives up, but on a full disk, where somebody may make room any time. */
   readonly restartDelaysMs?: readonly number[];
   /** A child that lived this long has its restarts forgotten. */
   readonly healthyAfterMs?: number;
@@ -97,10 +97,10 @@ export class Supervisor {
 
   async #restart(how: string): Promise<void> {
     const { name, onEvent } = this.#plan;
-    onEvent({ kind: "exited", name, how, restartInMs: this.#delaysMs[this.#restarts] ?? 0 });
+    onEvent({ kind: "exited", name, how, restartInMs: this.#delayMs(this.#restarts) });
     let refusal: Refusal = { code: this.#plan.unavailable, message: `${name} keeps dying (${how})` };
-    while (this.#restarts < this.#delaysMs.length) {
-      const delayMs = this.#delaysMs[this.#restarts] ?? 0;
+    while (this.#restarts < this.#delaysMs.length || refusal.code === "disk_full") {
+      const delayMs = this.#delayMs(this.#restarts);
       this.#restarts += 1;
       if (!(await this.#waited(delayMs))) return;
       const launched = await this.#launch();
@@ -109,10 +109,14 @@ export class Supervisor {
         return this.#adopt(launched.value);
       }
       refusal = launched.error;
-      const retryInMs = this.#delaysMs[this.#restarts];
-      if (retryInMs !== undefined) onEvent({ kind: "restart_failed", name, refusal, retryInMs });
+      if (this.#restarts < this.#delaysMs.length || refusal.code === "disk_full")
+        onEvent({ kind: "restart_failed", name, refusal, retryInMs: this.#delayMs(this.#restarts) });
     }
     onEvent({ kind: "gave_up", name, refusal });
+  }
+
+  #delayMs(restarts: number): number {
+    return this.#delaysMs[restarts] ?? this.#delaysMs.at(-1) ?? 0;
   }
 
   /** A launch that throws, because its folder has gone for instance, is one more way to fail: it must not end this process. */

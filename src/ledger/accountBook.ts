@@ -2,13 +2,14 @@ import { toHex, utf8 } from "../core/bytes.ts";
 import { hmacSha256 } from "../core/hash.ts";
 import { isNano } from "../core/money.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import type { Batch } from "./batch.ts";
 import type { KeyBook } from "./keyBook.ts";
 import type { Account, Accounts, ApiKey, Balance, Statement, StatementQuery } from "./ledger.ts";
 import { hasNul, isReservedName, named } from "./names.ts";
 import type { PeriodBook } from "./period.ts";
 import type { LedgerStore, LedgerWorld, MovementRow } from "./ports.ts";
 import type { Purses } from "./purses.ts";
-import type { Batch, Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
 
 export interface AccountBookOptions {
   readonly ledger: Uint8Array;

@@ -3,12 +3,13 @@ import { compareBytes, equalBytes } from "../core/bytes.ts";
 import { contextSubject, declaredSubject } from "../core/pool.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
+import type { Batch } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
 import type { PayeeShare } from "./execution.ts";
 import type { AssetInput, AssetState, Assets } from "./ledger.ts";
 import { mergeShares, numberOf, publishPool } from "./payees.ts";
 import type { KnownAsset } from "./stateImage.ts";
-import type { Batch, Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
 
 /** Assets of the ledger, and the pools through which a royalty flows to an asset's owner and to its ancestors'. */
 export class AssetBook implements Assets {

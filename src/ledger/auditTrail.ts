@@ -1,5 +1,5 @@
 import { type AuditHead, type AuditRow, auditHash, firstPrevious } from "./audit.ts";
-import type { Batch } from "./writer.ts";
+import type { Batch } from "./batch.ts";
 
 type Act = Omit<AuditRow, "number" | "previous" | "hash" | "timeMs">;
 

@@ -48,7 +48,8 @@ export class BookKeeping implements Books {
   }
 
   post(draft: ReceiptDraft): Promise<Result<Posted>> {
-    return this.#writer.run(this.#posting.post(draft));
+    // What has been answered is not lost because the store is away for a while: its hold stays, and the receipt waits.
+    return this.#writer.run(this.#posting.post(draft), { isPatient: true });
   }
 
   report(...[drafts, credit]: Parameters<Books["report"]>): ReturnType<Books["report"]> {
@@ -225,6 +226,10 @@ export class BookKeeping implements Books {
 
   stopped(): Refusal | undefined {
     return this.#writer.stopped;
+  }
+
+  waiting(): Refusal | undefined {
+    return this.#writer.waiting;
   }
 
   payeeNumber(id: Uint8Array): number | undefined {

@@ -2,13 +2,14 @@ import { equalBytes, padAddress, toHex } from "../core/bytes.ts";
 import { earningsDigest, recoverSigner } from "../core/eip712.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { AccountBook } from "./accountBook.ts";
+import type { Batch } from "./batch.ts";
 import type { Earner, Earnings, EarningsProof, OwnAccount } from "./earnings.ts";
 import type { KeyBook } from "./keyBook.ts";
 import type { Account } from "./ledger.ts";
 import { payeeAccountName } from "./names.ts";
 import type { LedgerWorld } from "./ports.ts";
 import type { Purses } from "./purses.ts";
-import type { Batch, Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
 
 export interface EarningsParts {
   readonly ledger: Uint8Array;

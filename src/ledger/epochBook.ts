@@ -8,6 +8,7 @@ import { decodeTotal, TOTAL_LEAF_BYTES } from "../core/settlement.ts";
 import type { KeptLeaves } from "../core/settlementTreeStream.ts";
 import { WEIGHT_TOTAL_MAX } from "../core/split.ts";
 import { publishRoyalty } from "./assetBook.ts";
+import type { Batch, Commit } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
 import { growTree, postingsAround, readPostings } from "./epochPostings.ts";
 import type { ClosedEpoch, EpochStatus, EpochSummary, Epochs, PayoutProof } from "./ledger.ts";
@@ -16,7 +17,7 @@ import { publishPool } from "./payees.ts";
 import type { EpochLeaves, EpochMark, LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";
 import { TreeCache } from "./treeCache.ts";
-import type { Batch, Commit, Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
 
 /**
  * Epochs: a cut that divides the pools, the trees over what lies before the cut, and the entry that closes it.

@@ -1,7 +1,7 @@
 import { equalBytes } from "../core/bytes.ts";
 import type { Nano } from "../core/money.ts";
 import { isNano } from "../core/money.ts";
-import { assert, ok, type Result, refuse } from "../core/result.ts";
+import { assert, ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { keyOf } from "./keyOf.ts";
 import type { Hold, Holds } from "./ledger.ts";
 import type { Purses } from "./purses.ts";
@@ -30,13 +30,16 @@ export class HoldTable implements Holds {
   readonly #purses: Purses;
   readonly #nowMs: () => number;
   readonly #newId: () => Uint8Array;
+  readonly #unwritable: () => Refusal | undefined;
   #total = 0n;
   #reapFromMs = 0;
 
-  constructor(purses: Purses, nowMs: () => number, newId: () => Uint8Array) {
+  /** `unwritable`: why what is held for now could not be posted. */
+  constructor(purses: Purses, nowMs: () => number, newId: () => Uint8Array, unwritable: () => Refusal | undefined) {
     this.#purses = purses;
     this.#nowMs = nowMs;
     this.#newId = newId;
+    this.#unwritable = unwritable;
   }
 
   place(input: {
@@ -47,6 +50,8 @@ export class HoldTable implements Holds {
   }): Result<Hold> {
     if (!isNano(input.amount))
       return refuse("amount_out_of_range", "a hold is whole nano below 2^53", { field: "amount" });
+    const unwritable = this.#unwritable();
+    if (unwritable !== undefined) return { ok: false, error: unwritable };
     const nowMs = this.#nowMs();
     this.reap(nowMs);
     const leaseUntilMs = nowMs + (input.leaseMs ?? LEASE_MS);

@@ -1,10 +1,10 @@
 import { timingSafeEqual } from "node:crypto";
 import { toHex } from "../core/bytes.ts";
+import type { Batch } from "./batch.ts";
 import { KeyedHash } from "./keyedHash.ts";
 import { keyOf } from "./keyOf.ts";
 import type { ApiKey, KeyScope } from "./ledger.ts";
 import type { LedgerWorld, StoredKey } from "./ports.ts";
-import type { Batch } from "./writer.ts";
 
 export interface FreshKey {
   readonly key: ApiKey;

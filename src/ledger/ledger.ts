@@ -237,18 +237,15 @@ export interface Books extends ReportedBooks {
     id: Uint8Array,
   ): Promise<{ seq: number; timeMs: number; receipt: Receipt; entry: Uint8Array; opening?: string } | undefined>;
   promise(id: Uint8Array): Promise<ReceiptPromise | undefined>;
-  recent(query: {
-    limit: number;
-    beforeSeq?: number;
-    account?: string;
-  }): Promise<readonly { seq: number; timeMs: number; receipt: Receipt }[]>;
+  recent(query: { limit: number; beforeSeq?: number; account?: string }): Promise<readonly Omit<Posted, "promise">[]>;
   /** What metered keys spent on the days [from, until). */
   spending(from: number, until: number): Promise<readonly Spending[]>;
   /** Entries [from, until) as they stand in the journal. */
   entries(from: number, until: number): AsyncIterable<Uint8Array>;
-  /** Durable size of the journal; and why nothing can be written until the ledger is opened again, undefined as long as it can. */
+  /** Durable size of the journal; why nothing can be written until the ledger is opened again; and why nothing can be until its store takes it. Both undefined as long as it can. */
   size(): number;
   stopped(): Refusal | undefined;
+  waiting(): Refusal | undefined;
   payeeNumber(id: Uint8Array): number | undefined;
   payee(number: number): { id: Uint8Array; type: PayeeType } | undefined;
   /** A payee's lifetime credits, and the part credited in the open epoch. */

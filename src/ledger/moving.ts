@@ -3,8 +3,8 @@ import { addCharge, type Closing, closeEpoch, noTotals } from "../core/closing.t
 import { type MoveLine, moveAmount, moveParts, type Place } from "../core/move.ts";
 import { Postings } from "../core/postings.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
+import type { Batch } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
-import type { Batch } from "./writer.ts";
 
 export interface MoveDraft {
   readonly place: Place;

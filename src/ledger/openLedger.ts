@@ -82,6 +82,7 @@ export async function openLedger(options: LedgerOptions): Promise<Result<OpenLed
     purses,
     () => world.nowMs(),
     () => world.randomBytes(16),
+    () => writer.stopped ?? writer.waiting,
   );
   const books = new BookKeeping(writer, holds, purses, store, options.secret);
   if (!books.hasPolicy(options.policy)) {

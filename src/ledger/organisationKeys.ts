@@ -1,11 +1,11 @@
 import { ok, type Result, refuse } from "../core/result.ts";
+import type { Batch } from "./batch.ts";
 import type { FreshKey, KeyBook } from "./keyBook.ts";
 import type { ApiKey, KeyLimits } from "./ledger.ts";
 import { named } from "./names.ts";
 import type { OrganisationState } from "./organisationState.ts";
 import type { Actor, IssuedKey, Member, Organisation } from "./organisations.ts";
 import type { LedgerWorld } from "./ports.ts";
-import type { Batch } from "./writer.ts";
 
 const KEYS_MAX = 2_000;
 

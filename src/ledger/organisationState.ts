@@ -1,9 +1,10 @@
 import { type Result, refuse } from "../core/result.ts";
 import type { AuditTrail } from "./auditTrail.ts";
+import type { Batch } from "./batch.ts";
 import type { KeyBook } from "./keyBook.ts";
 import type { ApiKey } from "./ledger.ts";
 import type { Actor, LimitScope, Member, Organisation, Project, Role } from "./organisations.ts";
-import type { Batch, Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
 
 /** A change of organisations: all that it does is one batch. */
 export type Change<T> = (batch: Batch, organisation: Organisation) => Result<() => T>;

@@ -1,9 +1,9 @@
 import type { PayeeType } from "../core/entry.ts";
 import { makePool, poolChunks, poolId } from "../core/pool.ts";
 import type { Share } from "../core/route.ts";
+import type { Batch } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
 import { keyOf } from "./keyOf.ts";
-import type { Batch } from "./writer.ts";
 
 /** The payee's number; introduced in this batch where the ledger does not know it yet. */
 export function numberOf(state: BookState, batch: Batch, id: Uint8Array, type: PayeeType): number {

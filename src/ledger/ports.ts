@@ -1,4 +1,4 @@
-import type { Result } from "../core/result.ts";
+import type { Refusal, Result } from "../core/result.ts";
 import type { AuditHead, AuditRow } from "./audit.ts";
 import type { Account, ApiKey, EpochStatus, Spending } from "./ledger.ts";
 import type { Organisation } from "./organisations.ts";
@@ -17,6 +17,11 @@ export interface Signer {
   sign(digest: Uint8Array): Uint8Array;
 }
 
+/** `mayPass`: the same batch may be taken later, once there is room or the server is back. */
+export interface StoreRefusal extends Refusal {
+  readonly mayPass?: true;
+}
+
 /**
  * Where a ledger is durable. One live writer per ledger: `takeOver` commits the next term, and every append checks it.
  * All of a batch is committed, or nothing of it.
@@ -25,12 +30,12 @@ export interface LedgerStore {
   /** Makes the ledger if it is new, commits its next term, and only then reads how far the journal got. */
   takeOver(ledger: Uint8Array): Promise<Result<Takeover>>;
   /** Refuses with `writer_fenced` when the term is not the ledger's latest, `store_unavailable` when the outcome is not known. */
-  append(batch: AppendBatch): Promise<Result<void>>;
+  append(batch: AppendBatch): Promise<Result<void, StoreRefusal>>;
   /**
    * After an append whose outcome is not known (`store_unavailable`): waits until no transaction of it is under way, and says what came of it,
    * by comparing the stored bytes. Refuses with `writer_fenced` where another writer has taken over, `store_unavailable` where it cannot tell yet.
    */
-  settle(batch: AppendBatch): Promise<Result<"written" | "absent">>;
+  settle(batch: AppendBatch): Promise<Result<"written" | "absent", StoreRefusal>>;
   entries(ledger: Uint8Array, from: number, until: number): AsyncIterable<StoredEntry>;
   receipt(ledger: Uint8Array, id: Uint8Array): Promise<StoredReceipt | undefined>;
   receipts(

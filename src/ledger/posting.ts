@@ -1,12 +1,13 @@
 import { decodeEntry } from "../core/entry.ts";
 import { amountOf, type Receipt, type ReceiptFacts } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { Batch, Commit } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
 import type { HoldTable, LiveHold } from "./holds.ts";
 import type { Account, Posted, ReceiptDraft, ReceiptPromise } from "./ledger.ts";
 import type { Purses } from "./purses.ts";
 import { nestingOf, type Priced, type Routing } from "./routing.ts";
-import type { Batch, Commit, Job } from "./writer.ts";
+import type { Job } from "./writer.ts";
 
 /** Turns holds into receipts: the fee from prices and usage, the payees by number, the route at the seq that the receipt gets. */
 export class Posting {

@@ -3,13 +3,14 @@ import { decodeEntry } from "../core/entry.ts";
 import { hmacSha256 } from "../core/hash.ts";
 import { ownOf, type Receipt } from "../core/receipt.ts";
 import { assert, ok, type Result, refuse } from "../core/result.ts";
+import type { Batch } from "./batch.ts";
 import { asCorrected, chargeLegs, correctionsOf, givenBack, moreOf, refundLegs } from "./correcting.ts";
 import type { ReportedCredit, ReportedDraft, ReportedOutcome } from "./execution.ts";
 import type { IdempotencyRow, LedgerStore } from "./ports.ts";
 import type { Purses } from "./purses.ts";
 import { isLaterWord, noteText, REPORTED, reportedKey } from "./reportedRows.ts";
 import { nestingOf, type Priced, type Routing } from "./routing.ts";
-import type { Batch, Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
 
 /** One reported execution on its way into the books. */
 interface Row {

@@ -2,12 +2,12 @@ import { type Fee, feeOf } from "../core/quote.ts";
 import type { Nesting, ReceiptFacts } from "../core/receipt.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
 import { type Contributors, EVIDENCE_TOTAL, LEGS_MAX, LegColumns, routeInto, type Share } from "../core/route.ts";
+import type { Batch } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
 import type { ExecutionDraft } from "./execution.ts";
 import { Families, type Family } from "./families.ts";
 import type { Account } from "./ledger.ts";
 import { numberOf } from "./payees.ts";
-import type { Batch } from "./writer.ts";
 
 /** Operator, model, reserve, treasury. */
 const FIXED_LEGS = 4;

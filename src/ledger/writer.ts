@@ -1,28 +1,24 @@
-import { batchDigest, type Domain } from "../core/eip712.ts";
-import { type EntryBody, type EntryKind, encodeEntry, encodeReceipt, entryKinds, type Room } from "../core/entry.ts";
-import type { Nano } from "../core/money.ts";
-import type { ReceiptFacts } from "../core/receipt.ts";
+import type { Domain } from "../core/eip712.ts";
 import { assert, type Refusal, type Result, refuse } from "../core/result.ts";
-import type { LegColumns } from "../core/route.ts";
-import { BatchTree } from "./batchTree.ts";
+import { BATCH_BYTES_MAX, Batch, type BatchOptions, type Commit, domainNow, JOB_BYTES } from "./batch.ts";
 import type { BookState } from "./bookState.ts";
-import type { Spending } from "./ledger.ts";
 import { Pace } from "./pace.ts";
-import type { AppendBatch, EntryRow, LedgerStore, LedgerWorld, Signer } from "./ports.ts";
+import type { AppendBatch, LedgerStore, StoreRefusal } from "./ports.ts";
 
 /**
  * The one writer of a ledger. Jobs that queued while a commit was under way are the next commit: the more load, the larger the batch.
- * A job changes the state when its batch is built and is answered when the batch is durable. If a commit fails, the state is ahead of what is durable,
- * so the writer stops for good: whoever opens the ledger again rebuilds from the journal.
+ * A job changes the state when its batch is built and is answered when the batch is durable. While a store cannot take a batch that it may take later, the writer waits with it:
+ * new jobs are refused, but for those that must not be lost. If a commit fails for good, the state is ahead of what is durable, so the writer stops: whoever opens the ledger again rebuilds from the journal.
  */
 export class Writer {
   readonly state: BookState;
   readonly #options: WriterOptions;
-  readonly #queue: Queued[] = [];
+  #queue: Queued[] = [];
   readonly #pace = new Pace();
   #running: Promise<void> | undefined;
   #durableSize: number;
-  #stopped: Result<never> | undefined;
+  #stopped: Failure | undefined;
+  #waiting: Failure | undefined;
   #closing = false;
 
   constructor(state: BookState, options: WriterOptions) {
@@ -31,12 +27,17 @@ export class Writer {
     this.#durableSize = state.size;
   }
 
-  /** How far the journal is durable; the state may be a batch ahead. */
   /** Why nothing is written any more; undefined while it is. */
   get stopped(): Refusal | undefined {
-    return this.#stopped?.ok === false ? this.#stopped.error : undefined;
+    return this.#stopped?.error;
   }
 
+  /** Why nothing is written now, until the store takes it again. */
+  get waiting(): Refusal | undefined {
+    return this.#waiting?.error;
+  }
+
+  /** How far the journal is durable; the state may be a batch ahead. */
   get durableSize(): number {
     return this.#durableSize;
   }
@@ -46,12 +47,13 @@ export class Writer {
     return domainNow(this.state, this.#options);
   }
 
-  /** Runs the job in the next batch. What it returns is called with the commit once that is durable. */
-  run<T>(job: Job<T>): Promise<Result<T>> {
-    if (this.#stopped !== undefined) return Promise.resolve(this.#stopped);
+  /** Runs the job in the next batch. What it returns is called with the commit once that is durable. A patient job waits with the writer. */
+  run<T>(job: Job<T>, { isPatient = false } = {}): Promise<Result<T>> {
+    const failure = this.#stopped ?? (isPatient ? undefined : this.#waiting);
+    if (failure !== undefined) return Promise.resolve(failure);
     if (this.#closing) return Promise.resolve(refuse("shutting_down", "the ledger is closing"));
     return new Promise((resolve) => {
-      this.#pace.waiting(this.#queue.push(enqueued(job, resolve)));
+      this.#pace.waiting(this.#queue.push({ run: enqueued(job, resolve), isPatient }));
       this.#running ??= this.#drain();
     });
   }
@@ -86,7 +88,7 @@ export class Writer {
     } while (this.#queue.length > 0 && this.#stopped === undefined);
     this.#running = undefined;
     const stopped = this.#stopped;
-    if (stopped !== undefined) for (const job of this.#queue.splice(0)) job(undefined)(stopped);
+    if (stopped !== undefined) this.#answerQueued(stopped, () => true);
   }
 
   /** Runs waiting jobs into a batch. A job that throws is a bug of ours, and the state may be half changed: nothing more is written. */
@@ -95,7 +97,7 @@ export class Writer {
     const batch = new Batch(this.state, this.#options, this.#queue.length);
     try {
       while (this.#queue.length > 0 && batch.bytes < BATCH_BYTES_MAX) {
-        const job = this.#queue.shift()!;
+        const { run: job } = this.#queue.shift()!;
         // Answered even if it throws: until it has run, its answer is that the writer stopped.
         const place = answers.push(job(undefined)) - 1;
         answers[place] = job(batch);
@@ -107,10 +109,10 @@ export class Writer {
     }
   }
 
-  #stop(error: unknown): Result<never> {
+  #stop(error: unknown): Failure {
     const message = `the ledger's writer stops: ${error instanceof Error ? error.message : String(error)}`;
     this.#options.world.warn(message);
-    this.#stopped = refuse("store_unavailable", message, { hint: "restart the node: it rebuilds from the journal" });
+    this.#stopped = refuse("store_unavailable", message, { hint: RESTART });
     return this.#stopped;
   }
 
@@ -125,51 +127,66 @@ export class Writer {
 
   async #commit(batch: Batch, commit: Commit): Promise<Result<Commit>> {
     if (batch.isEmpty) return { ok: true, value: commit };
-    const { store, world } = this.#options;
+    const { world } = this.#options;
     const rows = batch.rows();
+    const outcome = await this.#append(rows);
+    if (outcome.ok) {
+      if (this.#waiting !== undefined) world.warn("the store takes what is written again");
+      this.#waiting = undefined;
+      this.#durableSize = rows.entries.length === 0 ? this.#durableSize : rows.entries.at(-1)!.seq + 1;
+      return { ok: true, value: commit };
+    }
+    const { code, message, hint = RESTART } = outcome.error;
+    world.warn(`the ledger's writer stops: ${message}`);
+    this.#stopped = refuse(code, message, { hint: code === "disk_full" ? `free some space, then ${RESTART}` : hint });
+    return this.#stopped;
+  }
+
+  /**
+   * Appends the batch until it is known what became of it. The same bytes under the same term, and never before the store has said that they are not there:
+   * so nothing is written twice, nothing out of order, and nothing once another writer has taken over, however long it takes.
+   */
+  async #append(rows: AppendBatch): Promise<Result<void, StoreRefusal>> {
+    const { store } = this.#options;
     let outcome = await store.append(rows);
-    for (let attempt = 1; isUnsettled(outcome, attempt) && attempt < ATTEMPTS_MAX; attempt++) {
-      await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
+    for (let attempt = 1, conflicts = 0; !outcome.ok; attempt++) {
+      const { code, mayPass } = outcome.error;
+      if (code === "conflict") conflicts += 1;
+      if (!isUnsettled(outcome.error, attempt, conflicts)) return outcome;
+      if (mayPass && attempt >= ATTEMPTS_MAX) {
+        if (this.#closing) return outcome;
+        this.#wait(outcome.error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, Math.min(100 * 2 ** attempt, WAIT_MS)));
       // The commit may have gone through before the connection broke: never append blindly.
       const settled = await store.settle(rows);
       if (!settled.ok) outcome = settled;
       else outcome = settled.value === "written" ? { ok: true, value: undefined } : await store.append(rows);
     }
-    if (outcome.ok) {
-      this.#durableSize = rows.entries.length === 0 ? this.#durableSize : rows.entries.at(-1)!.seq + 1;
-      return { ok: true, value: commit };
-    }
-    world.warn(`the ledger's writer stops: ${outcome.error.message}`);
-    const isFull = outcome.error.code === "disk_full";
-    const hint = `${isFull ? "free some space, then " : ""}restart the node: it rebuilds from the journal`;
-    this.#stopped = { ok: false, error: { hint, ...outcome.error, ...(isFull ? { hint } : {}) } };
-    return this.#stopped;
+    return outcome;
+  }
+
+  /** From now on the batch at hand waits for the store. */
+  #wait({ code, message }: StoreRefusal): void {
+    if (this.#waiting === undefined)
+      this.#options.world.warn(`nothing is written until the store takes it again: ${message}`);
+    const hint = `${code === "disk_full" ? "free some space" : "check that the store runs"}; the node goes on by itself`;
+    this.#waiting = refuse(code, message, { hint });
+    this.#answerQueued(this.#waiting, ({ isPatient }) => !isPatient);
+  }
+
+  #answerQueued(failure: Failure, whom: (job: Queued) => boolean): void {
+    const queue = this.#queue;
+    this.#queue = queue.filter((job) => !whom(job));
+    for (const job of queue.filter(whom)) job.run(undefined)(failure);
   }
 }
 
-export interface WriterOptions {
-  readonly ledger: Uint8Array;
-  readonly term: number;
+export interface WriterOptions extends BatchOptions {
   readonly store: LedgerStore;
-  readonly world: LedgerWorld;
-  readonly signer: Signer;
-  readonly domain: Domain;
-  /** How long after its commit an entry may take to be published. */
-  readonly publishWithinMs: number;
 }
 
 export type Job<T> = (batch: Batch) => Result<(commit: Commit) => T>;
-
-/** A batch that became durable. */
-export interface Commit {
-  readonly first: number;
-  readonly count: number;
-  readonly root: Uint8Array;
-  readonly deadlineMs: number;
-  readonly signature: Uint8Array;
-  /** RFC 6962 audit path of an entry within the batch. */
-  pathOf(seq: number): Uint8Array[];
-}
 
 interface Built {
   readonly answers: readonly Answer[];
@@ -178,15 +195,17 @@ interface Built {
 }
 
 type Answer = (durable: Result<Commit>) => void;
-type Queued = (batch: Batch | undefined) => Answer;
+type Run = (batch: Batch | undefined) => Answer;
+interface Queued {
+  readonly run: Run;
+  readonly isPatient: boolean;
+}
+type Failure = ReturnType<typeof refuse>;
 
+/** As many take six seconds. */
 const ATTEMPTS_MAX = 6;
-/** Large enough to share a commit well, small enough that building one and committing another overlap. */
-const BATCH_BYTES_MAX = 512 * 1024;
-/** What a job journals, more or less: a receipt of 40 legs. */
-const JOB_BYTES = 1_280;
-/** The `batch` entry. */
-const SEAL_BYTES = 256;
+const WAIT_MS = 5_000;
+const RESTART = "restart the node: it rebuilds from the journal";
 const JOBS_FULL = Math.ceil(BATCH_BYTES_MAX / JOB_BYTES);
 
 /** When the other events of this turn of the event loop have been seen: what they queue shares the batch. */
@@ -194,134 +213,7 @@ function turnEnds(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** One commit while it is built. */
-export class Batch {
-  readonly entries: EntryRow[] = [];
-  readonly openings: AppendBatch["openings"][number][] = [];
-  readonly idempotency: AppendBatch["idempotency"][number][] = [];
-  readonly accounts: AppendBatch["accounts"][number][] = [];
-  readonly keys: AppendBatch["keys"][number][] = [];
-  readonly movements: AppendBatch["movements"][number][] = [];
-  readonly organisations: AppendBatch["organisations"][number][] = [];
-  readonly audits: AppendBatch["audits"][number][] = [];
-  readonly epochMarks: AppendBatch["epochMarks"][number][] = [];
-  readonly epochLeaves: AppendBatch["epochLeaves"][number][] = [];
-  readonly timeMs: number;
-  bytes = 0;
-  wantsCheckpoint = false;
-  readonly #spending = new Map<string, Spending>();
-  readonly #state: BookState;
-  readonly #options: WriterOptions;
-  readonly #first: number;
-  readonly #jobs: number;
-  #checkpoint: AppendBatch["checkpoint"];
-  /** Entries stand one behind the other: one piece of memory for a batch, and the store sends it as it is. */
-  #memory = new Uint8Array(0);
-  #used = 0;
-
-  /** `jobs` are waiting to be run into it. */
-  constructor(state: BookState, options: WriterOptions, jobs: number) {
-    this.#state = state;
-    this.#options = options;
-    this.#first = state.size;
-    this.#jobs = jobs;
-    this.timeMs = Math.max(options.world.nowMs(), state.timeMs);
-  }
-
-  /** Journals an entry: it gets the next seq, and the state takes it in. */
-  add(body: EntryBody): { readonly seq: number; readonly bytes: Uint8Array } {
-    const seq = this.#state.size;
-    const entry = { ledger: this.#options.ledger, seq, timeMs: this.timeMs, ...body };
-    const bytes = encodeEntry(entry, this.#room);
-    this.#state.apply(entry);
-    return this.#keep(seq, body.kind, namedReceipt(body), bytes);
-  }
-
-  /** The same for a receipt whose legs are columns. */
-  addReceipt(facts: ReceiptFacts, legs: LegColumns): { readonly seq: number; readonly bytes: Uint8Array } {
-    const seq = this.#state.size;
-    const bytes = encodeReceipt({ ledger: this.#options.ledger, seq, timeMs: this.timeMs }, facts, legs, this.#room);
-    this.#state.applyReceipt(seq, this.timeMs, facts, legs);
-    return this.#keep(seq, "receipt", facts.id, bytes);
-  }
-
-  get isEmpty(): boolean {
-    const rows = [
-      this.entries,
-      this.accounts,
-      this.keys,
-      this.movements,
-      this.epochMarks,
-      this.idempotency,
-      this.audits,
-    ];
-    return rows.every((list) => list.length === 0);
-  }
-
-  /** A receipt of a metered key: its rows of a batch are one. */
-  meter({ key, day }: { readonly key: string; readonly day: number }, nano: Nano, tokens: number): void {
-    const place = `${day} ${key}`;
-    const before = this.#spending.get(place);
-    if (before === undefined) this.#spending.set(place, { day, key, nano, receipts: 1, tokens });
-    else
-      this.#spending.set(place, {
-        ...{ day, key, nano: before.nano + nano },
-        ...{ receipts: before.receipts + 1, tokens: before.tokens + tokens },
-      });
-  }
-
-  /** Signs what was added, as the batch's last entry. */
-  seal(): Commit {
-    const { ledger, signer, publishWithinMs } = this.#options;
-    // The batch of the move's own entry is the first that is signed for the chain.
-    const domain = domainNow(this.#state, this.#options);
-    const tree = new BatchTree(this.entries);
-    const statement = {
-      ledger,
-      first: this.#first,
-      count: this.entries.length,
-      root: tree.root,
-      deadlineMs: this.timeMs + publishWithinMs,
-    };
-    const { first, count, root, deadlineMs } = statement;
-    const signature = count === 0 ? new Uint8Array(65) : signer.sign(batchDigest(domain, statement));
-    if (count > 0) this.add({ kind: "batch", batch: { first, count, root, deadlineMs, signature } });
-    if (this.wantsCheckpoint) this.#checkpoint = { seq: this.#state.size, state: this.#state.serialise() };
-    return { first, count, root, deadlineMs, signature, pathOf: (seq) => tree.path(seq - first) };
-  }
-
-  rows(): AppendBatch {
-    const { ledger, term } = this.#options;
-    const { entries, openings, idempotency, accounts, keys, movements, epochMarks, epochLeaves } = this;
-    const { organisations, audits } = this;
-    const spending = [...this.#spending.values()];
-    const beside = { accounts, keys, movements, organisations, audits, spending, epochMarks, epochLeaves };
-    const rows = { entries, openings, idempotency, ...beside };
-    return { ledger, term, ...rows, checkpoint: this.#checkpoint };
-  }
-
-  #keep(seq: number, kind: EntryKind, receipt: Uint8Array | undefined, bytes: Uint8Array) {
-    this.entries.push({ seq, kind: entryKinds.indexOf(kind) + 1, receipt, bytes });
-    this.bytes += bytes.length;
-    return { seq, bytes };
-  }
-
-  readonly #room: Room = (size) => {
-    if (this.#used + size > this.#memory.length) {
-      const waiting = Math.min(this.#jobs * JOB_BYTES, BATCH_BYTES_MAX) - this.bytes;
-      this.#memory = new Uint8Array(Math.max(size, waiting) + SEAL_BYTES);
-      this.#used = 0;
-    }
-    this.#used += size;
-    return this.#memory.subarray(this.#used - size, this.#used);
-  };
-}
-
-function domainNow({ moved }: BookState, { domain }: WriterOptions): Domain {
-  return moved?.domain ?? domain;
-}
-
-function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued {
+function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Run {
   return (batch) => {
     if (batch === undefined)
       return (stopped) => resolve(stopped.ok ? refuse("shutting_down", "the ledger is closing") : stopped);
@@ -335,16 +227,11 @@ function enqueued<T>(job: Job<T>, resolve: (result: Result<T>) => void): Queued 
   };
 }
 
-/** A connection can break with the append on its way, so that it is written after all: when it is appended again, or after that, as a duplicate of itself. */
-function isUnsettled(outcome: Result<void>, attempt: number): boolean {
-  if (outcome.ok) return false;
-  // A disk that is full for a moment is like a connection that is.
-  if (outcome.error.code === "disk_full") return true;
-  return outcome.error.code === "store_unavailable" || (outcome.error.code === "conflict" && attempt > 1);
-}
-
-/** The receipt that an entry is, or amends. */
-function namedReceipt(body: EntryBody): Uint8Array | undefined {
-  if (body.kind === "receipt") return body.receipt.id;
-  return body.kind === "correction" ? body.correction.receipt : undefined;
+/**
+ * A connection can break with the append on its way, so that it is written after all: when it is appended again, or after that, as a duplicate of itself.
+ * What may pass is never given up.
+ */
+function isUnsettled({ code, mayPass }: StoreRefusal, attempt: number, conflicts: number): boolean {
+  if (code === "conflict") return attempt > 1 && conflicts < ATTEMPTS_MAX;
+  return mayPass === true || (code === "store_unavailable" && attempt < ATTEMPTS_MAX);
 }

@@ -3,9 +3,11 @@ import { nano, total } from "./scalars.ts";
 
 /** Health, models, rhythm and pressure of the own API. */
 export const healthSchema = z.object({
-  /** `stopped`: the books can be read, and nothing is written until the node is restarted; `why` says for what reason. */
-  status: z.enum(["ok", "draining", "stopped"]),
-  why: z.string().optional(),
+  status: z.enum(["ok", "draining", "waiting", "stopped"]).meta({
+    description:
+      "waiting: the books can be read, and nothing is written until their store takes it again, by itself; stopped: until the node is restarted",
+  }),
+  why: z.string().optional().meta({ description: "why nothing is written" }),
   version: z.string(),
   ledger: z.string(),
   journalSize: z.number().int(),

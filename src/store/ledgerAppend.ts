@@ -138,6 +138,14 @@ export async function hasBatch(client: PoolClient, batch: AppendBatch): Promise<
   return false;
 }
 
+/** Whether the entry before the batch's first is there. */
+export async function follows(client: PoolClient, { ledger, entries }: AppendBatch): Promise<boolean> {
+  const first = entries[0]?.seq ?? 0;
+  if (first === 0) return true;
+  const before = "SELECT 1 FROM ledger.entry WHERE ledger = $1 AND seq = $2";
+  return (await client.query(before, [ledger, first - 1])).rowCount === 1;
+}
+
 /** An account as it is stored. */
 export interface AccountJson {
   readonly id: string;

@@ -15,10 +15,11 @@ import type {
   StoredKey,
   Takeover,
 } from "../ledger/ports.ts";
-import { type AccountJson, accountOf, appendIn, hasBatch } from "./ledgerAppend.ts";
+import { type AccountJson, accountOf, appendIn, follows, hasBatch } from "./ledgerAppend.ts";
 import { ledgerSteps } from "./ledgerMigrations.ts";
 import { openSchema } from "./openSchema.ts";
 import { storeRefusal, whole } from "./storeErrors.ts";
+import { type Ask, asking } from "./transaction.ts";
 
 export interface LedgerStoreOptions {
   /** A PostgreSQL connection string. */
@@ -45,12 +46,15 @@ export async function openLedgerStore(options: LedgerStoreOptions): Promise<Resu
 
 class PostgresLedgerStore implements OpenLedgerStore {
   readonly #pool: Pool;
+  /** For what is only read: throws a {@link RefusalError} where the database is away. */
+  readonly #ask: Ask;
   /** A session that the last append left: taking one from the pool and giving it back costs as much as a statement. */
   #kept: PoolClient | undefined;
   readonly #keptBroke = (): void => this.#take()?.release(true);
 
   constructor(pool: Pool) {
     this.#pool = pool;
+    this.#ask = asking(pool);
   }
 
   close(): Promise<void> {
@@ -70,7 +74,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
     }
   }
 
-  async append(batch: AppendBatch): Promise<Result<void>> {
+  async append(batch: AppendBatch): ReturnType<LedgerStore["append"]> {
     const { entries } = batch;
     assert(
       entries.every((entry, i) => entry.seq === entries[0]!.seq + i),
@@ -89,7 +93,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
     }
   }
 
-  async settle(batch: AppendBatch): Promise<Result<"written" | "absent">> {
+  async settle(batch: AppendBatch): ReturnType<LedgerStore["settle"]> {
     let client: PoolClient | undefined;
     try {
       client = await this.#session();
@@ -99,9 +103,14 @@ class PostgresLedgerStore implements OpenLedgerStore {
         batch.ledger,
       ]);
       const isWritten = await hasBatch(client, batch);
+      const isSetBack = !isWritten && !(await follows(client, batch));
       await client.query("COMMIT");
       client.release();
       if (isWritten) return ok("written");
+      if (isSetBack)
+        return refuse("data_folder_damaged", "the database was set back: entries that were written are not there", {
+          hint: "put its newest state back, then restart the node",
+        });
       if (whole(shard.rows[0]?.term ?? "0") !== batch.term)
         return refuse("writer_fenced", "another writer has taken the ledger over");
       return ok("absent");
@@ -113,7 +122,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
 
   async *entries(ledger: Uint8Array, from: number, until: number): AsyncGenerator<StoredEntry> {
     for (let next = from; next < until; next += CHUNK) {
-      const { rows } = await this.#pool.query<EntryColumns>(
+      const { rows } = await this.#ask<EntryColumns>(
         "SELECT seq, bytes FROM ledger.entry WHERE ledger = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
         [ledger, next, Math.min(next + CHUNK, until)],
       );
@@ -122,7 +131,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async receipt(ledger: Uint8Array, id: Uint8Array): ReturnType<LedgerStore["receipt"]> {
-    const { rows } = await this.#pool.query<EntryColumns & { opening: string | null }>(
+    const { rows } = await this.#ask<EntryColumns & { opening: string | null }>(
       `SELECT e.seq, e.bytes, o.opening FROM ledger.entry e LEFT JOIN ledger.opening o ON o.ledger = e.ledger AND o.receipt = e.receipt
        WHERE e.ledger = $1 AND e.receipt = $2 AND e.kind = 6`,
       [ledger, id],
@@ -133,7 +142,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
 
   async receipts(ledger: Uint8Array, query: Parameters<LedgerStore["receipts"]>[1]): Promise<readonly StoredEntry[]> {
     // The account's pseudonym stands at a fixed place of every receipt.
-    const { rows } = await this.#pool.query<EntryColumns>(
+    const { rows } = await this.#ask<EntryColumns>(
       `SELECT seq, bytes FROM ledger.entry WHERE ledger = $1 AND kind = 6 AND seq < $2
        AND ($4::bytea IS NULL OR substring(bytes FROM 165 FOR 16) = $4) ORDER BY seq DESC LIMIT $3`,
       [ledger, query.beforeSeq, query.limit, query.pseudonym ?? null],
@@ -142,7 +151,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async corrections(ledger: Uint8Array, receipt: Uint8Array): Promise<readonly StoredEntry[]> {
-    const { rows } = await this.#pool.query<EntryColumns>(
+    const { rows } = await this.#ask<EntryColumns>(
       "SELECT seq, bytes FROM ledger.entry WHERE ledger = $1 AND receipt = $2 AND kind = 9 ORDER BY seq",
       [ledger, receipt],
     );
@@ -172,7 +181,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async #idempotencyRows(where: string, values: readonly unknown[]): Promise<readonly IdempotencyRow[]> {
-    const { rows } = await this.#pool.query<IdempotencyColumns>(
+    const { rows } = await this.#ask<IdempotencyColumns>(
       `SELECT account, key, body_hash, receipt, response FROM ledger.idempotency WHERE ${where}`,
       [...values],
     );
@@ -183,40 +192,29 @@ class PostgresLedgerStore implements OpenLedgerStore {
   }
 
   async movement(ledger: Uint8Array, reference: string): ReturnType<LedgerStore["movement"]> {
-    const { rows } = await this.#pool.query<MovementColumns>(
+    const { rows } = await this.#ask<MovementColumns>(
       "SELECT kind, party, amount, block, note, time_ms FROM ledger.movement WHERE ledger = $1 AND reference = $2",
       [ledger, reference],
     );
     const [row] = rows;
     if (row === undefined) return undefined;
     const { kind, party, note } = row;
-    return {
-      kind,
-      reference,
-      party,
-      note,
-      amount: whole(row.amount),
-      block: whole(row.block),
-      timeMs: whole(row.time_ms),
-    };
+    const numbers = { amount: whole(row.amount), block: whole(row.block), timeMs: whole(row.time_ms) };
+    return { kind, reference, party, note, ...numbers };
   }
 
   async epochLeaves(ledger: Uint8Array, epoch: number): ReturnType<LedgerStore["epochLeaves"]> {
-    const { rows } = await this.#pool.query<{ payouts: Buffer; debits: Buffer }>(
+    const { rows } = await this.#ask<{ payouts: Buffer; debits: Buffer }>(
       "SELECT payouts, debits FROM ledger.epoch_leaves WHERE ledger = $1 AND epoch = $2",
       [ledger, epoch],
     );
     const [row] = rows;
     if (row === undefined) return undefined;
-    return {
-      epoch,
-      payouts: new Uint8Array(row.payouts),
-      debits: new Uint8Array(row.debits),
-    };
+    return { epoch, payouts: new Uint8Array(row.payouts), debits: new Uint8Array(row.debits) };
   }
 
   async spending(ledger: Uint8Array, from: number, until: number): Promise<readonly Spending[]> {
-    const { rows } = await this.#pool.query<Record<"nano" | "receipts" | "tokens" | "key", string> & { day: number }>(
+    const { rows } = await this.#ask<Record<"nano" | "receipts" | "tokens" | "key", string> & { day: number }>(
       "SELECT day, key, nano, receipts, tokens FROM ledger.spending WHERE ledger = $1 AND day >= $2 AND day < $3 ORDER BY day, key",
       [ledger, from, until],
     );
@@ -230,7 +228,7 @@ class PostgresLedgerStore implements OpenLedgerStore {
     log: string,
     { after, limit }: { readonly after: number; readonly limit: number },
   ): Promise<readonly AuditRow[]> {
-    const { rows } = await this.#pool.query<{
+    const { rows } = await this.#ask<{
       number: string;
       hash: string;
       row: Omit<AuditRow, "log" | "number" | "hash">;

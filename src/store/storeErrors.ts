@@ -1,5 +1,6 @@
 import { DatabaseError } from "pg";
-import { assert, type Refusal } from "../core/result.ts";
+import { assert } from "../core/result.ts";
+import type { StoreRefusal } from "../ledger/ports.ts";
 
 /** What to do, by PostgreSQL's error code. */
 const hints: Readonly<Record<string, string>> = {
@@ -9,17 +10,19 @@ const hints: Readonly<Record<string, string>> = {
   "42501": "the user of DATABASE_URL has to own its database: ALTER DATABASE NAME OWNER TO USER",
 };
 
-/** What the database said, as a refusal. A unique violation is a bug or a stale writer, never a passing state; everything else may pass. */
-export function storeRefusal(error: unknown): Refusal {
+/**
+ * What the database said, as a refusal. A unique violation is a bug or a stale writer. What may pass by itself: a connection that broke, a server that is read-only (25006), out of
+ * something (class 53), locked (55P03), shut down or starting (57), or without its disk (58); see appendix A of the PostgreSQL manual.
+ */
+export function storeRefusal(error: unknown): StoreRefusal {
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof DatabaseError && error.code === "53100")
-    return { code: "disk_full", message: `the database's disk is full: ${message}` };
-  if (error instanceof DatabaseError && error.code?.startsWith("23") === true)
+  const code = error instanceof DatabaseError ? (error.code ?? "") : undefined;
+  if (code === "53100") return { code: "disk_full", message: `the database's disk is full: ${message}`, mayPass: true };
+  if (code?.startsWith("23") === true)
     return { code: "conflict", message: `the database refused a duplicate: ${message}` };
-  const hint =
-    hints[error instanceof DatabaseError ? (error.code ?? "") : ""] ??
-    "check that PostgreSQL runs and DATABASE_URL is right";
-  return { code: "store_unavailable", message: `the database cannot be used now: ${message}`, hint };
+  const hint = hints[code ?? ""] ?? "check that PostgreSQL runs and DATABASE_URL is right";
+  const refusal = { code: "store_unavailable", message: `the database cannot be used now: ${message}`, hint } as const;
+  return code === undefined || /^(08|25006|40|53|55P03|57|58)/.test(code) ? { ...refusal, mayPass: true } : refusal;
 }
 
 /** int8 comes as text. */

@@ -46,7 +46,7 @@ export const statusCommand = command({
     if (!datanets.ok && datanets.error.code !== "not_found") return datanets;
     const { status, why, version, ledger, journalSize, uptimeSeconds } = health.value;
     output.line(`${url}  ${status}, up ${Math.round(uptimeSeconds)} s, version ${version}`);
-    if (why !== undefined) output.line(`  nothing is written until it is restarted: ${why}`);
+    if (why !== undefined) output.line(`  nothing is written: ${why}`);
     output.line(`ledger ${ledger}, ${journalSize} entries, epoch ${epochs.value.open.epoch} open`);
     output.heading("Sums, OPEN");
     const { receipts, stages, ...sums } = totals.value;

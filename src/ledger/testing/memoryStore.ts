@@ -40,6 +40,7 @@ export function memoryStore(): LedgerStore {
     },
     settle: async (batch) => {
       if (batches.includes(batch)) return ok("written");
+      if ((batch.entries[0]?.seq ?? 0) > entries().length) return refuse("data_folder_damaged", "set back");
       return batch.term === term ? ok("absent") : refuse("writer_fenced", "a newer writer has the ledger");
     },
     entries: async function* (_ledger, from, until) {

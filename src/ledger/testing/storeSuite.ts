@@ -133,6 +133,14 @@ function settleTests(withStore: WithStore): void {
       expect(await store.settle(batchOf({ entries: [entryRow(0, 4)] }))).toEqual({ ok: true, value: "absent" });
     }));
 
+  it("a batch that does not follow what is there says that the store was set back", () =>
+    withStore(async (store) => {
+      await takeover(store);
+      unwrap(await store.append(batchOf({ entries: [entryRow(0)] })));
+      const settled = await store.settle(batchOf({ entries: [entryRow(2)] }));
+      expect(settled).toMatchObject({ ok: false, error: { code: "data_folder_damaged" } });
+    }));
+
   it("settling changes nothing", () =>
     withStore(async (store) => {
       await takeover(store);

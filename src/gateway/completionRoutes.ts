@@ -12,6 +12,7 @@ import {
   modelListSchema,
   modelSchema,
 } from "../protocol/completions.ts";
+import { type CompletionHeaders, completionAnswerHeaders, completionHeaders } from "../protocol/headers.ts";
 import { modelParam } from "../protocol/service.ts";
 import { answerId, answerText, ChunkWriter } from "./answerWire.ts";
 import { wireModel } from "./catalog.ts";
@@ -71,6 +72,8 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
         needs: "models.execute",
         response: chatCompletionSchema,
         produces: ANSWERS,
+        headers: completionHeaders,
+        answerHeaders: completionAnswerHeaders,
       },
       summary: "Answer a conversation; streams with `stream: true`",
       body: chatRequestSchema,
@@ -87,6 +90,8 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
         needs: "models.execute",
         response: completionSchema,
         produces: ANSWERS,
+        headers: completionHeaders,
+        answerHeaders: completionAnswerHeaders,
       },
       summary: "Continue a text; streams with `stream: true`",
       body: completionRequestSchema,
@@ -96,6 +101,7 @@ export function completionRoutes(floor: Floor, live: LiveAnswers): Route[] {
   ];
 }
 
+type CompletionCall = Call<unknown, unknown, ChatRequest | CompletionRequest, CompletionHeaders>;
 type Wanted = Pick<Order, "messages" | "maxTokens" | "sampling">;
 
 function chatOrder(body: ChatRequest): Wanted {
@@ -145,18 +151,15 @@ async function told(
 async function answer(
   floor: Floor,
   live: LiveAnswers,
-  call: Call<unknown, unknown, ChatRequest | CompletionRequest>,
+  call: CompletionCall,
   mode: Order["mode"],
   wanted: Wanted,
 ): Promise<Result<Reply, Refused>> {
-  const { body, key, exchange } = call;
+  const { body, key, exchange, headers } = call;
   if (key === undefined) return refuse("unauthenticated", "no API key was given");
   const model = floor.catalog.find(body.model);
   if (!model.ok) return model;
-  const [audit, lineage] = [forbids(exchange, "openledger-audit"), forbids(exchange, "openledger-lineage")];
-  if (!audit.ok) return audit;
-  if (!lineage.ok) return lineage;
-  const begun = beginOnce(floor.ledger.books, key.account, exchange, call.rawBody);
+  const begun = beginOnce(floor.ledger.books, key.account, headers["idempotency-key"], exchange.path, call.rawBody);
   const once = begun instanceof Promise ? await begun : begun;
   if (!once.ok) return once;
   const { end } = once.value;
@@ -170,8 +173,8 @@ async function answer(
       messages: wanted.messages,
       maxTokens: wanted.maxTokens,
       sampling: wanted.sampling,
-      isUnaudited: audit.value,
-      isForgotten: lineage.value,
+      isUnaudited: headers["openledger-audit"] !== undefined,
+      isForgotten: headers["openledger-lineage"] !== undefined,
       idempotency: once.value.idempotency,
       createdMs: floor.world.nowMs(),
     };
@@ -191,16 +194,6 @@ async function answer(
   }
 }
 
-/** Whether the payer forbids something. A misspelt wish for privacy is refused: what it would keep back could not be taken back. */
-function forbids({ request }: Exchange, header: string): Result<boolean> {
-  const value = request.headers[header];
-  if (value === undefined) return allowed;
-  if (value === "forbid") return forbidden;
-  return refuse("invalid_request", `${header} is "forbid" or left out`, { field: header });
-}
-
-const [allowed, forbidden] = [ok(false), ok(true)];
-
 interface Delivered {
   readonly reply: Promise<Result<Reply, Refused>>;
   /** When the execution behind it has ended, which may be later. */
@@ -210,7 +203,7 @@ interface Delivered {
 function deliver(
   floor: Floor,
   live: LiveAnswers,
-  { body, exchange }: Call<unknown, unknown, ChatRequest | CompletionRequest>,
+  { body, exchange, headers: said }: CompletionCall,
   placed: Placed,
 ): Delivered {
   const { order, hold } = placed;
@@ -222,7 +215,7 @@ function deliver(
     "openledger-receipt": hexText(hold.id),
   };
   floor.meters.addHeaders(order.key, floor.world.nowMs(), headers);
-  const waitMs = receiptWaitMs(exchange.request, floor.timeouts.receiptMs);
+  const waitMs = receiptWaitMs(said.prefer, floor.timeouts.receiptMs);
   const { reply, done } =
     body.stream === true
       ? stream(floor, exchange, placed, { signal: caller, headers, withUsage: wantsUsage(body), waitMs })
@@ -280,11 +273,7 @@ function stream(
 }
 
 /** The stored answer again, marked as such, in the form that was asked for. */
-function replay(
-  { body, exchange }: Call<unknown, unknown, ChatRequest | CompletionRequest>,
-  mode: Order["mode"],
-  answered: Answered,
-): Result<Reply> {
+function replay({ body, exchange }: CompletionCall, mode: Order["mode"], answered: Answered): Result<Reply> {
   const headers = {
     "content-type": body.stream === true ? EVENT_STREAM : "application/json",
     "openledger-receipt": hexText(answered.receipt),

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { ok, type Result, refuse } from "../core/result.ts";
 import type { Accounts, ApiKey } from "../ledger/ledger.ts";
+import { answerHeaders, completionAnswerHeaders, completionHeaders, refusalHeaders } from "../protocol/headers.ts";
 import { parseJson } from "../protocol/parse.ts";
 import { type Access, type Method, noFields, takesBody } from "./routes.ts";
 
@@ -28,6 +29,11 @@ export function checkHost(request: IncomingMessage, rules: DoorRules): Result<vo
   });
 }
 
+const askedHeaders = ["authorization", "content-type", ...Object.keys(completionHeaders.shape)].join(", ");
+const exposedHeaders = [answerHeaders, completionAnswerHeaders, refusalHeaders]
+  .flatMap(({ shape }) => Object.keys(shape))
+  .join(", ");
+
 /** CORS headers for an allowed origin; undefined for every other, and then browsers keep the response from the page. */
 export function corsHeaders(request: IncomingMessage, rules: DoorRules): Record<string, string> | undefined {
   const { origin } = request.headers;
@@ -36,9 +42,8 @@ export function corsHeaders(request: IncomingMessage, rules: DoorRules): Record<
     "access-control-allow-origin": origin,
     vary: "origin",
     "access-control-allow-methods": "GET, POST, PUT, DELETE",
-    "access-control-allow-headers":
-      "authorization, content-type, idempotency-key, openledger-audit, openledger-lineage, prefer",
-    "access-control-expose-headers": "openledger-receipt, x-request-id, retry-after",
+    "access-control-allow-headers": askedHeaders,
+    "access-control-expose-headers": exposedHeaders,
     "access-control-max-age": "600",
   };
 }

@@ -10,6 +10,7 @@ import {
   executionsSchema,
   traceResponseSchema,
 } from "../protocol/executions.ts";
+import { type ReportHeaders, reportHeaders } from "../protocol/headers.ts";
 import { empty } from "../protocol/scalars.ts";
 import { mediaType } from "./door.ts";
 import type { Exchange } from "./exchange.ts";
@@ -42,28 +43,36 @@ export function executionRoutes(desk: ExecutionDesk): Route[] {
     needs: "models.execute",
     tag: "executions",
     media,
+    headers: reportHeaders,
   } as const;
   return [
     route({
       ...{ ...shared, path: "/api/executions", query: executionsQuery, response: executionsSchema },
       summary:
         "Book executions that other gateways served: a batch, an outcome for each row; sent again it changes nothing",
-      handle: async ({ exchange, key, query, rawBody }) =>
-        jsonOf(await take(desk, exchange, rawBody, query, byOf(key, query))),
+      handle: async ({ exchange, key, headers, query, rawBody }) =>
+        jsonOf(await take(desk, exchange, headers, rawBody, query, byOf(key, query))),
     }),
     route({
       ...{ ...shared, path: "/v1/traces", response: traceResponseSchema },
       summary: "OpenTelemetry GenAI spans, as the OTLP/HTTP JSON exporter posts them",
-      handle: async ({ exchange, key, rawBody }) => {
-        const taken = await take(desk, exchange, rawBody, { format: "otlp" }, byOf(key, { rows: "refused" }));
+      handle: async ({ exchange, key, headers, rawBody }) => {
+        const taken = await take(desk, exchange, headers, rawBody, { format: "otlp" }, byOf(key, { rows: "refused" }));
         return jsonOf(taken, traceResponse);
       },
     }),
     route({
       ...{ ...shared, path: "/api/v1/events", response: empty, statuses: [204] },
       summary: "CloudEvents of token usage, as OpenMeter's clients post them",
-      handle: async ({ exchange, key, rawBody }) => {
-        const taken = await take(desk, exchange, rawBody, { format: "cloudevents" }, byOf(key, { rows: "refused" }));
+      handle: async ({ exchange, key, headers, rawBody }) => {
+        const taken = await take(
+          desk,
+          exchange,
+          headers,
+          rawBody,
+          { format: "cloudevents" },
+          byOf(key, { rows: "refused" }),
+        );
         if (!taken.ok) return taken;
         const refused = firstRefused(taken.value);
         return refused === undefined ? ok({ kind: "none" }) : refuse("invalid_request", refused);
@@ -80,6 +89,7 @@ function byOf(key: ApiKey | undefined, { amend, rows }: Pick<ExecutionsQuery, "a
 async function take(
   desk: ExecutionDesk,
   { request }: Exchange,
+  { "content-encoding": encoding }: ReportHeaders,
   rawBody: Uint8Array,
   query: ExecutionsQuery,
   by: ReportBy,
@@ -92,7 +102,7 @@ async function take(
       hint: "say it with ?format=openai, otlp, litellm, cloudevents or csv",
       field: "format",
     });
-  const text = textOf(request.headers["content-encoding"], rawBody);
+  const text = textOf(encoding, rawBody);
   if (!text.ok) return text;
   const payer = by.account ?? query.payer;
   const defaults = {

@@ -20,7 +20,7 @@ import {
   jobPageQuery,
   pageQuery,
 } from "../protocol/fineTuning.ts";
-import type { Exchange } from "./exchange.ts";
+import { onceHeaders } from "../protocol/headers.ts";
 import {
   checkpointViews,
   eventNumber,
@@ -117,12 +117,11 @@ function makingRoutes(factory: Factory, nowMs: () => number): Route[] {
   return [
     route({
       ...{ ...shared, method: "POST", path: "/v1/fine_tuning/jobs", body: fineTuneSchema },
-      ...{ summary: "Order a training", response: fineTuningJobSchema },
-      handle: async ({ exchange, key, body }) => {
-        const [order, once] = [orderOf(body), idempotencyKey(exchange)];
+      ...{ headers: onceHeaders, summary: "Order a training", response: fineTuningJobSchema },
+      handle: async ({ key, body, headers: { "idempotency-key": once } }) => {
+        const order = orderOf(body);
         if (!order.ok) return order;
-        if (!once.ok) return once;
-        const by = { ...payerOf(key), ...(once.value === undefined ? {} : { key: once.value }) };
+        const by = { ...payerOf(key), ...(once === undefined ? {} : { key: once }) };
         return jsonOf(await factory.order(by, order.value), ({ job }) => view(job));
       },
     }),
@@ -196,13 +195,4 @@ function uploadOf(form: ReadonlyMap<string, FormField>): Result<FormField> {
     return refuse("invalid_request", `${unknown.slice(0, 80)} is not supported here`, { field: unknown.slice(0, 80) });
   const file = form.get("file");
   return file?.fileName === undefined ? refuse("invalid_request", "the file is missing", { field: "file" }) : ok(file);
-}
-
-/** As for paid requests: the same key with the same order is the same job. */
-function idempotencyKey({ request }: Exchange): Result<string | undefined> {
-  const key = request.headers["idempotency-key"];
-  if (key === undefined || (typeof key === "string" && /^[\x21-\x7e]{1,200}$/.test(key))) return ok(key);
-  return refuse("invalid_request", "an idempotency key is 1 to 200 printable characters without spaces", {
-    field: "idempotency-key",
-  });
 }

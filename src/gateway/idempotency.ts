@@ -5,7 +5,6 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import type { Books } from "../ledger/ledger.ts";
 import { finishReasons, settlementSchema } from "../protocol/completions.ts";
 import { parseInput, parseJson } from "../protocol/parse.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Answered } from "./order.ts";
 import { type Refused, refuseFor } from "./refused.ts";
 
@@ -18,15 +17,15 @@ export type Once =
     }
   | { readonly state: "done"; readonly answered: Answered; end(): void };
 
-/** Refuses a key that is malformed, still running, or was used with another body. */
+/** Refuses a key that is still running, or was used with another body. */
 export function beginOnce(
   books: Books,
   account: string,
-  exchange: Exchange,
+  key: string | undefined,
+  path: string,
   body: Uint8Array,
 ): Result<Once, Refused> | Promise<Result<Once, Refused>> {
-  const key = exchange.request.headers["idempotency-key"];
-  return key === undefined ? everyTime : beginKeyed(books, account, exchange, body, key);
+  return key === undefined ? everyTime : beginKeyed(books, account, key, path, body);
 }
 
 const everyTime = ok({ state: "new", idempotency: undefined, end: () => {} } as const);
@@ -34,15 +33,10 @@ const everyTime = ok({ state: "new", idempotency: undefined, end: () => {} } as 
 async function beginKeyed(
   books: Books,
   account: string,
-  exchange: Exchange,
+  key: string,
+  path: string,
   body: Uint8Array,
-  key: string | readonly string[],
 ): Promise<Result<Once, Refused>> {
-  if (typeof key !== "string" || !/^[\x21-\x7e]{1,200}$/.test(key)) {
-    return refuse("invalid_request", "an idempotency key is 1 to 200 printable characters without spaces", {
-      field: "idempotency-key",
-    });
-  }
   if (!books.begin(account, key)) {
     return refuseFor("idempotency_in_flight", "a request with this idempotency key is still running", {
       retryAfterMs: 1_000,
@@ -50,7 +44,7 @@ async function beginKeyed(
   }
   const end = () => books.abandon(account, key);
   try {
-    const once = await lookUp(books, account, key, sha256(utf8(exchange.path), separator, body), end);
+    const once = await lookUp(books, account, key, sha256(utf8(path), separator, body), end);
     if (!once.ok) end();
     return once;
   } catch (error) {

@@ -1,6 +1,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31 } from "@asteasolutions/zod-to-openapi";
 import { z } from "zod";
 import { openAiErrorSchema, PROBLEM_MEDIA_TYPE, problemSchema } from "../protocol/errors.ts";
+import { answerHeaders, refusalHeaders } from "../protocol/headers.ts";
 import { speaksOpenAi } from "./exchange.ts";
 import { type Route, takesBody } from "./routes.ts";
 
@@ -18,12 +19,16 @@ export function openApiDocument(routes: readonly Route[], version: string): obje
 type PathConfig = Parameters<OpenAPIRegistry["registerPath"]>[0];
 
 function pathOf(route: Route, scheme: string): PathConfig {
-  const { params, query } = route;
+  const { params, query, headers } = route;
   const hasBody = takesBody(route.method) && !(route.body instanceof z.ZodUnknown);
   const statuses = route.statuses ?? [200];
   const answers = statuses.map((status) => [
     status,
-    { description: route.summary, ...(status === 204 ? {} : { content: contentOf(route) }) },
+    {
+      description: route.summary,
+      headers: answerHeaders.extend(route.answerHeaders?.shape ?? {}),
+      ...(status === 204 ? {} : { content: contentOf(route) }),
+    },
   ]);
   return {
     method: methods[route.method],
@@ -33,6 +38,7 @@ function pathOf(route: Route, scheme: string): PathConfig {
     request: {
       ...(params instanceof z.ZodObject && hasFields(params) ? { params } : {}),
       ...(query instanceof z.ZodObject && hasFields(query) ? { query } : {}),
+      ...(hasFields(headers) ? { headers } : {}),
       ...(hasBody || route.form !== undefined || route.media !== undefined
         ? { body: { content: bodyOf(route), required: true } }
         : {}),
@@ -61,7 +67,8 @@ function errorOf(path: string): NonNullable<PathConfig["responses"][string]> {
   const content = isOpenAi
     ? { "application/json": { schema: openAiErrorSchema } }
     : { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } };
-  return { description: isOpenAi ? "An OpenAI error object" : "An RFC 9457 problem", content };
+  const headers = answerHeaders.extend(refusalHeaders.shape);
+  return { description: isOpenAi ? "An OpenAI error object" : "An RFC 9457 problem", headers, content };
 }
 
 function hasFields(schema: z.ZodObject): boolean {

@@ -109,8 +109,7 @@ test.each([
   ["wait=soon", 700],
   ["", 700],
 ])("prefer %j waits %i ms", (prefer, ms) => {
-  const headers = prefer === undefined ? {} : { prefer };
-  expect(receiptWaitMs({ headers }, 700)).toBe(ms);
+  expect(receiptWaitMs(prefer, 700)).toBe(ms);
 });
 
 test("the openai client reads such answers as any other", async () => {

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from "node:http";
 import { ok, type Result } from "../core/result.ts";
 import type { Answered } from "./order.ts";
 import type { Refused } from "./refused.ts";
@@ -7,10 +6,9 @@ import type { Refused } from "./refused.ts";
 const WAIT_SECONDS_MAX = 60;
 
 /** How long the end of an answer waits for its receipt: `Prefer: wait=SECONDS` (RFC 7240, section 4.3) says it, and what cannot be understood of that header is ignored, as there. */
-export function receiptWaitMs({ headers }: Pick<IncomingMessage, "headers">, usualMs: number): number {
-  const { prefer } = headers;
+export function receiptWaitMs(prefer: string | undefined, usualMs: number): number {
   if (prefer === undefined) return usualMs;
-  const wait = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i.exec(String(prefer))?.[1];
+  const wait = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i.exec(prefer)?.[1];
   return wait === undefined ? usualMs : 1_000 * Math.min(WAIT_SECONDS_MAX, Number(wait));
 }
 

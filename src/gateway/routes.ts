@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { z } from "zod";
 import { ok, type Result } from "../core/result.ts";
 import type { ApiKey } from "../ledger/ledger.ts";
@@ -20,7 +21,7 @@ export function takesBody(method: Method): boolean {
 export type Success = 200 | 201 | 204;
 
 /** One endpoint. The schemas that validate a call are the ones that the OpenAPI document is made of. */
-export interface RouteSpec<P, Q, B> {
+export interface RouteSpec<P, Q, B, H> {
   readonly method: Method;
   /** With `{name}` for parameters; a last `{name*}` takes the rest of the path. */
   readonly path: string;
@@ -34,6 +35,9 @@ export interface RouteSpec<P, Q, B> {
   readonly params: z.ZodType<P>;
   readonly query: z.ZodType<Q>;
   readonly body: z.ZodType<B>;
+  /** What the call may say in its head, and its answer in its own, beside what HTTP itself says there. */
+  readonly headers: z.ZodObject & z.ZodType<H>;
+  readonly answerHeaders?: z.ZodObject;
   /** Says cheaply that a body is valid as it stands; what it does not know is left to the schema. */
   isPlain?(body: unknown): body is B;
   readonly response: z.ZodType | "bytes" | "text";
@@ -49,16 +53,17 @@ export interface RouteSpec<P, Q, B> {
   readonly isBodyless?: boolean;
   /** For a route whose bodies are larger than the server's usual limit. The server takes in one such body at a time. */
   readonly bodyBytesMax?: number;
-  handle(call: Call<P, Q, B>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
+  handle(call: Call<P, Q, B, H>): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
 }
 
-export interface Call<P, Q, B> {
+export interface Call<P, Q, B, H = unknown> {
   readonly exchange: Exchange;
   /** Present where the route's access asks for one, and where an optional one was shown. */
   readonly key: ApiKey | undefined;
   readonly params: P;
   readonly query: Q;
   readonly body: B;
+  readonly headers: H;
   /** The bytes that `body` was parsed from. */
   readonly rawBody: Uint8Array;
 }
@@ -79,10 +84,11 @@ export type Reply =
 
 /** A route with its types closed over: what the table holds. */
 export interface Route
-  extends Omit<RouteSpec<never, never, never>, "handle" | "params" | "query" | "body" | "isPlain"> {
+  extends Omit<RouteSpec<never, never, never, never>, "handle" | "params" | "query" | "body" | "headers" | "isPlain"> {
   readonly params: z.ZodType;
   readonly query: z.ZodType;
   readonly body: z.ZodType;
+  readonly headers: z.ZodObject;
   run(raw: RawCall): Promise<Result<Reply, Refused>> | Result<Reply, Refused>;
 }
 
@@ -98,17 +104,18 @@ export interface RawCall {
 /** A call without parameters or without a query carries this very object: what a route makes of it is known beforehand. */
 export const noFields: Readonly<Record<string, string>> = {};
 
-/** Spread first into a route that takes no parameters, query or body of some sort. */
-export const plain = { params: empty, query: empty, body: z.unknown() } as const;
+/** Spread first into a route that takes no parameters, query, headers or body of some sort. */
+export const plain = { params: empty, query: empty, headers: empty, body: z.unknown() } as const;
 
-export function route<P, Q, B>(spec: RouteSpec<P, Q, B>): Route {
-  const { params, query, body, handle, isPlain, ...rest } = spec;
+export function route<P, Q, B, H>(spec: RouteSpec<P, Q, B, H>): Route {
+  const { params, query, body, headers, handle, isPlain, ...rest } = spec;
   const usual = spec.statuses?.[0];
   const [noParams, noQuery] = [parseInput(params, noFields), parseInput(query, noFields)];
+  const readHeaders = headerReader(headers);
   const parseBody = (raw: unknown) => (isPlain?.(raw) === true ? ok(raw) : parseInput(body, raw));
   return {
     ...rest,
-    ...{ params, query, body },
+    ...{ params, query, body, headers },
     run: (raw) => {
       const parsedParams = raw.params === noFields ? noParams : parseInput(params, raw.params);
       if (!parsedParams.ok) return parsedParams;
@@ -117,10 +124,30 @@ export function route<P, Q, B>(spec: RouteSpec<P, Q, B>): Route {
       const parsedBody = parseBody(raw.body);
       if (!parsedBody.ok) return parsedBody;
       const { exchange, key, rawBody } = raw;
+      const said = readHeaders(exchange.request.headers);
+      if (!said.ok) return said;
       const [fields, asked] = [parsedParams.value, parsedQuery.value];
-      const call = { exchange, key, rawBody, params: fields, query: asked, body: parsedBody.value };
+      const call = {
+        exchange,
+        key,
+        rawBody,
+        params: fields,
+        query: asked,
+        body: parsedBody.value,
+        headers: said.value,
+      };
       return usual === undefined ? handle(call) : withStatus(handle(call), usual);
     },
+  };
+}
+
+/** Most requests have none of the headers that are asked for, and what a schema makes of none is known beforehand. */
+function headerReader<H>(schema: z.ZodObject & z.ZodType<H>): (headers: IncomingHttpHeaders) => Result<H> {
+  const names = Object.keys(schema.shape);
+  const none = parseInput(schema, noFields);
+  return (headers) => {
+    if (names.every((name) => headers[name] === undefined)) return none;
+    return parseInput(schema, Object.fromEntries(names.map((name) => [name, headers[name]])));
   };
 }
 

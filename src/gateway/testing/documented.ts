@@ -8,13 +8,19 @@ const documentSchema = z.object({
     z.record(
       z.string(),
       z.object({
-        responses: z.record(z.string(), z.object({ content: z.record(z.string(), z.unknown()).optional() })),
+        responses: z.record(
+          z.string(),
+          z.object({
+            content: z.record(z.string(), z.unknown()).optional(),
+            headers: z.record(z.string(), z.unknown()).optional(),
+          }),
+        ),
       }),
     ),
   ),
 });
 
-/** Notes what a server answers, so that it can be held against what its OpenAPI document says of the path: status and media type of each success. */
+/** Notes what a server answers, so that it can be held against what its OpenAPI document says of the path: status and media type of each success, and the headers that are not HTTP's own. */
 export class AnswerWatch {
   readonly #port: number;
   readonly #answers = new Set<string>();
@@ -31,10 +37,11 @@ export class AnswerWatch {
     const { paths } = documentSchema.parse(document);
     const patterns = Object.entries(paths).map(([path, item]) => ({ pattern: patternOf(path), item }));
     return [...this.#answers].filter((answer) => {
-      const [method = "", path = "", status = "", type = ""] = answer.split(" ");
+      const [method = "", path = "", status = "", names = "", type = ""] = answer.split(" ");
       return !patterns.some(({ pattern, item }) => {
         const documented = pattern.test(path) ? item[method]?.responses[status] : undefined;
         if (documented === undefined) return false;
+        if (names.split(",").some((name) => name !== "" && !(name in (documented.headers ?? {})))) return false;
         return documented.content === undefined ? type === "" : type in documented.content;
       });
     });
@@ -45,10 +52,21 @@ export class AnswerWatch {
     if (!isRequest(request) || !isResponse(response) || request.socket.localPort !== this.#port) return;
     if (response.statusCode >= 400 || request.method === "HEAD" || request.method === "OPTIONS") return;
     const path = (request.url ?? "").split("?")[0];
-    const type = /\r\ncontent-type: ([^;\r]*)/i.exec(String(Reflect.get(response, "_header")))?.[1] ?? "";
-    this.#answers.add(`${request.method?.toLowerCase()} ${path} ${response.statusCode} ${type}`);
+    const head = String(Reflect.get(response, "_header")).toLowerCase();
+    const type = /\r\ncontent-type: ([^;\r]*)/.exec(head)?.[1] ?? "";
+    const names = [...head.matchAll(/\r\n([^:\r]+):/g)]
+      .map(([, name = ""]) => name)
+      .filter((name) => !ofHttp.has(name));
+    this.#answers.add(`${request.method?.toLowerCase()} ${path} ${response.statusCode} ${names} ${type}`);
   }
 }
+
+/** RFC 9110 to 9112, RFC 6266, the Fetch standard's, and what proxies are told. */
+const ofHttp = new Set([
+  ...["cache-control", "connection", "content-disposition", "content-length", "content-type", "date", "keep-alive"],
+  ...["transfer-encoding", "vary", "x-accel-buffering", "access-control-allow-origin", "access-control-allow-methods"],
+  ...["access-control-allow-headers", "access-control-expose-headers", "access-control-max-age"],
+]);
 
 const finished = channel("http.server.response.finish");
 

@@ -75,6 +75,11 @@ export class Children {
     for (const unlisten of this.#listeners.splice(0)) unlisten();
   }
 
+  /** Stops everything, and ends the process with this code. */
+  end(exitCode: number): Promise<void> {
+    return this.stopAll().then(() => this.#hooks.exit(exitCode));
+  }
+
   #onSignal(signal: keyof typeof EXIT_CODES): void {
     if (this.#mayEcho) return;
     if (this.#stopping !== undefined) {
@@ -88,7 +93,7 @@ export class Children {
     setTimeout(() => {
       this.#mayEcho = false;
     }, ECHO_MS).unref();
-    void this.stopAll().then(() => this.#hooks.exit(EXIT_CODES[signal]));
+    void this.end(EXIT_CODES[signal]);
   }
 
   #signalAll(signal: NodeJS.Signals): void {

@@ -48,6 +48,11 @@ export class CreditSettlement implements EpochCloser {
     return Promise.resolve(ok(undefined));
   }
 
+  /** Without a chain there is nothing that two would share. */
+  forked(): undefined {
+    return undefined;
+  }
+
   resume(): Promise<Result<void>> {
     return Promise.resolve(ok(undefined));
   }

@@ -1,11 +1,16 @@
 import { expect, test } from "vitest";
-import { ok } from "../core/result.ts";
+import { ok, type Refusal } from "../core/result.ts";
 import { type HousekeepingParts, keepHouse } from "./housekeeping.ts";
 
 const HOUR_MS = 3_600_000;
 
 /** A node whose open epoch began at entry 10 and time 0. */
-function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonly epochMs: number }) {
+function node(at: {
+  readonly nowMs: number;
+  readonly newestSeq?: number;
+  readonly epochMs: number;
+  readonly fork?: Refusal;
+}) {
   const done: string[] = [];
   const newest = at.newestSeq === undefined ? [] : [{ seq: at.newestSeq }];
   const note = (text: string) => () => {
@@ -21,6 +26,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
     settlement: {
       watchDeposits: note("deposits"),
       advance: note("advance"),
+      forked: () => at.fork,
       close: () => {
         done.push("close");
         return Promise.resolve(ok({ record: { epoch: 3 } }));
@@ -32,6 +38,7 @@ function node(at: { readonly nowMs: number; readonly newestSeq?: number; readonl
     contexts: { weighAll: note("contexts") },
     chain: { tend: note("chain") },
     ...{ epochMs: at.epochMs, nowMs: () => at.nowMs, say: (text: string) => done.push(text) },
+    end: ({ message }) => done.push(`ends: ${message}`),
   };
   return { done, parts };
 }
@@ -60,4 +67,11 @@ test.each([
     "advance",
     "bindings",
   ]);
+});
+
+test("a node that another with its keys has overtaken on the chain ends", async () => {
+  const fork = { code: "conflict", message: "somebody else proposed epoch 3" } as const;
+  const { done, parts } = node({ nowMs: 0, epochMs: 0, fork });
+  await keepHouse(parts);
+  expect(done.at(-1)).toBe("ends: somebody else proposed epoch 3");
 });

@@ -1,4 +1,4 @@
-import { ok, type Result } from "../core/result.ts";
+import { ok, type Refusal, type Result } from "../core/result.ts";
 import type { EpochCloser } from "./settlement.ts";
 
 /** How often a running node looks after itself. */
@@ -18,7 +18,7 @@ export interface HousekeepingParts {
     readonly published: { readonly size: number } | undefined;
     publish(size: number): Promise<unknown>;
   };
-  readonly settlement: Pick<EpochCloser, "watchDeposits" | "advance"> & {
+  readonly settlement: Pick<EpochCloser, "watchDeposits" | "advance" | "forked"> & {
     close(): Promise<Result<{ readonly record: { readonly epoch: number } }>>;
   };
   readonly workshop: { settleBindings(): Promise<Result<unknown>> };
@@ -32,6 +32,8 @@ export interface HousekeepingParts {
   /** An epoch with receipts is closed once it is this old; 0 leaves closing to whoever asks for it. */
   readonly epochMs: number;
   readonly nowMs: () => number;
+  /** Stops the node, which must not go on; on credit there is no such case. */
+  readonly end?: (why: Refusal) => void;
   readonly say: (text: string) => void;
 }
 
@@ -52,6 +54,8 @@ export async function keepHouse(parts: HousekeepingParts): Promise<void> {
     const done = await turn();
     if (!done.ok) say(done.error.message);
   }
+  const fork = settlement.forked();
+  if (fork !== undefined) parts.end?.(fork);
 }
 
 /** Closes the open epoch when it is old enough and has a receipt: an empty one would cost gas and settle nothing. */

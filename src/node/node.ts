@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromHex, padAddress, toHex } from "../core/bytes.ts";
 import { pooledRandom } from "../core/pooledRandom.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
 import { NOTICE_MS } from "../datanets/binding.ts";
 import type { OutputStore } from "../datanets/outputs.ts";
 import type { DatanetStore } from "../datanets/store.ts";
@@ -16,6 +16,7 @@ import type { ChildEvent } from "../host/supervisor.ts";
 import type { OpenLedger } from "../ledger/openLedger.ts";
 import type { LedgerStore } from "../ledger/ports.ts";
 import { Publisher } from "../ledger/publish.ts";
+import { refusalRow } from "../protocol/refusals.ts";
 import type { LedgerTrustView } from "../protocol/workshop.ts";
 import { startEmbeddedPostgres } from "../store/embedded.ts";
 import type { OpenFactoryStore } from "../store/factoryStore.ts";
@@ -160,6 +161,8 @@ async function assemble(
     part.rpcUrl === undefined
       ? new CreditSettlement(ledger, publisher)
       : new Settlement({ ...settlementParts, nowMs: now, sleep: (ms) => sleep(ms) });
+  const checked = settlement instanceof Settlement ? await settlement.check() : ok(undefined);
+  if (!checked.ok) return checked;
   const funded = await fund(part, ledger, settlement);
   if (!funded.ok) return funded;
   const trust = trustOf(ledger, part, secrets);
@@ -191,7 +194,11 @@ async function assemble(
   if (!resumed.ok) return resumed;
   await publisher.publish(ledger.books.size());
   const epochMs = options.epochMs ?? EPOCH_MS;
-  const housekeeping = { ...house, ledger, publisher, settlement, chain: part, epochMs, nowMs: now, say };
+  const end = ({ code, message, hint }: Refusal): void => {
+    say(`${message}; ${hint}`);
+    void children.end(refusalRow(code).exitCode);
+  };
+  const housekeeping = { ...house, ledger, publisher, settlement, chain: part, epochMs, nowMs: now, end, say };
   children.add({ name: "housekeeping", stop: startHousekeeping(housekeeping) });
   await writeAtomically(join(data, "node.json"), `${JSON.stringify({ url, pid: process.pid })}\n`);
   const base = { data, ledger, chain: part, datanets: stores.datanets, settlement, publisher, trust };

@@ -1,7 +1,8 @@
 import { equalBytes, isAddressId, padAddress } from "../core/bytes.ts";
 import { checkpointDigest, type Domain, signDigest } from "../core/eip712.ts";
-import { ok, type Result, refuse } from "../core/result.ts";
-import type { Chain, EpochCommitment } from "../ledger/chain.ts";
+import type { EpochRecord } from "../core/epoch.ts";
+import { ok, type Refusal, type Result, refuse } from "../core/result.ts";
+import type { Chain, ChainEpoch, EpochCommitment } from "../ledger/chain.ts";
 import type { ClosedEpoch, Ledger } from "../ledger/ledger.ts";
 import type { Publisher } from "../ledger/publish.ts";
 
@@ -15,6 +16,8 @@ export interface EpochCloser {
   watchDeposits(): Promise<Result<void>>;
   /** Takes up what an earlier run left. */
   resume(): Promise<Result<void>>;
+  /** Why this node must not go on: another writes this ledger too, in books of its own. */
+  forked(): Refusal | undefined;
 }
 
 export interface SettlementParts {
@@ -37,6 +40,7 @@ export class Settlement implements EpochCloser {
   readonly #parts: SettlementParts;
   #deposits = -1;
   #turn: Promise<unknown> = Promise.resolve();
+  #fork: ReturnType<typeof refuse> | undefined;
 
   constructor(parts: SettlementParts) {
     this.#parts = parts;
@@ -47,8 +51,14 @@ export class Settlement implements EpochCloser {
     return this.#inTurn(() => this.#close());
   }
 
+  forked(): Refusal | undefined {
+    return this.#fork?.error;
+  }
+
   async #close(): Promise<Result<ClosedEpoch>> {
     const { ledger, chain } = this.#parts;
+    const alone = await this.#checkAlone();
+    if (!alone.ok) return alone;
     // A transfer that is journalled before the close counts from the epoch that opens with it.
     const synced = await this.syncOwners();
     if (!synced.ok) return synced;
@@ -109,10 +119,32 @@ export class Settlement implements EpochCloser {
 
   /** Takes up what an earlier run left, and learns who owns what. */
   async resume(): Promise<Result<void>> {
-    const known = await this.#checkChain();
-    if (!known.ok) return known;
+    const checked = await this.check();
+    if (!checked.ok) return checked;
     const advanced = await this.advance();
     return advanced.ok ? this.syncOwners() : advanced;
+  }
+
+  /** What the chain has of this ledger against what the books have; nothing is sent. */
+  async check(): Promise<Result<void>> {
+    const known = await this.#checkChain();
+    return known.ok ? this.#checkAlone() : known;
+  }
+
+  /** An epoch that the journal has not closed was proposed by another node with this one's keys: on a copy of its folder, or on the original of a backup. */
+  async #checkAlone(): Promise<Result<void>> {
+    const { ledger, chain } = this.#parts;
+    const { epoch } = ledger.epochs.open();
+    const onChain = await chain.epoch(ledger.id, epoch);
+    if (!onChain.ok) return onChain;
+    return onChain.value === undefined ? ok(undefined) : this.#forkedAt(epoch);
+  }
+
+  #forkedAt(epoch: number): Result<never> {
+    this.#fork = refuse("conflict", `somebody else proposed epoch ${epoch} of this ledger, with this node's keys`, {
+      hint: "another node runs on a copy of this data folder, or this is a restored backup of one that went on: keep the one whose epochs are on the chain, and never start the other",
+    });
+    return this.#fork;
   }
 
   /** A chain that does not know what was final there is an older one, or another: what it paid and was paid since is lost there, and is not made up for here. */
@@ -139,6 +171,7 @@ export class Settlement implements EpochCloser {
 
   async #advance(): Promise<Result<void>> {
     const { ledger, chain, nowMs } = this.#parts;
+    if (this.#fork !== undefined) return this.#fork;
     for (const { record, seq, status, isPast } of ledger.epochs.list()) {
       if (isPast || status === "final" || status === "voided") continue;
       const onChain = await chain.epoch(ledger.id, record.epoch);
@@ -146,6 +179,8 @@ export class Settlement implements EpochCloser {
       if (onChain.value === undefined) {
         const proposed = await this.propose({ record, seq, journalSize: ledger.books.size() });
         if (!proposed.ok) return proposed;
+      } else if (!isOf(onChain.value, record)) {
+        return this.#forkedAt(record.epoch);
       } else if (onChain.value.status === "final" || (onChain.value.finalFrom + 1) * 1_000 < nowMs()) {
         const final = await this.finalise(record.epoch);
         if (!final.ok) return final;
@@ -175,4 +210,11 @@ export class Settlement implements EpochCloser {
     this.#turn = done.catch(() => undefined);
     return done;
   }
+}
+
+/** Whether what is on chain is what the journal says of the epoch. */
+function isOf(onChain: ChainEpoch, record: EpochRecord): boolean {
+  const roots = ["postingsRoot", "payoutRoot", "debitRoot"] as const;
+  if (!roots.every((root) => equalBytes(onChain[root], record[root]))) return false;
+  return onChain.credits === record.credits && onChain.debits === record.debits;
 }

@@ -2,30 +2,20 @@ import { unwrap } from "../src/core/result.ts";
 import { readFloats, writeFloats } from "../src/models/formats/floats.ts";
 import { loadRuntime } from "../src/models/onnx/runtime.ts";
 import type { Tensors } from "../src/models/tensor.ts";
-import { randomOf } from "../src/models/training/random.ts";
 import { attackAll, wronglyCollapsed } from "./support/ldsAttacks.ts";
 import { type AdditiveBound, additiveBound, type Bounds, boundsOf } from "./support/ldsBounds.ts";
 import { chooseSetting, intervalOf, ratioOf, toldScores } from "./support/ldsChoice.ts";
-import { datamodelScores } from "./support/ldsDatamodel.ts";
-import { retrainByDesign } from "./support/ldsDesign.ts";
+import { correctedScore } from "./support/ldsCorrected.ts";
+import { DESIGN_SEEDS, retrainByDesign } from "./support/ldsDesign.ts";
 import { findFacts, plantFacts } from "./support/ldsFacts.ts";
 import { measureHouse } from "./support/ldsHouseTable.ts";
 import { type Contender, contenders, paidBy, type Scored, type Scores, scoresAtEnds } from "./support/ldsMethods.ts";
 import { removeTop, retrain, SEEDS, type Unit, units } from "./support/ldsRetraining.ts";
-import {
-  linearDatamodelingScores,
-  mean,
-  ratioInterval,
-  round,
-  type SubsetRun,
-  sharedPart,
-} from "./support/ldsScore.ts";
+import { linearDatamodelingScores, mean, round, type SubsetRun, sharedPart } from "./support/ldsScore.ts";
 import { type AdapterView, type EndView, fineTune, measureLosses, viewAdapter } from "./support/ldsTraining.ts";
 import { type LdsWorld, makeWorld } from "./support/ldsWorld.ts";
 
 const MEMBERS = 5;
-/** Of trainings on designed halves: 43 with each. */
-const DESIGN_SEEDS = [9_001, 9_002];
 const ENSEMBLE = `EK-FAC × ${MEMBERS}`;
 type Truth = ReadonlyMap<Unit, readonly SubsetRun[]>;
 
@@ -72,7 +62,11 @@ export async function run(): Promise<void> {
     ...[1, 2, 4].map((times) => ({ halves: "at random", runs: further.slice(0, times * halves) })),
     ...designed.map((_runs, i) => ({ halves: "by design", runs: designed.slice(0, i + 1).flat() })),
   ];
-  const corrected = seen.map((one) => correctedScore(world, { truth, bySetting, rows, bounds }, one));
+  const contributors = {
+    ...{ believed: bySetting.get(ENSEMBLE)!.scores, runs: truth.get("contributor")! },
+    ...{ ceiling: bounds["contributor"]!.ceiling, published: publishedOf(rows) },
+  };
+  const corrected = seen.map((one) => correctedScore(world, contributors, one).row);
   const { start, end } = await view(world, asImported(adapters[0]!));
   const imported = importedShare(scoresAtEnds([start, end], {}).scores, bySetting, truth);
   const paid = views.slice(0, 3).map((one) => paidBy(one).scores);
@@ -164,40 +158,9 @@ function scoreAll(all: readonly Contender[], truth: Truth) {
   return { rows, bySetting };
 }
 
-const RIDGES = [1, 3, 10, 20, 30, 100, 300, 1_000];
-
-interface Found extends Omit<FoundScores, "additive" | "corrected"> {
-  readonly truth: Truth;
-  readonly bySetting: ReadonlyMap<string, Scored>;
-}
-
-/** What further trainings on halves have seen, alone and with influence as what is believed before: how far so many would take it, by contributor. Ridges are chosen as dampings are. */
-function correctedScore(
-  world: LdsWorld,
-  { truth, bySetting, rows, bounds }: Found,
-  { halves, runs }: { readonly halves: string; readonly runs: readonly SubsetRun[] },
-) {
-  const unit: Unit = "contributor";
-  const { scores: believed } = bySetting.get(ENSEMBLE)!;
-  const tell = (prior?: Scores): readonly number[] => {
-    const tried = RIDGES.map((ridge) => {
-      const scores = datamodelScores(world, unit, runs, { ridge, ...(prior === undefined ? {} : { prior }) });
-      const all = linearDatamodelingScores(scores, truth.get(unit)!);
-      return [0, 1].map((half) => all.filter((_score, query) => query % 2 === half));
-    });
-    return tried.reduce((one, other) => (mean(other[0]!) > mean(one[0]!) ? other : one))[1]!;
-  };
-  const told = tell(believed);
-  const published = rows.find(({ name }) => name === "DataInf")!.perQuery[unit];
-  return {
-    ...{ halves, trainings: runs.length, alone: round(mean(tell())) },
-    ...{ contributor: round(mean(told)), contributorInterval: intervalOf(told) },
-    toCeiling: round(mean(told) / bounds[unit]!.ceiling),
-    toDataInf: round(mean(told) / mean(published)),
-    toDataInfInterval: ratioInterval(told, published, randomOf(5))
-      .map((bound) => bound.toFixed(2))
-      .join("–"),
-  };
+/** DataInf as its authors have it. */
+function publishedOf(rows: readonly MethodRow[]): readonly number[] {
+  return rows.find(({ name }) => name === "DataInf")!.perQuery.contributor;
 }
 
 function rowOf(name: string, perQuery: MethodRow["perQuery"]) {

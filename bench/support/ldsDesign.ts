@@ -1,15 +1,18 @@
 import { assert } from "../../src/core/result.ts";
+import type { Tensors } from "../../src/models/tensor.ts";
 import { initialLora } from "../../src/models/training/initial.ts";
-import { lossesOf } from "../../src/models/training/losses.ts";
 import { Computation } from "../../src/models/training/neuralModel.ts";
 import { planEpoch, type Sequence, windowsOf } from "../../src/models/training/packing.ts";
 import { learningRateAt } from "../../src/models/training/schedule.ts";
 import { type Learnt, takeStep } from "../../src/models/training/trainingStep.ts";
 import { numbersFile } from "./ldsMemory.ts";
 import { keyOf, type Unit } from "./ldsRetraining.ts";
-import type { SubsetRun } from "./ldsScore.ts";
-import { trainingNamed } from "./ldsTraining.ts";
+import { mean, type SubsetRun } from "./ldsScore.ts";
+import { measureLosses, trainingNamed } from "./ldsTraining.ts";
 import { type LdsWorld, tokensOf } from "./ldsWorld.ts";
+
+/** Of trainings on designed halves: 43 of forty contributors with each. */
+export const DESIGN_SEEDS = [9_001, 9_002];
 
 /**
  * Halves of `count` things such that any two of them are together, apart and both left out about equally often: a design in which what each does is told with the
@@ -54,7 +57,10 @@ export async function retrainByDesign(world: LdsWorld, unit: Unit, seeds: readon
   return bySeed;
 }
 
-/** The losses of the queries after a training on the members, which keep the places that they have in a training on all records: two of these differ by who is left out and by nothing else. */
+/**
+ * The losses of the queries after a training on the members, which keep the places that they have in a training on all records: two of these differ by who is left out and by nothing else.
+ * Where something is held out, it goes as far as the loss of that falls from checkpoint to checkpoint.
+ */
 function lossesInOrder(world: LdsWorld, members: readonly number[], seed: number): Promise<readonly number[]> {
   const all = world.records.map(({ example }) => example);
   const kept = members.map((record) => all[record]!);
@@ -64,31 +70,51 @@ function lossesInOrder(world: LdsWorld, members: readonly number[], seed: number
     [...named, "of which", tokensOf(kept), "losses", tokensOf(queries)],
     numbersFile,
     async () => {
-      const { options } = world.training;
-      const lora = options.adapter;
-      const tensors = initialLora(world.shape, lora, seed);
-      const model = { shape: world.shape, weights: world.base, adapter: { lora, tensors } };
-      const forStep = await Computation.open(world.machine, model, { losses: true, gradients: "adapter" });
-      const forLoss = await Computation.open(world.machine, model, { losses: true });
-      try {
-        const learnt: Learnt = new Map(
-          [...tensors].map(([name, { data: values }]) => {
-            const zeros = () => new Float32Array(values.length);
-            return [name, { values, moments: { mean: zeros(), square: zeros() } }];
-          }),
-        );
-        const steps = stepsOf(world, new Set(kept.map(({ record }) => record)), seed);
-        for (const [step, sequences] of steps.entries()) {
-          const learningRate = learningRateAt(step, { ...options, steps: steps.length });
-          await takeStep(forStep, learnt, sequences, { ...options, step, learningRate, seed, dropout: 0 });
-        }
-        return await lossesOf(forLoss, queries);
-      } finally {
-        await forStep.close();
-        await forLoss.close();
+      const { heldOut, options } = world.training;
+      const tensors = initialLora(world.shape, options.adapter, seed);
+      const steps = stepsOf(world, new Set(kept.map(({ record }) => record)), seed);
+      let best = { judged: Number.POSITIVE_INFINITY, losses: [] as readonly number[] };
+      for await (const done of trainInOrder(world, tensors, steps, seed)) {
+        const isJudged = heldOut.length > 0 && done % options.checkpointEvery === 0;
+        if (!isJudged && done < steps.length) continue;
+        const [losses, judges] = [
+          await measureLosses(world, tensors, queries),
+          await measureLosses(world, tensors, heldOut),
+        ];
+        const judged = mean(judges);
+        if (judged >= best.judged) break;
+        best = { judged, losses };
       }
+      return best.losses;
     },
   );
+}
+
+/** Steps one after the other, each of which is told when it is done; the tensors are changed in place. */
+async function* trainInOrder(
+  world: LdsWorld,
+  tensors: Tensors,
+  steps: readonly (readonly Sequence[])[],
+  seed: number,
+): AsyncGenerator<number> {
+  const { options } = world.training;
+  const model = { shape: world.shape, weights: world.base, adapter: { lora: options.adapter, tensors } };
+  const computation = await Computation.open(world.machine, model, { losses: true, gradients: "adapter" });
+  try {
+    const learnt: Learnt = new Map(
+      [...tensors].map(([name, { data: values }]) => {
+        const zeros = () => new Float32Array(values.length);
+        return [name, { values, moments: { mean: zeros(), square: zeros() } }];
+      }),
+    );
+    for (const [step, sequences] of steps.entries()) {
+      const learningRate = learningRateAt(step, { ...options, steps: steps.length });
+      await takeStep(computation, learnt, sequences, { ...options, step, learningRate, seed, dropout: 0 });
+      yield step + 1;
+    }
+  } finally {
+    await computation.close();
+  }
 }
 
 /** Steps have room for twice as many, of which about half are in: they see as many as the steps of another training on a half. */

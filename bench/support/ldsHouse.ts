@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ekfac } from "../../src/attribution/influence/kronecker.ts";
 import { unwrap } from "../../src/core/result.ts";
 import type { Evaluator } from "../../src/factory/evaluator.ts";
 import { splitHeldOut } from "../../src/factory/examples.ts";
@@ -49,7 +50,7 @@ export function knownToHouse({ records, queries }: LdsWorld) {
 /** What a node finds of an adapter: by its own factors, at both ends of the training, as small as it keeps them. */
 export async function nodeScores(world: LdsWorld, seed: number): Promise<Scores> {
   const [records, queries] = [world.records, world.queries].map((some) => some.map(({ example }) => example));
-  const from = [...trainingNamed(world, records!, seed, {}), "a node's scores", tokensOf(queries!)];
+  const from = [...trainingNamed(world, records!, seed, {}), "a node's scores", String(ekfac().version), tokensOf(queries!)];
   const flat = await world.memory.recall(from, numbersFile, async () => {
     const found = await measuredScores(world, await fineTune(world, records!, seed));
     return found.flatMap((scores) => [...scores]);

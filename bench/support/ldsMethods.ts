@@ -11,6 +11,7 @@ import {
 import { dot } from "../../src/attribution/influence/matrix.ts";
 import { ensembleScores, type Gradients, type InfluenceMethod } from "../../src/attribution/influence/method.ts";
 import { mutualScores } from "../../src/attribution/influence/mutualScores.ts";
+import { spectraOf } from "../../src/attribution/influence/spectrum.ts";
 import { Bm25Index } from "../../src/datanets/bm25.ts";
 import type { Curvature } from "../../src/models/training/evaluation.ts";
 import { mean } from "./ldsScore.ts";
@@ -126,7 +127,7 @@ export function scoresAtEnds(ends: readonly EndView[], options: Partial<Kronecke
 }
 
 function fitAt({ curvature, records }: EndView, options: Partial<KroneckerOptions>): Factors {
-  const fit = new KroneckerFit(curvature, options);
+  const fit = new KroneckerFit(spectraOf(curvature), options);
   records.forEach((gradients, i) => {
     fit.add(String(i), gradients);
   });

@@ -1,5 +1,6 @@
 import { KroneckerFit } from "../../src/attribution/influence/kronecker.ts";
 import type { Gradients } from "../../src/attribution/influence/method.ts";
+import { spectraOf } from "../../src/attribution/influence/spectrum.ts";
 import { unwrap } from "../../src/core/result.ts";
 import type { Tensors } from "../../src/models/tensor.ts";
 import type { EncodedExample } from "../../src/models/training/chatTemplate.ts";
@@ -140,11 +141,11 @@ async function viewEnd(
   queries: readonly EncodedExample[],
 ): Promise<EndView> {
   const forCurvature = await Computation.open(machine, model, { curvature: "W" });
-  const forGradients = await Computation.open(machine, model, { losses: true, perExample: { kept: TURNED_MAX } });
+  const forGradients = await Computation.open(machine, model, { losses: true, perExample: {} });
   try {
     const times = [performance.now()];
     const curvature = await curvatureOf(forCurvature, records, undefined);
-    const { bases } = new KroneckerFit(curvature);
+    const { bases } = new KroneckerFit(spectraOf(curvature));
     times.push(performance.now());
     const own = await gradientsInOrder(forGradients, records, bases);
     times.push(performance.now());
@@ -161,9 +162,6 @@ async function viewEnd(
     await forGradients.close();
   }
 }
-
-/** All input directions of every layer. */
-const TURNED_MAX = 4_096;
 
 export async function viewFactors(
   world: LdsWorld,

@@ -38,7 +38,7 @@ export const likelihoodMethod: MethodDescription = {
 };
 
 export const influenceMethod: MethodDescription = {
-  ...{ id: "influence", version: 3, kind: "influence", measures: "cause" },
+  ...{ id: "influence", version: 4, kind: "influence", measures: "cause" },
   says: "By an estimate, training without the record would have made this answer less likely.",
   doesNotSay: "Which words of the answer it shaped, and nothing for certain: the estimate has a measured error.",
 };
@@ -49,8 +49,11 @@ export const lineageMethod: MethodDescription = {
   doesNotSay: "Who is behind answers that were given elsewhere, or whose payer forbade to remember them.",
 };
 
-/** 1 knew the B factors alone; 2 paid each record for all that stood out, whatever earlier ones had taught. Receipts name them; they can no longer be asked again. */
-const formerInfluence = [1, 2].map((version): MethodDescription => ({ ...influenceMethod, version }));
+/**
+ * 1 knew the B factors alone; 2 paid each record for all that stood out, whatever earlier ones had taught; 3 kept as many input directions for each output direction of a layer. Receipts
+ * name them; they can no longer be asked again.
+ */
+const formerInfluence = [1, 2, 3].map((version): MethodDescription => ({ ...influenceMethod, version }));
 
 /** It always asked 32 sets of more than four records, however long they and the answer are. It can still be asked again. */
 const formerLikelihood: MethodDescription = { ...likelihoodMethod, version: 1 };

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { factorsBytes } from "../attribution/influence/factorsFile.ts";
+import { rowWidth } from "../attribution/influence/staircase.ts";
 import { ok, type Result, unwrap } from "../core/result.ts";
 import type { Basis, Curvature, GradientTask, TrainingEnd } from "../models/training/evaluation.ts";
 import type { Evaluator } from "./evaluator.ts";
@@ -9,29 +11,32 @@ const NAME = "model.layers.0.mlp.up_proj.weight";
 const place = { base: "base", adapter: "adapter", sequenceTokens: 64 };
 const task = { ...place, adapterHash: "0x01", examples: [] };
 const pause = async (): Promise<void> => {};
+const ENDS: readonly TrainingEnd[] = ["start", "end"];
 const never = new AbortController().signal;
 
 describe("factors", () => {
   it.each([
-    ["few examples: every direction", 100, SIZE],
-    ["as many as fit just so", 32_760, 63],
-    ["more examples, fewer directions", 100_000, 20],
-    ["so many that the least is left", 1_000_000, 4],
-  ])("are kept small: %s", async (_what, examples, kept) => {
+    ["few examples: everything", 100, SIZE * SIZE],
+    ["more examples, less of each", 100_000, 1_342],
+    ["so many that the least is left", 5_000_000, 64],
+  ])("are kept small: %s", async (_what, examples, most) => {
     const { evaluator, asked } = scripted(examples);
     const { members } = unwrap(await fitInfluence({ evaluator, pause }, task, never));
-    expect(asked).toEqual([
-      ["start", kept],
-      ["end", kept],
+    expect(members.map(({ method, version }) => [method, version])).toEqual([
+      ["ekfac", 3],
+      ["ekfac", 3],
     ]);
-    expect(members.map(({ method, version, modules }) => [method, version, modules[0]!.kept])).toEqual([
-      ["ekfac", 2, kept],
-      ["ekfac", 2, kept],
-    ]);
+    for (const [m, { modules }] of members.entries()) {
+      expect(asked[m]).toEqual([ENDS[m], modules[0]!.inward]);
+      expect(rowWidth(modules)).toBeLessThanOrEqual(most);
+      expect(rowWidth(modules)).toBeGreaterThan(0.9 * most);
+    }
+    const bytes = members.reduce((sum, { modules }) => sum + factorsBytes(modules, examples), 0);
+    if (most > 64) expect(bytes).toBeLessThanOrEqual(2 ** 28);
   });
 
   it("are refused where even the least does not fit", async () => {
-    const { evaluator, asked } = scripted(5_000_000);
+    const { evaluator, asked } = scripted(10_000_000);
     expect(await fitInfluence({ evaluator, pause }, task, never)).toMatchObject({
       error: { code: "payload_too_large" },
     });
@@ -62,24 +67,25 @@ it("sums a query's scores over both ends, each asked in its own bases, and over 
   expect(one! / alone!).toBeCloseTo(2, 5);
 });
 
-/** Says what it was asked. Curvature is the identity's; a text is a list of its windows, whose gradients are that everywhere. */
+/** Says what it was asked. Curvature falls from direction to direction; a text is a list of its windows, whose gradients are that everywhere. */
 function scripted(examples: number) {
   const asked: (readonly [TrainingEnd, number])[] = [];
-  const identity = Float64Array.from({ length: SIZE * SIZE }, (_zero, i) => (i % (SIZE + 1) === 0 ? 1 : 0));
+  const diagonal = (base: number) =>
+    Float64Array.from({ length: SIZE * SIZE }, (_zero, i) => (i % (SIZE + 1) === 0 ? base ** (i % SIZE) : 0));
   const curvature: Curvature = {
     ...{ tokens: 1, examples },
-    modules: [{ name: NAME, columns: SIZE, out: SIZE, inputs: identity, outputs: identity }],
+    modules: [{ name: NAME, columns: SIZE, out: SIZE, inputs: diagonal(1.1), outputs: diagonal(1.07) }],
   };
   const evaluator: Evaluator = {
     losses: async () => ok([]),
     curvature: async () => ok(curvature),
     async gradients({ at, bases, examples: given }: GradientTask, onExample): Promise<Result<void>> {
       const [basis] = bases as readonly [Basis];
-      asked.push([at, basis.kept]);
+      asked.push([at, basis.inward]);
       for (const [index, example] of given.entries()) {
         const sizes = "text" in example ? (example.text.match(/\d+/g) ?? []) : [];
         for (const size of sizes) {
-          const gradient = new Float32Array(basis.out * basis.kept).fill(Number(size));
+          const gradient = new Float32Array(basis.outward * basis.inward).fill(Number(size));
           onExample({ record: example.record, index, loss: 1, tokens: 1, gradients: new Map([[NAME, gradient]]) });
         }
       }

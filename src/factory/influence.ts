@@ -9,8 +9,10 @@ import {
 import { exampleSizes, type Factors, KroneckerFit, scoresInSteps } from "../attribution/influence/kronecker.ts";
 import type { Gradients } from "../attribution/influence/method.ts";
 import { mutualScoresInSteps } from "../attribution/influence/mutualScores.ts";
+import { type Spectrum, spectraInSteps } from "../attribution/influence/spectrum.ts";
+import { type ModuleSize, rowWidth, widestStairs } from "../attribution/influence/staircase.ts";
 import { ok, type Result, refuse } from "../core/result.ts";
-import type { Basis, Curvature, ExampleGradients, TrainingEnd } from "../models/training/evaluation.ts";
+import type { Basis, ExampleGradients, TrainingEnd } from "../models/training/evaluation.ts";
 import type { TrainingExample } from "../models/training/task.ts";
 import type { Evaluator } from "./evaluator.ts";
 
@@ -38,8 +40,8 @@ export interface InfluencePorts {
 const FACTORS_BYTES_MAX = 2 ** 30;
 /** Where they can, they are smaller: an answer meets every byte of them. */
 const FACTORS_BYTES = 2 ** 28;
-/** Of each layer's input directions, at least so many. */
-const KEPT_MIN = 4;
+/** At least one in so many of a gradient's numbers is kept. */
+const KEPT_LEAST = 64;
 /** What training began with says as much of a record as what it ended with, and both together more than either (`npm run bench -- attribution`). */
 const ENDS: readonly TrainingEnd[] = ["start", "end"];
 
@@ -57,9 +59,10 @@ export async function fitInfluence(
     const task = { base, adapter, sequenceTokens, examples, at };
     const curvature = await evaluator.curvature({ ...task, labels: "data", seed: 0 }, signal);
     if (!curvature.ok) return curvature;
-    const kept = directionsOf(curvature.value);
-    if (!kept.ok) return kept;
-    const fit = await KroneckerFit.inSteps(curvature.value, { kept: kept.value }, pause);
+    const spectra = await spectraInSteps(curvature.value, pause);
+    const sizes = sizesOf(spectra.modules, curvature.value.examples);
+    if (!sizes.ok) return sizes;
+    const fit = new KroneckerFit(spectra, { sizes: sizes.value });
     const onExample = ({ record, gradients }: ExampleGradients) => fit.add(record, gradients);
     const added = await evaluator.gradients({ ...task, bases: fit.bases }, onExample, signal);
     if (!added.ok) return added;
@@ -68,21 +71,17 @@ export async function fitInfluence(
   return ok({ adapter: adapterHash, members });
 }
 
-/** How many of each layer's input directions fit: all, or as many as leave the factors small, or the least there may be. */
-function directionsOf({ modules, examples }: Curvature): Result<number> {
-  const bytesOf = (most: number): number =>
-    ENDS.length *
-    factorsBytes(
-      modules.map(({ columns, out }) => ({ columns, out, kept: Math.min(columns, most) })),
-      examples,
-    );
-  const widest = modules.reduce((most, { columns }) => Math.max(most, columns), 1);
-  let kept = widest;
-  while (kept > KEPT_MIN && bytesOf(kept) > FACTORS_BYTES) kept = Math.max(KEPT_MIN, kept - 1);
-  if (bytesOf(kept) <= FACTORS_BYTES_MAX) return ok(kept);
+/** How much of each gradient fits: everything, or as much as leaves the factors small, or the least there may be. */
+function sizesOf(modules: readonly Spectrum[], examples: number): Result<readonly ModuleSize[]> {
+  const bytesOf = (sizes: readonly ModuleSize[]): number => ENDS.length * factorsBytes(sizes, examples);
+  const small = widestStairs(modules, (sizes) => bytesOf(sizes) <= FACTORS_BYTES);
+  const numbers = modules.reduce((sum, { columns, out }) => sum + columns * out, 0);
+  if (rowWidth(small) * KEPT_LEAST >= numbers) return ok(small);
+  const least = widestStairs(modules, (sizes) => rowWidth(sizes) * KEPT_LEAST <= numbers);
+  if (bytesOf(least) <= FACTORS_BYTES_MAX) return ok(least);
   return refuse(
     "payload_too_large",
-    `influence factors of ${Math.ceil(bytesOf(kept) / 2 ** 20)} MiB are too large to serve`,
+    `influence factors of ${Math.ceil(bytesOf(least) / 2 ** 20)} MiB are too large to serve`,
     {
       hint: "train with fewer targets or fewer records",
     },
@@ -129,8 +128,8 @@ export async function evidenceOf(
 }
 
 /** Without what only scoring needs: it is sent to another process. */
-function basisOf({ name, columns, out, kept, inputBasis, outputBasis }: Basis): Basis {
-  return { name, columns, out, kept, inputBasis, outputBasis };
+function basisOf({ name, columns, out, inward, outward, inputBasis, outputBasis }: Basis): Basis {
+  return { name, columns, out, inward, outward, inputBasis, outputBasis };
 }
 
 export interface Twin {

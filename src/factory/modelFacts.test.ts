@@ -190,7 +190,7 @@ test("a card says what each method counts for, and how that is known", () => {
   const card = modelCard({ ...facts, datanets: [], evaluations: [], methods: neuralMethods });
   expect(card).toContain(`## Attribution`);
   expect(card).toContain("| span 1 | span | match | 43.0 % | measured on this model |");
-  expect(card).toContain("| influence 3 | influence | cause | 50.0 % | assumed by the node's policy |");
+  expect(card).toContain("| influence 4 | influence | cause | 50.0 % | assumed by the node's policy |");
   expect(card).toContain("| lineage 1 | lineage | match | 100.0 % | how it works |");
 });
 

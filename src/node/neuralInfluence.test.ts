@@ -135,7 +135,7 @@ test("an adapter is served at once, and with influence and its reliability when 
   expect([adapter, ...members.map(({ method }) => method)]).toEqual([job.result!.hash, "ekfac", "ekfac"]);
   expect(new Set(members[0]!.records).size).toBe(unwrap(await sourceOf(job)).train.length);
   expect(reliabilityPpm).toBeGreaterThan(0);
-  const line = `method influence 3 influence cause ${reliabilityPpm} measured`;
+  const line = `method influence 4 influence cause ${reliabilityPpm} measured`;
   expect(combinationText(kept[0]!)).toContain(`${line}\nmethod lineage 1`);
 
   const evidence = await influenceIn(node);
@@ -183,7 +183,7 @@ test("a verifier that has the model asks it again, and says what it could not as
     { kind: "influence", pieces: stated.length, distance: expect.closeTo(0, 2) },
   ]);
   const [before] = unwrap(await check(stated, job.result!.hash, 2));
-  expect(before!.why).toBe("it was found by version 2 of influence, this program has version 3");
+  expect(before!.why).toBe("it was found by version 2 of influence, this program has version 4");
   const moved = stated.map((item) => ({ ...item, recordNumber: (item.recordNumber + 1) % published.length }));
   expect(await check(moved)).toMatchObject({ ok: false, error: { code: "verification_failed" } });
   const other = toHex(new Uint8Array(32).fill(9));

@@ -173,15 +173,15 @@ describe("measuring in a child process", () => {
     const before = unwrap(await evaluator.losses({ base, examples, sequenceTokens: 64 }, never));
     expect(total(losses.map(({ loss }) => loss))).toBeLessThan(total(before.map(({ loss }) => loss)));
 
-    const basis = { columns: 32, kept: 3, inputBasis: new Float32Array(3 * 32).fill(0.1) };
+    const basis = { columns: 32, inward: 3, inputBasis: new Float32Array(3 * 32).fill(0.1) };
     const bases = [0, 1].flatMap((layer) => [
       {
         ...{ ...basis, name: `model.layers.${layer}.mlp.up_proj.weight` },
-        ...{ out: 64, outputBasis: new Float32Array(64 ** 2).fill(0.1) },
+        ...{ out: 64, outward: 60, outputBasis: new Float32Array(60 * 64).fill(0.1) },
       },
       {
         ...{ ...basis, name: `model.layers.${layer}.self_attn.q_proj.weight` },
-        ...{ out: 32, outputBasis: new Float32Array(32 ** 2).fill(0.1) },
+        ...{ out: 32, outward: 32, outputBasis: new Float32Array(32 ** 2).fill(0.1) },
       },
     ]);
     const seen = new Map<number, { readonly loss: number; readonly sizes: readonly number[] }>();
@@ -197,8 +197,8 @@ describe("measuring in a child process", () => {
     expect(seen.size).toBe(examples.length);
     losses.forEach(({ loss }, i) => {
       expect(seen.get(i)!.loss).toBeCloseTo(loss, 3);
-      // q_proj [32, 3] and up_proj [64, 3] in each of two layers.
-      expect(seen.get(i)!.sizes).toEqual([96, 192, 96, 192]);
+      // q_proj [32, 3] and up_proj [60, 3] in each of two layers.
+      expect(seen.get(i)!.sizes).toEqual([96, 180, 96, 180]);
     });
     const atStart: number[] = [];
     const onStart = ({ index, loss }: { readonly index: number; readonly loss: number }) => {

@@ -1,14 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { unwrap } from "../../core/result.ts";
-import { toyCurvature, toyExamples, toyGradients, toyTrain } from "../testing/toyAdapter.ts";
+import { toy, toyCurvature, toyExamples, toyGradients, toyTrain } from "../testing/toyAdapter.ts";
 import { turned } from "./basis.ts";
 import { packFactors, parseFactors } from "./factorsFile.ts";
 import { influenceOf, KroneckerFit } from "./kronecker.ts";
+import { spectraOf } from "./spectrum.ts";
 
 const examples = toyExamples(7, 3);
 const b = toyTrain(examples);
-const fits = [3, 2].map((kept) => new KroneckerFit(toyCurvature(b, examples), { kept }));
+const spectra = spectraOf(toyCurvature(b, examples));
+const fits = [
+  [3, 3, 3, 3],
+  [1, 1, 2],
+].map((stairs) => new KroneckerFit(spectra, { sizes: [{ ...toy, stairs }] }));
 for (const fit of fits)
   examples.forEach((example, i) => {
     fit.add(`r${i}`, turned(fit.bases, toyGradients(b, example)));
@@ -55,8 +60,17 @@ describe("factors in a file", () => {
     );
   });
 
-  it.each([1, 2])(
-    "are refused as version %i had them, whose reliability is another method's: they are fitted again",
+  it.each([[[]], [[0, 1]], [[2, 1]], [[1, 4]], [[1, 1, 1, 1, 1]], [[1.5]], ["3"]])(
+    "are refused with the stairs %j of a layer of three by four",
+    (stairs) => {
+      const modules = members[0]!.modules.map((module) => ({ ...module, stairs: stairs as number[] }));
+      const damaged = packFactors({ ...file, members: [{ ...members[0]!, modules }] });
+      expect(parseFactors(damaged)).toMatchObject({ ok: false, error: { code: "invalid_request" } });
+    },
+  );
+
+  it.each([1, 2, 3])(
+    "are refused as version %i had them, whose shape or reliability is another method's: they are fitted again",
     (version) => {
       const former = bytes.slice();
       new DataView(former.buffer).setUint32(8, version, true);

@@ -2,7 +2,8 @@ import { concat, utf8 } from "../../core/bytes.ts";
 import { assert, ok, type Refusal, type Result, refuse } from "../../core/result.ts";
 import { readFloats, writeFloats } from "../../models/formats/floats.ts";
 import { isRecord, isWhole, parseJson } from "../../models/formats/json.ts";
-import { type Factors, type ModuleFactors, rowWidth } from "./kronecker.ts";
+import type { Factors, ModuleFactors } from "./kronecker.ts";
+import { type ModuleSize, rowWidth, type Staircase, sidesOf } from "./staircase.ts";
 
 /**
  * Fitted factors as bytes, to lie beside the adapter that they belong to: 8 bytes `OLFACTOR`, u32 version, u32 length of a JSON header, the header
@@ -21,8 +22,8 @@ export interface FactorsFile {
 }
 
 const MAGIC = utf8("OLFACTOR");
-/** 1 held one member, by B factors; the reliability in 2 is of version 2 of the method, which paid others. Both are fitted again. */
-const FILE_VERSION = 3;
+/** 1 held one member, by B factors; the reliability in 2 is of version 2 of the method, which paid others; 3 had rectangles for staircases. All are fitted again. */
+const FILE_VERSION = 4;
 const PREFIX_BYTES = 16;
 const HEADER_BYTES_MAX = 256 * 2 ** 20;
 const MEMBERS_MAX = 16;
@@ -32,7 +33,7 @@ const SIZE_MAX = 2 ** 20;
 export function packFactors({ adapter, reliabilityPpm, sequenceTokens, members }: FactorsFile): Uint8Array {
   const headers = members.map(({ method, version, modules }) => ({
     ...{ method, version },
-    modules: modules.map(({ name, columns, out, kept }) => ({ name, columns, out, kept })),
+    modules: modules.map(({ name, columns, out, stairs }) => ({ name, columns, out, stairs })),
   }));
   const records = recordsOf(members);
   const json = utf8(JSON.stringify({ adapter, reliabilityPpm, sequenceTokens, members: headers, records }));
@@ -70,11 +71,14 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
     return readFloats(bytes.subarray(from, at), "F32");
   };
   const read = header.members.map(({ modules, ...member }) => {
-    const filled: ModuleFactors[] = modules.map(({ name, columns, out, kept }) => ({
-      ...{ name, columns, out, kept },
-      ...{ inputBasis: take(kept * columns), outputBasis: take(out * out) },
-      ...{ rowScales: take(out * kept), queryScales: take(out * kept) },
-    }));
+    const filled: ModuleFactors[] = modules.map((module) => {
+      const [{ inward, outward }, width] = [sidesOf(module), rowWidth([module])];
+      return {
+        ...{ ...module, inward, outward },
+        ...{ inputBasis: take(inward * module.columns), outputBasis: take(outward * module.out) },
+        ...{ rowScales: take(width), queryScales: take(width) },
+      };
+    });
     return { ...member, modules: filled, records, steps: take(records.length * modules.length) };
   });
   if (!read.every(({ modules, steps }) => [steps, ...modules.flatMap(floatsOf)].every(allFinite)))
@@ -91,16 +95,14 @@ export function parseFactors(bytes: Uint8Array): Result<FactorsFile> {
   });
 }
 
-interface ModuleSize {
-  readonly columns: number;
-  readonly out: number;
-  readonly kept: number;
-}
-
-/** What one member needs for so many examples, on disk and in memory, their list of records aside. */
+/** What one member needs for so many examples, on disk and in memory, the header aside. */
 export function factorsBytes(modules: readonly ModuleSize[], examples: number): number {
-  const floats = modules.reduce((sum, { columns, out, kept }) => sum + kept * columns + out * out + 2 * out * kept, 0);
-  return 4 * (floats + examples * modules.length) + examples * rowWidth(modules);
+  const width = rowWidth(modules);
+  const bases = modules.reduce((sum, module) => {
+    const { inward, outward } = sidesOf(module);
+    return sum + inward * module.columns + outward * module.out;
+  }, 0);
+  return 4 * (bases + 2 * width + examples * modules.length) + examples * width;
 }
 
 /** Of all members. */
@@ -132,7 +134,7 @@ interface Header {
 interface MemberHeader {
   readonly method: string;
   readonly version: number;
-  readonly modules: readonly (ModuleSize & { readonly name: string })[];
+  readonly modules: readonly ModuleSize[];
 }
 
 function parseHeader(bytes: Uint8Array): Header | undefined {
@@ -156,12 +158,17 @@ function parseMember(json: unknown): MemberHeader | undefined {
   if (!Array.isArray(modules) || modules.length > MODULES_MAX) return undefined;
   const sizes = modules.flatMap((module: unknown) => {
     if (!isRecord(module)) return [];
-    const { name, columns, out, kept } = module;
+    const { name, columns, out, stairs } = module;
     if (typeof name !== "string" || !isWhole(columns, 1, SIZE_MAX) || !isWhole(out, 1, SIZE_MAX)) return [];
-    return isWhole(kept, 1, columns) ? [{ name, columns, out, kept }] : [];
+    return isStaircase(stairs, { columns, out }) ? [{ name, columns, out, stairs }] : [];
   });
   const isAscending = sizes.every(({ name }, i) => i === 0 || sizes[i - 1]!.name < name);
   return sizes.length === modules.length && isAscending ? { method, version, modules: sizes } : undefined;
+}
+
+function isStaircase(value: unknown, { columns, out }: { columns: number; out: number }): value is Staircase {
+  if (!Array.isArray(value) || value.length < 1 || value.length > out) return false;
+  return value.every((count, i) => isWhole(count, i === 0 ? 1 : value[i - 1], columns));
 }
 
 function isStrings(value: unknown): value is readonly string[] {

@@ -1,8 +1,9 @@
 import { assert } from "../../core/result.ts";
-import type { Basis, Curvature, ModuleCurvature } from "../../models/training/evaluation.ts";
+import type { Basis } from "../../models/training/evaluation.ts";
 import { turned } from "./basis.ts";
-import { symmetricEigen } from "./eigen.ts";
 import type { Gradients, Influence, InfluenceFit, InfluenceMethod } from "./method.ts";
+import { type Spectra, type Spectrum, spectraOf } from "./spectrum.ts";
+import { type ModuleSize, meanOf, rowWidth, type Staircase, sidesOf, wholeStairs } from "./staircase.ts";
 
 /** Of the mean eigenvalue, added to each: without it, directions that the data hardly knows would decide. */
 const DAMPING = 0.1;
@@ -12,8 +13,8 @@ export interface KroneckerOptions {
   readonly damping: number;
   /** EK-FAC; K-FAC where it is false. */
   readonly isCorrected: boolean;
-  /** Of each layer's input directions, so many are kept: those in which the training data moves most. */
-  readonly kept: number;
+  /** What is kept of each layer of the spectra; everything unless it is given. */
+  readonly sizes: readonly ModuleSize[];
 }
 
 /**
@@ -35,7 +36,7 @@ function method(id: string, options: Partial<KroneckerOptions>): InfluenceMethod
     id,
     version: VERSION,
     begin(curvature): InfluenceFit {
-      const fit = new KroneckerFit(curvature, options);
+      const fit = new KroneckerFit(spectraOf(curvature), options);
       return {
         add: (record, gradients) => fit.add(record, turned(fit.bases, gradients)),
         finish() {
@@ -47,14 +48,15 @@ function method(id: string, options: Partial<KroneckerOptions>): InfluenceMethod
   };
 }
 
-/** 1 knew the gradients by the B factors only. */
-const VERSION = 2;
+/** 1 knew the gradients by the B factors only; 2 kept as many input directions for each output direction of a layer. */
+const VERSION = 3;
 
-/** One layer's curvature, ready for queries. */
+/** One layer's curvature, ready for queries. Flat arrays go along the stairs, first output direction first. */
 export interface ModuleFactors extends Basis {
-  /** (λ_A λ_G + λ)^−½ [out, kept], with which rows are multiplied: makes all directions about equally large, so that rounding hurts all alike. */
+  readonly stairs: Staircase;
+  /** (λ_A λ_G + λ)^−½, with which rows are multiplied: makes all directions about equally large, so that rounding hurts all alike. */
   readonly rowScales: Float32Array;
-  /** What a query's gradient is multiplied with in that basis, before it meets a row. Shape [out, kept]. */
+  /** What a query's gradient is multiplied with in that basis, before it meets a row. */
   readonly queryScales: Float32Array;
 }
 
@@ -65,7 +67,7 @@ export interface Factors {
   /** Ascending by name. */
   readonly modules: readonly ModuleFactors[];
   readonly records: readonly string[];
-  /** Each example's gradient in the eigenbases, whitened and rounded to 8 bits: [examples, Σ out · kept], modules in order. */
+  /** Each example's gradient in the eigenbases, whitened and rounded to 8 bits: [examples, width], modules in order. */
   readonly rows: Int8Array;
   /** What one step of a row's 8 bits is worth. Shape [examples, modules]. */
   readonly steps: Float32Array;
@@ -117,7 +119,7 @@ function product({ rows, steps }: Factors, example: number, prepared: readonly F
 }
 
 function prepare({ modules }: Factors, query: Gradients): readonly Float32Array[] {
-  return modules.map((module) => gradientOf(query, module).map((value, i) => value * module.queryScales[i]!));
+  return modules.map((module) => alongStairs(query, module).map((value, i) => value * module.queryScales[i]!));
 }
 
 /**
@@ -142,10 +144,6 @@ export function exampleSizes(members: readonly Factors[]): Float64Array {
   return squares.map(Math.sqrt);
 }
 
-export function rowWidth(modules: readonly { readonly out: number; readonly kept: number }[]): number {
-  return modules.reduce((sum, { out, kept }) => sum + out * kept, 0);
-}
-
 /** Takes examples' gradients in its own {@link bases}. */
 export class KroneckerFit implements InfluenceFit {
   readonly #modules: readonly FittedModule[];
@@ -156,26 +154,13 @@ export class KroneckerFit implements InfluenceFit {
   readonly #rows: Int8Array[] = [];
   readonly #steps: Float32Array[] = [];
 
-  constructor(curvature: Curvature, options: Partial<KroneckerOptions> = {}, fitted = fitAll(curvature, options)) {
-    const { damping = DAMPING, isCorrected = true } = options;
+  constructor(spectra: Spectra, options: Partial<KroneckerOptions> = {}) {
+    const { damping = DAMPING, isCorrected = true, sizes = wholeStairs(spectra.modules) } = options;
+    assert(damping > 0 && sizes.length === spectra.modules.length, "damping is positive, and each layer has a size");
     this.#damping = damping;
     this.#isCorrected = isCorrected;
-    this.#modules = [...fitted].sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.#modules = spectra.modules.map((module, m) => fitModule(module, sizes[m]!.stairs, spectra.tokens, damping));
     this.#width = rowWidth(this.#modules);
-  }
-
-  /** The same, and whoever else has something to do is let in between: the eigenvectors of a wide layer take a second. */
-  static async inSteps(
-    curvature: Curvature,
-    options: Partial<KroneckerOptions>,
-    pause: () => Promise<void>,
-  ): Promise<KroneckerFit> {
-    const fitted: FittedModule[] = [];
-    for (const module of curvature.modules) {
-      await pause();
-      fitted.push(fitModule(module, curvature.tokens, options));
-    }
-    return new KroneckerFit(curvature, options, fitted);
   }
 
   /** Ascending by name. */
@@ -188,8 +173,9 @@ export class KroneckerFit implements InfluenceFit {
     const steps = new Float32Array(this.#modules.length);
     let at = 0;
     for (const [m, module] of this.#modules.entries()) {
-      const whitened = gradientOf(gradients, module).slice();
+      const whitened = alongStairs(gradients, module);
       const { moments, rowScales } = module;
+      module.square += squareOf(gradients.get(module.name)!);
       let most = 0;
       for (let i = 0; i < whitened.length; i++) {
         moments[i] = moments[i]! + whitened[i]! * whitened[i]!;
@@ -216,10 +202,10 @@ export class KroneckerFit implements InfluenceFit {
     this.#steps.forEach((some, n) => {
       steps.set(some, n * this.#modules.length);
     });
-    const modules = this.#modules.map(({ moments, ...module }) => ({
+    const modules = this.#modules.map(({ moments, square, ...module }) => ({
       ...module,
       queryScales: this.#isCorrected
-        ? correctedScales(moments, count, module.rowScales, this.#damping)
+        ? correctedScales(moments, module, { examples: Math.max(1, count), square, damping: this.#damping })
         : module.rowScales,
     }));
     const id = this.#isCorrected ? "ekfac" : "kfac";
@@ -232,58 +218,76 @@ export class KroneckerFit implements InfluenceFit {
 }
 
 interface FittedModule extends Omit<ModuleFactors, "queryScales"> {
-  /** Σ over examples of the squared gradient in the eigenbasis [out, kept]. */
+  /** Σ over examples of the squared gradient in the eigenbasis, along the stairs. */
   readonly moments: Float64Array;
-}
-
-function fitAll({ modules, tokens }: Curvature, options: Partial<KroneckerOptions>): readonly FittedModule[] {
-  return modules.map((module) => fitModule(module, tokens, options));
+  /** The same in all directions that were turned, as one sum. */
+  square: number;
 }
 
 function fitModule(
-  { name, columns, out, inputs, outputs }: ModuleCurvature,
+  { name, columns, out, inputs, outputs }: Spectrum,
+  stairs: Staircase,
   tokens: number,
-  { damping = DAMPING, kept: most = Number.POSITIVE_INFINITY }: Partial<KroneckerOptions>,
+  damping: number,
 ): FittedModule {
-  assert(damping > 0 && most >= 1, "damping is positive, and something is kept");
-  const kept = Math.min(most, columns);
-  const [a, g] = [symmetricEigen(inputs, columns), symmetricEigen(outputs, out)];
+  const { inward, outward } = sidesOf({ stairs });
+  const products = new Float64Array(rowWidth([{ stairs }]));
+  let at = 0;
   // Eigenvalues ascend.
-  const first = columns - kept;
-  const products = new Float64Array(out * kept);
-  for (let i = 0; i < out; i++)
-    for (let j = 0; j < kept; j++)
-      products[i * kept + j] = (Math.max(0, g.values[i]! / tokens) * Math.max(0, a.values[first + j]!)) / tokens;
-  const lambda = dampingOf(products, damping);
+  for (const [step, count] of stairs.entries()) {
+    const g = Math.max(0, outputs.values[out - outward + step]! / tokens);
+    for (let j = columns - count; j < columns; j++) products[at++] = (g * Math.max(0, inputs.values[j]!)) / tokens;
+  }
+  const lambda = dampingOf((meanOf(outputs.values) / tokens) * (meanOf(inputs.values) / tokens), damping);
   return {
-    ...{ name, columns, out, kept },
-    inputBasis: Float32Array.from(a.vectors.subarray(first * columns)),
-    outputBasis: Float32Array.from(g.vectors),
+    ...{ name, columns, out, inward, outward, stairs },
+    inputBasis: Float32Array.from(inputs.vectors.subarray((columns - inward) * columns)),
+    outputBasis: Float32Array.from(outputs.vectors.subarray((out - outward) * out)),
     rowScales: Float32Array.from(products, (product) => 1 / Math.sqrt(product + lambda)),
-    moments: new Float64Array(out * kept),
+    ...{ moments: new Float64Array(products.length), square: 0 },
   };
+}
+
+interface Seen {
+  readonly examples: number;
+  readonly square: number;
+  readonly damping: number;
 }
 
 /** Rows carry (λ_A λ_G + λ)^−½ already; a query brings the rest of 1 / (moment + λ'). */
 function correctedScales(
   moments: Float64Array,
-  examples: number,
-  rowScales: Float32Array,
-  damping: number,
+  { columns, out, rowScales }: Omit<FittedModule, "moments" | "square">,
+  { examples, square, damping }: Seen,
 ): Float32Array {
-  const means = moments.map((moment) => moment / Math.max(1, examples));
-  const lambda = dampingOf(means, damping);
-  return Float32Array.from(means, (mean, i) => 1 / ((mean + lambda) * rowScales[i]!));
+  const lambda = dampingOf(square / examples / (columns * out), damping);
+  return Float32Array.from(moments, (moment, i) => 1 / ((moment / examples + lambda) * rowScales[i]!));
 }
 
-/** A module without any curvature gets a damping all the same: its gradients are zero too. */
-function dampingOf(values: Float64Array, damping: number): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+/** Of the mean over all directions, kept or not. A module without any curvature gets a damping all the same: its gradients are zero too. */
+function dampingOf(mean: number, damping: number): number {
   return mean > 0 ? damping * mean : 1;
 }
 
-function gradientOf(gradients: Gradients, { name, out, kept }: Basis): Float32Array {
+/** What is kept of a gradient [outward, inward], as an array of its own. */
+function alongStairs(
+  gradients: Gradients,
+  { name, outward, inward, stairs }: Omit<ModuleFactors, "rowScales" | "queryScales">,
+) {
   const gradient = gradients.get(name);
-  assert(gradient !== undefined && gradient.length === out * kept, `${name} has a gradient of its own shape`);
-  return gradient;
+  assert(gradient !== undefined && gradient.length === outward * inward, `${name} has a gradient of its own shape`);
+  const kept = new Float32Array(rowWidth([{ stairs }]));
+  let at = 0;
+  for (const [step, count] of stairs.entries()) {
+    const end = (step + 1) * inward;
+    kept.set(gradient.subarray(end - count, end), at);
+    at += count;
+  }
+  return kept;
+}
+
+function squareOf(values: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  return sum;
 }

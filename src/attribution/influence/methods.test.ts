@@ -16,6 +16,7 @@ import { ekfac, exampleSizes, type Factors, influenceOf, KroneckerFit, kfac, sco
 import { cholesky, choleskySolve, dot } from "./matrix.ts";
 import { ensembleScores, type Gradients, type Influence, type InfluenceMethod, sumScores } from "./method.ts";
 import { mutualScores, mutualScoresInSteps } from "./mutualScores.ts";
+import { spectraInSteps, spectraOf } from "./spectrum.ts";
 
 const EXAMPLES = 40;
 
@@ -150,12 +151,38 @@ it("ekfac divides by the examples' own second moments in the eigenbasis", () => 
   }
 });
 
+it("what a staircase leaves out counts as nothing, and the rest as it did", () => {
+  const examples = toyExamples(EXAMPLES, 31);
+  const b = toyTrain(examples);
+  const spectra = spectraOf(toyCurvature(b, examples));
+  const stairs = [0, 1, 2, 3];
+  const [whole, part] = [new KroneckerFit(spectra), new KroneckerFit(spectra, { sizes: [{ ...toy, stairs }] })];
+  for (const example of examples)
+    for (const fit of [whole, part]) fit.add("", turned(fit.bases, toyGradients(b, example)));
+  for (const query of toyExamples(5, 32)) {
+    const own = turned(whole.bases, toyGradients(b, query));
+    const cut = own.get(toy.name)!.map((value, at) => {
+      const [i, j] = [Math.floor(at / toy.columns), at % toy.columns];
+      return j >= toy.columns - stairs[i]! ? value : 0;
+    });
+    expectClose(
+      influenceOf(part.factors()).scores(own),
+      influenceOf(whole.factors()).scores(new Map([[toy.name, cut]])),
+      0.02,
+    );
+  }
+});
+
 it("the square of an example's size is its score for itself", () => {
   const examples = toyExamples(EXAMPLES, 25);
   const b = toyTrain(examples);
   for (const isCorrected of [false, true])
-    for (const kept of [3, 2]) {
-      const fit = new KroneckerFit(toyCurvature(b, examples), { isCorrected, kept });
+    for (const stairs of [
+      [3, 3, 3, 3],
+      [1, 2, 3],
+      [2, 2],
+    ]) {
+      const fit = new KroneckerFit(spectraOf(toyCurvature(b, examples)), { isCorrected, sizes: [{ ...toy, stairs }] });
       const own = examples.map((example) => turned(fit.bases, toyGradients(b, example)));
       own.forEach((gradients, i) => {
         fit.add(`r${i}`, gradients);
@@ -175,7 +202,7 @@ it("the square of an example's size is its score for itself", () => {
 it("what records are scored for each other is the score of one as a query for the other, examples and factors summed", async () => {
   const examples = toyExamples(EXAMPLES, 29);
   const b = toyTrain(examples);
-  const fit = new KroneckerFit(toyCurvature(b, examples), { kept: 2 });
+  const fit = new KroneckerFit(spectraOf(toyCurvature(b, examples)), { sizes: [{ ...toy, stairs: [1, 1, 2, 3] }] });
   const own = examples.map((example) => turned(fit.bases, toyGradients(b, example)));
   for (const gradients of own) fit.add("", gradients);
   const factors = fit.factors();
@@ -204,7 +231,7 @@ it("in steps, factors and scores are the same", async () => {
   const pause = async (): Promise<void> => {
     pauses += 1;
   };
-  const fits = [new KroneckerFit(curvature), await KroneckerFit.inSteps(curvature, {}, pause)];
+  const fits = [spectraOf(curvature), await spectraInSteps(curvature, pause)].map((some) => new KroneckerFit(some));
   for (const fit of fits) for (const example of examples) fit.add("", turned(fit.bases, toyGradients(b, example)));
   const [one, other] = fits.map((fit) => fit.factors());
   expect(other).toEqual(one);

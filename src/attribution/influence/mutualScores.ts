@@ -1,5 +1,6 @@
-import { type Factors, rowWidth } from "./kronecker.ts";
+import type { Factors } from "./kronecker.ts";
 import { dot } from "./matrix.ts";
+import { rowWidth } from "./staircase.ts";
 
 /**
  * What records would be scored for each other, each given by its examples: the products of their gradients in the curvature's own measure, all factors' summed. The diagonal says how large each record

@@ -186,28 +186,31 @@ describe("a Llama as a graph", () => {
         const feeds = feedsOf(batch, length, tensors);
         const model = reference(shape, lora, tensors);
         const names = [...tensors.keys()].filter((name) => name.includes("_proj.weight"));
+        const perExample: Record<string, { inward: number; outward: number }> = {};
         for (const name of names) {
           const [out, columns] = tensors.get(name)!.shape as [number, number];
-          const rows = Math.min(kept, columns);
+          const [rows, outward] = [Math.min(kept, columns), Math.max(1, out - (seed % 3))];
+          // A layer that is not named has all its directions.
+          if (rows < columns || outward < out || seed % 2 === 0) perExample[name] = { inward: rows, outward };
           // The last directions, in turn: what comes out at (o, k) is the gradient's own at another place.
           const data = new Float32Array(rows * columns);
           for (let k = 0; k < rows; k++) data[k * columns + columns - 1 - k] = 2;
           feeds.set(`inputBasis:${name}`, { type: "float", shape: [rows, columns], data });
-          const outputs = new Float32Array(out * out);
-          for (let o = 0; o < out; o++) outputs[o * out + out - 1 - o] = -1;
-          feeds.set(`outputBasis:${name}`, { type: "float", shape: [out, out], data: outputs });
+          const outputs = new Float32Array(outward * out);
+          for (let o = 0; o < outward; o++) outputs[o * out + out - 1 - o] = -1;
+          feeds.set(`outputBasis:${name}`, { type: "float", shape: [outward, out], data: outputs });
         }
-        const found = await compute(shape, lora, { losses: true, perExample: { kept } }, feeds);
+        const found = await compute(shape, lora, { losses: true, perExample }, feeds);
         for (const name of names) {
           const [out, columns] = tensors.get(name)!.shape as [number, number];
-          const rows = Math.min(kept, columns);
+          const [rows, outward] = [Math.min(kept, columns), Math.max(1, out - (seed % 3))];
           const { data, shape: dims } = found.get(`example:${name}`)!;
-          expect(dims).toEqual([batch.length, out, rows]);
-          const [o, k] = [seed % out, (seed * 7) % rows];
+          expect(dims).toEqual([batch.length, outward, rows]);
+          const [o, k] = [seed % outward, (seed * 7) % rows];
           const at = (out - 1 - o) * columns + columns - 1 - k;
           batch.forEach((sequence, b) => {
             const expected = -2 * slope(model, [sequence], name, at);
-            expectClose(data[(b * out + o) * rows + k]!, expected, `${name} of ${b}`);
+            expectClose(data[(b * outward + o) * rows + k]!, expected, `${name} of ${b}`);
           });
         }
       }),

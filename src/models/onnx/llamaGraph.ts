@@ -23,13 +23,10 @@ export interface LlamaOutputs {
 }
 
 /**
- * Gradients by whole weights W [out, in] in other bases: `inputBasis:W` [kept, in] and `outputBasis:W` [out, out] are inputs whose rows are directions, and
- * `example:W` [batch, out, kept] is outputBasis · gradient · inputBasisᵀ. Tokens are turned, not gradients: that is much less work.
+ * Gradients by whole weights W [out, in] in other bases, by W's name: `inputBasis:W` [inward, in] and `outputBasis:W` [outward, out] are inputs whose rows are directions, and
+ * `example:W` [batch, outward, inward] is outputBasis · gradient · inputBasisᵀ. Tokens are turned, not gradients: that is much less work. A layer that is not named has all its directions.
  */
-export interface WholeWeights {
-  /** Rows of each `inputBasis`, where `in` is not smaller. */
-  readonly kept: number;
-}
+export type WholeWeights = Readonly<Record<string, { readonly inward: number; readonly outward: number }>>;
 
 export interface LlamaGraph {
   /** The ONNX file. */
@@ -99,11 +96,9 @@ function addLoss(decoder: Decoder, hidden: Value, head: Value, outputs: LlamaOut
       return node.gemm(graph, value, basis, { transB: true });
     };
     if (typeof outputs.perExample === "object") {
-      const dy = turned("outputBasis", gradient(y), sizeOf(y));
-      graph.output(
-        `example:${weight}`,
-        product(dy, turned("inputBasis", x, Math.min(outputs.perExample.kept, sizeOf(x)))),
-      );
+      const { inward, outward } = outputs.perExample[weight] ?? { inward: sizeOf(x), outward: sizeOf(y) };
+      const dy = turned("outputBasis", gradient(y), outward);
+      graph.output(`example:${weight}`, product(dy, turned("inputBasis", x, inward)));
     } else if (outputs.perExample !== undefined)
       graph.output(`example:${b}`, node.scale(graph, product(gradient(y), h), decoder.scale));
     if (outputs.perExample === "AB") graph.output(`example:${a}`, product(gradient(h), x));

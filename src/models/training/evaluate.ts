@@ -39,10 +39,18 @@ export async function* gradientsOf(
   }
 }
 
-function basisFeeds({ name, columns, out, kept, inputBasis, outputBasis }: Basis): (readonly [string, Feed])[] {
+function basisFeeds({
+  name,
+  columns,
+  out,
+  inward,
+  outward,
+  inputBasis,
+  outputBasis,
+}: Basis): (readonly [string, Feed])[] {
   return [
-    [`inputBasis:${name}`, { type: "float", shape: [kept, columns], data: inputBasis }],
-    [`outputBasis:${name}`, { type: "float", shape: [out, out], data: outputBasis }],
+    [`inputBasis:${name}`, { type: "float", shape: [inward, columns], data: inputBasis }],
+    [`outputBasis:${name}`, { type: "float", shape: [outward, out], data: outputBasis }],
   ];
 }
 

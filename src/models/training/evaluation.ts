@@ -28,22 +28,23 @@ export interface GradientTask extends EvaluationTask {
   readonly bases: readonly Basis[];
 }
 
-/** Directions in which a layer's gradients [out, columns] are told: outputBasis · gradient · inputBasisᵀ. Rows of both are orthonormal. */
+/** Directions in which a layer's gradients [out, columns] are told: outputBasis · gradient · inputBasisᵀ, of shape [outward, inward]. Rows of both are orthonormal. */
 export interface Basis {
   readonly name: string;
   readonly columns: number;
   readonly out: number;
-  readonly kept: number;
-  /** Shape [kept, columns]. */
+  readonly inward: number;
+  readonly outward: number;
+  /** Shape [inward, columns]. */
   readonly inputBasis: Float32Array;
-  /** Shape [out, out]. */
+  /** Shape [outward, out]. */
   readonly outputBasis: Float32Array;
 }
 
 export interface ExampleGradients extends ExampleLoss {
   /** Where the example stands in the task's list: several windows of a long text share it. */
   readonly index: number;
-  /** By tensor name, row-major: of a whole weight [out, kept] in the task's bases, of an adapter's factors in their own shapes, B [out, rank] and A [rank, in]. */
+  /** By tensor name, row-major: of a whole weight [outward, inward] in the task's bases, of an adapter's factors in their own shapes, B [out, rank] and A [rank, in]. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }
 

@@ -58,7 +58,9 @@ export class FolderEvaluator {
   ): Promise<Result<void>> {
     const loaded = await this.#load(task);
     if (!loaded.ok) return loaded;
-    const perExample = { kept: task.bases.reduce((most, { kept }) => Math.max(most, kept), 1) };
+    const perExample = Object.fromEntries(
+      task.bases.map(({ name, outward, inward }) => [name, { outward, inward }] as const),
+    );
     const computation = await this.#computation(loaded.value, { losses: true, perExample }, task.at);
     const { examples, indexes } = windowed(task, loaded.value);
     for await (const gradients of gradientsOf(computation, examples, task.bases)) {

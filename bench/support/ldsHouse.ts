@@ -50,7 +50,12 @@ export function knownToHouse({ records, queries }: LdsWorld) {
 /** What a node finds of an adapter: by its own factors, at both ends of the training, as small as it keeps them. */
 export async function nodeScores(world: LdsWorld, seed: number): Promise<Scores> {
   const [records, queries] = [world.records, world.queries].map((some) => some.map(({ example }) => example));
-  const from = [...trainingNamed(world, records!, seed, {}), "a node's scores", String(ekfac().version), tokensOf(queries!)];
+  const from = [
+    ...trainingNamed(world, records!, seed, {}),
+    "a node's scores",
+    String(ekfac().version),
+    tokensOf(queries!),
+  ];
   const flat = await world.memory.recall(from, numbersFile, async () => {
     const found = await measuredScores(world, await fineTune(world, records!, seed));
     return found.flatMap((scores) => [...scores]);

@@ -11,11 +11,10 @@ import { type Contender, rivals, type Scores } from "./ldsMethods.ts";
 import { middleOf, resampledScores } from "./ldsResampling.ts";
 import { retrain, SEEDS } from "./ldsRetraining.ts";
 import { mean, round, type SubsetRun } from "./ldsScore.ts";
-import { type FactorsView, fineTune, measureLosses, viewFactors } from "./ldsTraining.ts";
+import { fineTune, measureLosses, viewFactors } from "./ldsTraining.ts";
 import type { LdsRecord, LdsWorld } from "./ldsWorld.ts";
 
 const NODE = "EK-FAC, as a node fits it";
-const CORRECTED = "the mean, corrected by trainings on designed halves:";
 /** The others take longer, and say less. */
 const COMPARED = ["EK-FAC on B", "TracIn", "DataInf", "BM25", "random"];
 
@@ -32,39 +31,42 @@ export async function measureHouse(): Promise<void> {
   lap(`${world.records.length} records, ${world.training.heldOut.length} held out, ${world.queries.length} queries`);
   const runs = await retrain(world, "contributor", { from: 0, until: halves, seeds: SEEDS });
   lap(`retrained without ${halves} halves of the contributors`);
-  const seen = (await retrainByDesign(world, "contributor", DESIGN_SEEDS.slice(0, designed))).flat();
-  lap(`retrained ${seen.length} times by design`);
+  const seen = await retrainByDesign(world, "contributor", DESIGN_SEEDS.slice(0, designed));
+  lap(`retrained ${seen.flat().length} times by design`);
   const [records, queries] = [world.records.map(exampleOf), world.queries.map(exampleOf)];
-  const [found, factors]: [Scores[], FactorsView[]] = [[], []];
+  const found: Scores[] = [];
   for (let seed = 1; seed <= members; seed++) {
-    const adapter = await fineTune(world, records, seed);
     found.push(await nodeScores(world, seed));
-    factors.push(await viewFactors(world, adapter, records, queries));
-    lap(`adapter ${seed}, its factors and gradients`);
+    lap(`adapter ${seed} and what a node finds of it`);
   }
+  const factors = await viewFactors(world, await fineTune(world, records, 1), records, queries);
+  lap("what the others see");
   const ours = [known(NODE, found[0]!), ...(members > 1 ? [known(`EK-FAC × ${members}`, meanOf(found))] : [])];
-  const others = rivals(world, factors).filter(({ name }) => COMPARED.includes(name));
+  const others = rivals(world, [factors]).filter(({ name }) => COMPARED.includes(name));
   const bounds = boundsOf(runs);
   const { chosen, told } = chooseAll([...ours, ...others], runs);
   const before = { believed: meanOf(found), runs, ceiling: bounds.ceiling, published: told.get("DataInf")! };
-  const corrected = seen.length === 0 ? undefined : correctedScore(world, before, { halves: "by design", runs: seen });
-  if (corrected !== undefined) chosen.set(`${CORRECTED} ${seen.length}`, { scores: corrected.scores });
+  const corrected = seen.map((_runs, i) =>
+    correctedScore(world, before, { halves: "by design", runs: seen.slice(0, i + 1).flat() }),
+  );
+  for (const { row, scores } of corrected) chosen.set(`the mean, and ${row.trainings} designed trainings`, { scores });
   const { rows, ratios } = tableOf(chosen, runs, bounds.ceiling);
   console.table(rows);
   console.table(bounds);
   console.table(ratios);
-  if (corrected !== undefined) console.table([corrected.row]);
+  console.table(corrected.map(({ row }) => row));
   const nats = await natsATarget(world, runs);
   const training = { ...world.training.options, knownToHouse: knownToHouse(world), nats };
-  const sized = { halves, seeds: SEEDS, members, designed: seen.length };
-  console.log(JSON.stringify({ ...sized, training, methods: rows, bounds, ratios, corrected: corrected?.row }));
+  const sized = { halves, seeds: SEEDS, members, designed: seen.flat().length };
+  const alone = corrected.map(({ row }) => ({ trainings: row.trainings, alone: row.alone }));
+  console.log(JSON.stringify({ ...sized, training, methods: rows, bounds, ratios, alone }));
 }
 
 function sizes() {
   const options = {
     halves: { type: "string", default: "60" },
     members: { type: "string", default: "3" },
-    designed: { type: "string", default: "1" },
+    designed: { type: "string", default: "2" },
   } as const;
   const { values } = parseArgs({ allowPositionals: true, strict: false, options });
   return { halves: Number(values.halves), members: Number(values.members), designed: Number(values.designed) };

@@ -298,11 +298,9 @@ export class WorkshopPart implements Workshop {
     return saved.ok ? ok(await this.#bindingView(name, saved.value)) : saved;
   }
 
+  /** As it is kept: a notice that is over is no binding before chain and journal have it. */
   async #bindingView(datanet: string, binding: Binding): Promise<BindingView> {
-    const { identity, state, to, proofHash, noticedMs, noticeEndsMs, changedMs } = settleNotice(
-      binding,
-      this.#parts.nowMs(),
-    );
+    const { identity, state, to, proofHash, noticedMs, noticeEndsMs, changedMs } = binding;
     const payee = toHex(identityPayeeId(await scopeOf(this.#parts.store, this.#parts.provenance, datanet), identity));
     return { datanet, identity, payee, state, to, proofHash, noticedMs, noticeEndsMs, changedMs };
   }

@@ -19,11 +19,11 @@ const list = command({
   summary: "External identities that have answered, and whom they are bound to",
   examples: ["openledger binding list"],
   input: z.object({}),
-  run: async (_input, { client: open, output }) => {
+  run: async (_input, { client: open, output, world }) => {
     const client = await open();
     if (!client.ok) return client;
     const found = await client.value.get("/api/bindings", bindingListSchema);
-    if (found.ok) showBindings(found.value.data, output);
+    if (found.ok) showBindings(found.value.data, output, world.nowMs());
     return found;
   },
 });
@@ -42,14 +42,14 @@ const notice = command({
     "openledger binding notice handbook git:ann@example.org 0x… --commit proof.commit",
   ],
   input: z.object({ datanet: wholeText, identity: wholeText, address: wholeText, ...proofInput }),
-  run: async ({ datanet, identity, address, ...given }, { client: open, output }) => {
+  run: async ({ datanet, identity, address, ...given }, { client: open, output, world }) => {
     const proof = await proofOf(given);
     if (!proof.ok) return proof;
     const client = await open();
     if (!client.ok) return client;
     const body = { identity, address, proof: proof.value };
     const noticed = await client.value.post(`${pathOf(datanet)}/bindings`, body, bindingViewSchema);
-    if (noticed.ok) showBindings([noticed.value], output);
+    if (noticed.ok) showBindings([noticed.value], output, world.nowMs());
     return noticed;
   },
 });
@@ -64,14 +64,14 @@ const refuseBinding = command({
   options: proofOptions,
   examples: ["openledger binding refuse npm-docs repo:github.com/ann/tool --funding-json"],
   input: z.object({ datanet: wholeText, identity: wholeText, ...proofInput }),
-  run: async ({ datanet, identity, ...given }, { client: open, output }) => {
+  run: async ({ datanet, identity, ...given }, { client: open, output, world }) => {
     const proof = await proofOf(given);
     if (!proof.ok) return proof;
     const client = await open();
     if (!client.ok) return client;
     const body = { identity, proof: proof.value };
     const refused = await client.value.post(`${pathOf(datanet)}/bindings/refuse`, body, bindingViewSchema);
-    if (refused.ok) showBindings([refused.value], output);
+    if (refused.ok) showBindings([refused.value], output, world.nowMs());
     return refused;
   },
 });
@@ -92,10 +92,11 @@ async function proofOf(given: {
   return ok({ kind: "signed_commit", commit: bytes.toString("base64"), ...(clone === undefined ? {} : { clone }) });
 }
 
-function showBindings(bindings: readonly BindingView[], output: Output): void {
+function showBindings(bindings: readonly BindingView[], output: Output, nowMs: number): void {
   output.table(
     bindings.map(({ datanet, identity, state, to, noticeEndsMs }) => ({
-      ...{ datanet, identity, state, to },
+      ...{ datanet, identity, to },
+      state: state === "noticed" && noticeEndsMs <= nowMs ? "notice over, not bound yet" : state,
       "notice ends": noticeEndsMs === 0 ? undefined : new Date(noticeEndsMs).toISOString(),
     })),
     "give a notice: openledger binding notice DATANET IDENTITY 0x…",

@@ -88,6 +88,7 @@ export function apiRoutes(floor: Floor, openAi: readonly Route[], parts: ApiPart
   const describe = route({
     ...plain,
     ...{ method: "GET", path: "/api/openapi.json", tag: "service", access: "open", response: z.looseObject({}) },
+    isFree: true,
     summary: "This document",
     handle: () => {
       document ??= openApiDocument([...openAi, ...routes], parts.version);

@@ -28,6 +28,8 @@ export interface RouteSpec<P, Q, B, H> {
   readonly summary: string;
   readonly tag: string;
   readonly access: Access;
+  /** So cheap that callers without a key are not counted: see {@link Guests}. */
+  readonly isFree?: true;
   /** What a key that acts in an organisation needs for it, in its role; without one such a key is refused. */
   readonly needs?: Capability;
   /** How an administrative act is noted: with its body, without it where that is personal, or not at all where the books themselves say as much. */

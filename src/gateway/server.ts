@@ -6,6 +6,7 @@ import type { Organisations } from "../ledger/organisations.ts";
 import type { LiveAnswers } from "./completionRoutes.ts";
 import { authenticate, checkHost, corsHeaders, type DoorRules, hasTestKey, parseBody, readQuery } from "./door.ts";
 import { type Exchange, readBody, sendBroken, sendJson, sendNothing, sendRefusal, sendText } from "./exchange.ts";
+import { Guests } from "./guests.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { isAudited, permit, runAudited } from "./permission.ts";
 import type { World } from "./ports.ts";
@@ -14,6 +15,8 @@ import { type Found, type Reply, type Route, type Router, takesBody } from "./ro
 
 export interface ServerOptions extends DoorRules {
   readonly bodyBytesMax: number;
+  /** Where a request comes from; by default whoever is at the other end of the connection. What a request says of that itself is never believed. */
+  readonly remoteOf?: (request: IncomingMessage) => string | undefined;
 }
 
 export interface ServerParts {
@@ -33,6 +36,7 @@ export class HttpDoor {
   readonly #options: ServerOptions;
   readonly #server: Server;
   readonly #boot: string;
+  readonly #guests: Guests;
   #requests = 0;
   #isTakingLarge = false;
   #open = 0;
@@ -42,6 +46,7 @@ export class HttpDoor {
     this.#parts = parts;
     this.#options = options;
     this.#boot = Buffer.from(parts.world.randomBytes(6)).toString("hex");
+    this.#guests = new Guests(parts.world.randomBytes(32));
     this.#server = createServer({
       maxHeaderSize: 16_384,
       headersTimeout: 10_000,
@@ -153,11 +158,22 @@ export class HttpDoor {
     const { route, params } = found;
     const key = authenticate(request, this.#parts.ledger.accounts, route.access);
     if (!key.ok) return key;
+    const welcome = key.value === undefined && route.isFree !== true ? this.#welcome(request) : key;
+    if (!welcome.ok) return welcome;
     const permitted = permit(key.value, route, this.#parts.organisations);
     if (!permitted.ok) return permitted;
     const query = readQuery(search);
     if (!query.ok) return query;
     return { exchange, route, params, key: key.value, query: query.value };
+  }
+
+  /** A route that is open to all does not look at keys; who shows a live one is no guest there either. */
+  #welcome(request: IncomingMessage): Result<void, Refused> {
+    const shown = authenticate(request, this.#parts.ledger.accounts, "optional");
+    if (shown.ok && shown.value !== undefined) return ok(undefined);
+    const { remoteOf } = this.#options;
+    const remote = remoteOf === undefined ? request.socket.remoteAddress : remoteOf(request);
+    return this.#guests.enter(remote ?? "", this.#parts.world.nowMs());
   }
 
   /** Large bodies are read whole: as they come one at a time, what they take of memory is bounded. */

@@ -38,7 +38,7 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
   const shared = { ...plain, method: "GET", access: "open", tag: "service" } as const;
   return [
     route({
-      ...{ ...shared, path: "/api/health", response: healthSchema },
+      ...{ ...shared, path: "/api/health", isFree: true, response: healthSchema },
       summary: "Whether the node takes requests",
       handle: () => {
         const { isDraining, uptimeMs } = parts.state();
@@ -116,14 +116,14 @@ export function serviceRoutes(floor: Floor, parts: ServiceParts): Route[] {
       },
     }),
     route({
-      ...{ ...shared, path: "/metrics", response: "text" },
+      ...{ ...shared, path: "/metrics", isFree: true, response: "text" },
       summary: "Prometheus metrics",
       handle: async () => {
         return ok({ kind: "bytes", body: await metrics.text(), headers: { "content-type": metrics.contentType } });
       },
     }),
     route({
-      ...{ ...shared, path: "/journal/{path*}", params: journalParam, response: "bytes" },
+      ...{ ...shared, path: "/journal/{path*}", params: journalParam, isFree: true, response: "bytes" },
       produces: ["application/octet-stream", "text/plain"],
       summary: "The published journal: checkpoint and tiles (C2SP tlog-tiles)",
       handle: async ({ params }) => {

@@ -21,11 +21,9 @@ const CONFIG_BYTES_MAX = 64 * 1024;
  * `steps/N` for a kept checkpoint. What can be served is written once and never changed.
  */
 export class FactoryFolders implements JobFolders {
-  readonly #data: string;
   readonly #root: string;
 
   constructor(data: string) {
-    this.#data = data;
     this.#root = join(data, "factory");
   }
 
@@ -61,8 +59,9 @@ export class FactoryFolders implements JobFolders {
   }
 
   async freeBytes(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#data);
-    return bavail * bsize;
+    // Where nothing can be asked, nothing can be written.
+    const disk = await statfs(this.#root).catch(() => undefined);
+    return disk === undefined ? 0 : disk.bavail * disk.bsize;
   }
 
   async putAdapter(job: Job, base: Base, { config, weights }: AdapterFiles): Promise<Result<Hex>> {

@@ -1,7 +1,7 @@
 import { ok, type Refusal, RefusalError, type Result, refuse } from "../core/result.ts";
 import { encode } from "../models/bpe.ts";
 import { type Evaluation, type EvaluationPart, type EvaluationPlan, evaluatePart } from "./evaluation.ts";
-import { checkGain, gainOf } from "./gain.ts";
+import { checkGain, gainOf, gainOfPart, gainText, isGain, isUnsure, verdictOf } from "./gain.ts";
 import type { Deployment, DeployWish, Job } from "./job.ts";
 import { guarded, type JobBook } from "./jobBook.ts";
 import { deployDefaults, usualName } from "./order.ts";
@@ -50,8 +50,11 @@ export class Aftercare {
       const then = isServed
         ? "it is served all the same, as ordered"
         : "it is not served unless it is deployed --anyway";
-      this.#book.event(job.id, "warn", `${gained.error.message.replace("nothing", "Nothing")}; ${then}.`);
+      this.#book.event(job.id, "warn", `${capital(gained.error.message)}; ${then}.`);
     }
+    const gain = gainOf(job, undefined);
+    if (gained.ok && gain !== undefined && isUnsure(gain))
+      this.#book.event(job.id, "warn", `${capital(verdictOf(gain))} over ${job.base.name}: ${gainText(gain)}.`);
     if (!isServed) return;
     const deployed = await guarded(() => this.deploy(job, deploy));
     if (!deployed.ok) this.#tell(job, "deployed", deployed.error);
@@ -144,12 +147,9 @@ export class Aftercare {
       return ok({ ...now, evaluations: [...others, evaluation] });
     });
     if (!kept.ok) return kept;
-    for (const { name, base: before, model } of parts) {
-      const [said, isBetter] = [
-        `held-out loss ${before.loss.toFixed(4)} → ${model.loss.toFixed(4)}`,
-        model.loss < before.loss,
-      ];
-      this.#book.event(job.id, isBetter ? "info" : "warn", `${name}: ${said}${isBetter ? "" : ", nothing was gained"}`);
+    for (const part of parts) {
+      const gain = gainOfPart(part);
+      this.#book.event(job.id, isGain(gain) ? "info" : "warn", `${part.name}: ${verdictOf(gain)}: ${gainText(gain)}`);
     }
     return ok(evaluation);
   }
@@ -159,6 +159,10 @@ export class Aftercare {
     if (!base.ok || base.value.hash === job.base.hash) return base;
     return refuse("conflict", `the base ${job.base.name} is another one by now`);
   }
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function weightsPresent(job: Job, step: number | undefined): Result<void> {

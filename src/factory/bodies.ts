@@ -38,12 +38,13 @@ const measured = z.object({
   ...{ exactMatch: z.number().exactOptional(), grounding: z.number().exactOptional() },
   cut: z.number().exactOptional(),
 });
+const compared = z.object({ records: z.number(), lower: z.number(), higher: z.number() }).exactOptional();
 const evaluation = z.object({
   ...{ timeMs: z.number(), step: z.number().exactOptional() },
   parts: z.array(
     z.object({
       ...{ name: z.string(), version: z.number().exactOptional(), examples: z.number() },
-      ...{ base: measured, model: measured },
+      ...{ base: measured, model: measured, compared },
       samples: z.array(
         z.object({
           ...{ record: z.string(), prompt: z.string(), expected: z.string(), base: z.string(), model: z.string() },
@@ -66,6 +67,7 @@ export const jobBody: z.ZodType<Job> = z.object({
     .exactOptional(),
   estimate: z.object({
     ...{ examples: z.number(), heldOut: z.number(), tokens: z.number(), trainedTokens: z.number(), steps: z.number() },
+    ...{ cut: z.number().exactOptional(), unlearnt: z.number().exactOptional() },
     ...{ tokensPerSecond: z.number(), isMeasured: z.boolean(), seconds: z.number() },
     ...{ cost: z.number(), dataFee: z.number() },
   }),
@@ -87,11 +89,11 @@ export const jobBody: z.ZodType<Job> = z.object({
       ...{ loss: z.number().exactOptional(), tokensPerSecond: z.number().exactOptional() },
     })
     .exactOptional(),
-  baseLoss: z.number().exactOptional(),
+  ...{ baseLoss: z.number().exactOptional(), baseLosses: z.array(z.number()).exactOptional() },
   checkpoints: z.array(
     z.object({
       ...{ step: z.number(), timeMs: z.number(), isKept: z.boolean() },
-      ...{ trainLoss: z.number().exactOptional(), heldOutLoss: z.number().exactOptional() },
+      ...{ trainLoss: z.number().exactOptional(), heldOutLoss: z.number().exactOptional(), compared },
     }),
   ),
   result: z

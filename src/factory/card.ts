@@ -1,8 +1,9 @@
 import { formatOpen } from "../core/money.ts";
 import type { Prices } from "../core/quote.ts";
+import { comparedText } from "./compared.ts";
 import { weightsOf } from "./estimate.ts";
 import type { Evaluation, Measured } from "./evaluation.ts";
-import { isGain } from "./gain.ts";
+import { type Gain, isGain, isOfFew, isUnsure } from "./gain.ts";
 import type { BaseFacts, DatanetFacts, ModelFacts, TrainingFacts } from "./modelFacts.ts";
 
 /** Of a datanet's contributors, so many stand in a card; the bill of materials has all. */
@@ -137,6 +138,8 @@ function trainingSection({ job, step, options, examples, heldOut, result, gain }
   const heldOutLoss = gain?.after ?? result?.heldOutLoss;
   if (gain !== undefined) rows.push(["held-out loss of its base, nats a token", gain.before.toFixed(4)]);
   if (heldOutLoss !== undefined) rows.push(["held-out loss, nats a token", heldOutLoss.toFixed(4)]);
+  if (gain?.compared !== undefined)
+    rows.push(["record by record, beside its base", comparedText(gain.compared, isGain(gain))]);
   return ["## Training", table(["what", "value"], rows)].join("\n\n");
 }
 
@@ -181,6 +184,14 @@ function termsSection(licence: string, { royalty, parentsBps }: NonNullable<Mode
   ].join("\n\n");
 }
 
+function gainLimits(gain: Gain): readonly string[] {
+  if (isOfFew(gain)) return ["Too few records were held out to tell whether anything was gained by its training."];
+  if (!isGain(gain)) return ["Nothing was gained by its training: on what was held out it is no better than its base."];
+  return isUnsure(gain)
+    ? ["What was gained by its training may be chance: the records that were held out point both ways."]
+    : [];
+}
+
 function limitsSection({ kind, datanets, training, methods = [] }: ModelFacts): string {
   const seesInfluence = methods.some(({ method }) => method.kind === "influence");
   const lines = [
@@ -190,9 +201,7 @@ function limitsSection({ kind, datanets, training, methods = [] }: ModelFacts): 
     datanets.length === 0
       ? "No datanet is declared: nobody is credited for what it learnt from, and the contributors' part of its royalty is reserved."
       : `Credit follows evidence: what an answer repeats of its datanets' records, and what of them was in the context. ${seesInfluence ? "Influence that leaves no such trace is estimated." : "Influence that leaves no such trace is not seen by it."}`,
-    ...(training?.gain === undefined || isGain(training.gain)
-      ? []
-      : ["Nothing was gained by its training: on what was held out it is no better than its base."]),
+    ...(training?.gain === undefined ? [] : gainLimits(training.gain)),
     ...(training?.result?.reason === "imported"
       ? ["It was trained elsewhere: that it was trained on these records is declared, not shown."]
       : []),

@@ -3,13 +3,16 @@ import { ok, type Result, refuse } from "../core/result.ts";
 import type { Tokenizer } from "../models/bpe.ts";
 import type { LlamaShape } from "../models/llama.ts";
 import { type EncodedExample, encodeExample } from "../models/training/chatTemplate.ts";
-import { pack, windowsOf } from "../models/training/packing.ts";
+import { isCut, pack, windowsOf } from "../models/training/packing.ts";
 import type { TrainingExample, TrainingOptions } from "../models/training/task.ts";
 
 /** What a training will be like, said before it begins. */
 export interface Estimate {
   readonly examples: number;
   readonly heldOut: number;
+  /** Conversations that are longer than a sequence, of which the beginning is learnt; and those of them that have no answer in it, of which nothing is. Absent of older jobs. */
+  readonly cut?: number;
+  readonly unlearnt?: number;
   /** Tokens of one epoch, and of all. */
   readonly tokens: number;
   readonly trainedTokens: number;
@@ -50,6 +53,8 @@ const TOKENS_BETWEEN_PAUSES = 4_096;
 
 export function estimate({ train, heldOut, options, shape, measured, prices }: EstimateInput): Result<Estimate> {
   const windows = train.flatMap((example) => windowsOf(example, options.sequenceTokens));
+  const cut = train.filter((example) => isCut(example, options.sequenceTokens));
+  const unlearnt = cut.filter((example) => windowsOf(example, options.sequenceTokens).length === 0).length;
   const sequences = pack(windows, options.sequenceTokens).length;
   const tokens = windows.reduce((sum, window) => sum + window.tokens.length, 0);
   const steps = Math.ceil(sequences / options.batchSize) * options.epochs;
@@ -67,7 +72,8 @@ export function estimate({ train, heldOut, options, shape, measured, prices }: E
   const fee = trainingFee(prices, trainedTokens);
   if (!fee.ok) return fee;
   return ok({
-    ...{ examples: train.length, heldOut, tokens, trainedTokens, steps, isMeasured: measured !== undefined },
+    ...{ examples: train.length, heldOut, cut: cut.length, unlearnt },
+    ...{ tokens, trainedTokens, steps, isMeasured: measured !== undefined },
     tokensPerSecond: Math.round(tokensPerSecond),
     seconds: Math.ceil(START_SECONDS + trainedTokens / tokensPerSecond),
     ...{ cost: fee.value.cost, dataFee: fee.value.royalty },

@@ -3,6 +3,7 @@ import type { Corpus } from "../attribution/corpus.ts";
 import { ok, type Result } from "../core/result.ts";
 import type { EvaluationTask } from "../models/training/evaluation.ts";
 import type { TrainingExample } from "../models/training/task.ts";
+import { type Compared, compare } from "./compared.ts";
 import type { Evaluator } from "./evaluator.ts";
 
 /** Base and model side by side on what neither has learnt from, datanet by datanet. */
@@ -20,6 +21,8 @@ export interface EvaluationPart {
   readonly examples: number;
   readonly base: Measured;
   readonly model: Measured;
+  /** Losses record by record; absent of what was measured before that was done. */
+  readonly compared?: Compared;
   /** Some of the answers, to be read side by side. */
   readonly samples: readonly Sample[];
 }
@@ -111,11 +114,13 @@ export async function evaluatePart(
   const examples = heldOut.slice(0, plan.lossesMax);
   const prompts = heldOut.slice(0, plan.answersMax).map((example) => askedFor(example, plan));
   const measured: Measured[] = [];
+  const recordLosses: (readonly number[])[] = [];
   const texts: Said[][] = [];
   for (const weights of [plan.base, plan.model]) {
     const task: EvaluationTask = { ...weights, examples, sequenceTokens: plan.sequenceTokens };
     const losses = await evaluator.losses(task, signal);
     if (!losses.ok) return losses;
+    recordLosses.push(losses.value.filter(({ tokens }) => tokens > 0).map(({ loss }) => loss));
     const said: Said[] = [];
     for (const { prompt } of prompts) {
       const answer = await answers.answer(weights, prompt, signal);
@@ -138,6 +143,7 @@ export async function evaluatePart(
   }));
   return ok({
     ...{ name, examples: examples.length, base: measured[0]!, model: measured[1]!, samples },
+    compared: compare(recordLosses[0]!, recordLosses[1]!),
     ...(version === undefined ? {} : { version }),
   });
 }

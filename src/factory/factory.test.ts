@@ -253,7 +253,7 @@ describe("a training that has gained nothing", () => {
       deployments: [],
     });
     expect(await warned(machine, job.id)).toEqual([
-      "Nothing was gained over tiny: held-out loss 0.6667 before, 0.6667 after; it is not served unless it is deployed --anyway.",
+      "Nothing was gained over tiny: held-out loss 0.6667 before, 0.6667 after, the same on all of 6 records; it is not served unless it is deployed --anyway.",
     ]);
     const refused = { ok: false, error: { code: "conflict", field: "anyway" } };
     expect(await factory.deploy(ann, job.id, { name: "mine" })).toMatchObject(refused);
@@ -266,6 +266,26 @@ describe("a training that has gained nothing", () => {
     await idle(machine, factory);
     expect(unwrap(await factory.job(ann, second.id)).deployments).toMatchObject([{ name: "second" }]);
     expect(await warned(machine, second.id)).toEqual([expect.stringContaining("served all the same, as ordered")]);
+  });
+
+  it("or something, by fewer records than can tell, is told as that", async () => {
+    const { machine, factory, file } = await opened();
+    machine.heldOutRecords = 4;
+    const served: string[] = [];
+    for (const baseLoss of [8, 0.5]) {
+      machine.baseLoss = baseLoss;
+      const order = orderOf(file, { deploy: { name: `of ${baseLoss}` } });
+      const { job } = unwrap(await factory.order({ account: ann }, order));
+      await idle(machine, factory);
+      const { deployments } = unwrap(await factory.job(ann, job.id));
+      served.push(...deployments.map(({ name }) => name));
+      expect(await warned(machine, job.id)).toEqual([
+        expect.stringMatching(
+          /^It cannot be told whether anything was gained over tiny: .* on 4 of 4 records, which are too few to tell: 5 can/,
+        ),
+      ]);
+    }
+    expect(served).toEqual(["of 8"]);
   });
 
   it("elsewhere must be the job's own, where it says whose it is", async () => {
@@ -418,6 +438,20 @@ describe("orders", () => {
       }),
       { numRuns: 8 },
     ));
+});
+
+it("an estimate says how many conversations are cut, and of how many nothing is learnt", async () => {
+  const { factory } = await opened();
+  const long = "one two three four five six ".repeat(20);
+  const lines = [
+    { prompt: "Short?", completion: "Yes." },
+    { prompt: "Long?", completion: long },
+    { prompt: long, completion: "Yes." },
+    { text: long },
+  ];
+  const { id } = unwrap(await factory.files.add(ann, "long", utf8(lines.map((one) => JSON.stringify(one)).join("\n"))));
+  const estimated = await factory.estimate(ann, orderOf(id, { heldOutShare: 0 }));
+  expect(unwrap(estimated).estimate).toMatchObject({ examples: 4, cut: 2, unlearnt: 1 });
 });
 
 describe("files", () => {

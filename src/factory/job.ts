@@ -3,6 +3,7 @@ import type { Prices } from "../core/quote.ts";
 import { type Refusal, type Result, refuse } from "../core/result.ts";
 import type { LegRole } from "../core/route.ts";
 import type { TrainingOptions } from "../models/training/task.ts";
+import type { Compared } from "./compared.ts";
 import type { Estimate, TrainingPrices } from "./estimate.ts";
 import type { Evaluation } from "./evaluation.ts";
 
@@ -39,6 +40,8 @@ export interface Job {
   readonly progress?: Progress;
   /** The base's loss on the held-out examples that checkpoints are measured by, nats a token: before anything was learnt. */
   readonly baseLoss?: number;
+  /** The same for each of their records: its sum, in nats. */
+  readonly baseLosses?: readonly number[];
   readonly checkpoints: readonly Checkpoint[];
   readonly result?: JobResult;
   readonly evaluations: readonly Evaluation[];
@@ -83,6 +86,8 @@ export interface Checkpoint {
   readonly timeMs: number;
   readonly trainLoss?: number;
   readonly heldOutLoss?: number;
+  /** Beside the base on the same records. */
+  readonly compared?: Compared;
   /** Its weights lie in the job's folder and can be served; older ones are dropped. */
   readonly isKept: boolean;
 }

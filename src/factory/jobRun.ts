@@ -1,6 +1,7 @@
 import { type Hex, parseHex, toHex } from "../core/bytes.ts";
 import { ok, type Refusal, type Result, refuse, unwrap } from "../core/result.ts";
 import type { TrainingEvent } from "../models/training/task.ts";
+import { type Compared, compare } from "./compared.ts";
 import { speedKey, weightsOf } from "./estimate.ts";
 import { HELD_OUT_MEASURED_MAX } from "./examples.ts";
 import type { Checkpoint, Job, JobResult } from "./job.ts";
@@ -29,13 +30,15 @@ export class JobRun {
   #steps = 0;
   #trainedTokens = 0;
   #loss: number | undefined;
-  #heldOut: { readonly step: number; readonly loss: number } | undefined;
+  #heldOut: { readonly step: number; readonly loss: number; readonly compared?: Compared } | undefined;
+  #baseLosses: readonly number[] | undefined;
   #result: JobResult | undefined;
 
   constructor(ports: FactoryPorts, book: JobBook, job: Job) {
     this.#ports = ports;
     this.#book = book;
     this.#job = job;
+    this.#baseLosses = job.baseLosses;
   }
 
   async train(signal: AbortSignal): Promise<RunEnd> {
@@ -110,18 +113,22 @@ export class JobRun {
     }
   }
 
-  #evaluated({ step, heldOutLoss }: Extract<TrainingEvent, { type: "evaluated" }>): void {
+  #evaluated({ step, heldOutLoss, recordLosses }: Extract<TrainingEvent, { type: "evaluated" }>): void {
     const { id } = this.#job;
-    this.#heldOut = { step, loss: heldOutLoss };
-    if (step === 0) this.#pending.push(this.#keepBaseLoss(heldOutLoss));
+    if (step === 0) {
+      this.#baseLosses = recordLosses;
+      this.#pending.push(this.#keepBaseLoss(heldOutLoss, recordLosses));
+    }
+    const compared = this.#baseLosses === undefined ? {} : { compared: compare(this.#baseLosses, recordLosses) };
+    this.#heldOut = { step, loss: heldOutLoss, ...compared };
     const what = step === 0 ? "held-out loss of the base" : "held-out loss";
     this.#book.event(id, "info", `Step ${step}/${this.#steps}: ${what}=${heldOutLoss.toFixed(4)}`, {
       ...{ step, total_steps: this.#steps, valid_loss: heldOutLoss },
     });
   }
 
-  async #keepBaseLoss(baseLoss: number): Promise<Result<void>> {
-    const kept = await guarded(() => this.#book.update(this.#job.id, (now) => ok({ ...now, baseLoss })));
+  async #keepBaseLoss(baseLoss: number, baseLosses: readonly number[]): Promise<Result<void>> {
+    const kept = await guarded(() => this.#book.update(this.#job.id, (now) => ok({ ...now, baseLoss, baseLosses })));
     return kept.ok ? ok(undefined) : kept;
   }
 
@@ -140,14 +147,15 @@ export class JobRun {
   /** Begins at once, since the trainer's next checkpoint takes this one's place. */
   async #checkpoint(step: number, base: Base): Promise<Result<void>> {
     const { folders, nowMs } = this.#ports;
-    const heldOut = this.#heldOut?.step === step ? this.#heldOut.loss : undefined;
+    const heldOut = this.#heldOut?.step === step ? this.#heldOut : undefined;
     const stored = await folders.keepCheckpoint(this.#job, base, step);
     if (!stored.ok)
       this.#book.event(this.#job.id, "warn", `The weights of step ${step} are not kept: ${stored.error.message}`);
     const checkpoint: Checkpoint = {
       ...{ step, timeMs: nowMs() },
       ...(this.#loss === undefined ? {} : { trainLoss: this.#loss }),
-      ...(heldOut === undefined ? {} : { heldOutLoss: heldOut }),
+      ...(heldOut === undefined ? {} : { heldOutLoss: heldOut.loss }),
+      ...(heldOut?.compared === undefined ? {} : { compared: heldOut.compared }),
       isKept: stored.ok,
     };
     const dropped: number[] = [];

@@ -134,7 +134,7 @@ function doingRoutes(factory: Factory): Route[] {
   ];
 }
 
-function view({ orderHash: _hash, prices: _prices, keyId: _key, ...job }: Job): object {
+function view({ orderHash: _hash, prices: _prices, keyId: _key, baseLosses: _losses, ...job }: Job): object {
   const gain = gainOf(job, undefined);
   return { ...job, ...(gain === undefined ? {} : { gain }) };
 }

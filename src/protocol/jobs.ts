@@ -21,6 +21,8 @@ const optionsSchema = z.looseObject({
 });
 const figures = z.object({
   ...{ examples: z.number(), heldOut: z.number(), tokens: z.number(), trainedTokens: z.number(), steps: z.number() },
+  /** Conversations that are longer than a sequence, and those of them whose answers lie behind its end, so that nothing of them is learnt. */
+  ...{ cut: wholeNumber.optional(), unlearnt: wholeNumber.optional() },
   ...{ tokensPerSecond: z.number(), isMeasured: z.boolean(), seconds: z.number(), cost: nano, dataFee: nano },
 });
 const paymentSchema = z.object({
@@ -41,11 +43,14 @@ const measured = z.object({
   /** Answers that were cut at their limit, where some were: they match nothing. */
   cut: z.number().optional(),
 });
+/** A model beside its base on held-out records, one by one: on how many it loses less, and on how many more. */
+const compared = z.object({ records: wholeNumber, lower: wholeNumber, higher: wholeNumber }).optional();
 export const evaluationSchema = z.object({
   ...{ timeMs, step: z.number().optional() },
   parts: z.array(
     z.object({
       ...{ name: z.string(), version: z.number().optional(), examples: z.number(), base: measured, model: measured },
+      compared,
       samples: z.array(
         z.object({
           ...{ record: z.string(), prompt: z.string(), expected: z.string(), base: z.string(), model: z.string() },
@@ -78,11 +83,11 @@ export const jobViewSchema = estimateSchema.extend({
   /** The base's loss on what checkpoints are measured by. */
   baseLoss: z.number().optional(),
   /** Of the result over its base, held-out loss in nats a token. */
-  gain: z.object({ before: z.number(), after: z.number() }).optional(),
+  gain: z.object({ before: z.number(), after: z.number(), compared }).optional(),
   checkpoints: z.array(
     z.object({
       ...{ step: z.number(), timeMs, isKept: z.boolean() },
-      ...{ trainLoss: z.number().optional(), heldOutLoss: z.number().optional() },
+      ...{ trainLoss: z.number().optional(), heldOutLoss: z.number().optional(), compared },
     }),
   ),
   result: z

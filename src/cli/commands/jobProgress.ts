@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result } from "../../core/result.ts";
-import { gainText, isGain } from "../../factory/gain.ts";
+import { gainOfPart, gainText, isGain, verdictOf } from "../../factory/gain.ts";
 import {
   type estimateSchema,
   type evaluationSchema,
@@ -19,7 +19,18 @@ const LOOKS_FOR_RECEIPT_MAX = 10;
 /** What a training will take, as people read it. */
 export function showEstimate(view: z.infer<typeof estimateSchema>, output: Output): void {
   const { estimate, options, base, heldOutShare } = view;
-  const { examples, heldOut, tokens, trainedTokens, steps, seconds, isMeasured, tokensPerSecond } = estimate;
+  const {
+    examples,
+    heldOut,
+    cut = 0,
+    unlearnt = 0,
+    tokens,
+    trainedTokens,
+    steps,
+    seconds,
+    isMeasured,
+    tokensPerSecond,
+  } = estimate;
   const lora = options.adapter;
   const isApart = view.source.kind === "file" && view.source.validation !== undefined;
   const share = isApart ? ", a file of their own" : ` (${Math.round(heldOutShare * 100)} %)`;
@@ -28,6 +39,7 @@ export function showEstimate(view: z.infer<typeof estimateSchema>, output: Outpu
     { what: "base", is: `${base.name}, ${kind}` },
     { what: "learns from", is: sourceText(view.source) },
     { what: "examples", is: `${examples}, and ${heldOut} held out${share}` },
+    ...(cut === 0 ? [] : [{ what: "cut", is: cutText(cut, unlearnt, options.sequenceTokens) }]),
     { what: "tokens", is: `${tokens} × ${options.epochs} epochs = ${trainedTokens}, in ${steps} steps` },
     {
       what: "time",
@@ -37,6 +49,11 @@ export function showEstimate(view: z.infer<typeof estimateSchema>, output: Outpu
     { what: "data fees", is: `${formatOpen(estimate.dataFee)} OPEN` },
     { what: "held until then", is: `${formatOpen(estimate.cost + estimate.dataFee)} OPEN; charged is what is used` },
   ]);
+}
+
+function cutText(cut: number, unlearnt: number, sequenceTokens: number): string {
+  const said = `${counted(cut, "conversation")} after ${sequenceTokens} tokens`;
+  return unlearnt === 0 ? said : `${said}; of ${unlearnt} of them no answer is left, and nothing is learnt`;
 }
 
 /** Tells of a job until it is over or set aside. Ctrl-C stops the telling, not the job: the answer is then undefined. */
@@ -94,8 +111,7 @@ export function showJob(job: JobView, output: Output): void {
   output.line(`  base ${base.name}, from ${sourceText(job.source)}`);
   if (result !== undefined)
     output.line(`  ${result.kind} ${result.hash}, ${result.steps} steps, ${result.trainedTokens} tokens`);
-  if (gain !== undefined)
-    output.line(`  ${isGain(gain) ? "" : `nothing was gained over ${base.name}: `}${gainText(gain)}`);
+  if (gain !== undefined) output.line(`  ${verdictOf(gain)} over ${base.name}: ${gainText(gain)}`);
   if (gain !== undefined && !isGain(gain) && deployments.length === 0)
     output.line(`  it is not served; serve it all the same: openledger model deploy ${id} --anyway`);
   const kept = checkpoints.filter(({ isKept }) => isKept).map(({ step }) => step);
@@ -135,13 +151,14 @@ export function showEvaluation({ parts, step }: z.infer<typeof evaluationSchema>
     })),
   );
   output.table(rows);
-  for (const { name, base, model } of parts) {
+  for (const { name, base, model, compared } of parts) {
     const [ofBase, ofModel] = [base.cut ?? 0, model.cut ?? 0];
     if (ofBase + ofModel > 0)
       output.line(
         `  cut at their limit on ${name}, and so no match: ${ofBase} of the base's answers, ${ofModel} of the model's`,
       );
-    if (model.loss >= base.loss) output.line(`  nothing was gained on ${name}: the base's loss is no higher`);
+    const gain = gainOfPart({ base, model, compared });
+    output.line(`  ${verdictOf(gain)} on ${name}: ${gainText(gain)}`);
   }
 }
 

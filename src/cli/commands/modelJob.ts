@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { formatOpen } from "../../core/money.ts";
 import { ok, type Result, refuse } from "../../core/result.ts";
-import { isGain } from "../../factory/gain.ts";
+import { isGain, isOfFew } from "../../factory/gain.ts";
 import { PROVENANCE_FILE } from "../../factory/peftExport.ts";
 import { fineTuningJobSchema } from "../../protocol/fineTuning.ts";
 import {
@@ -52,7 +52,8 @@ const list = command({
 
 function lossText({ gain, result }: JobView): string {
   if (gain === undefined) return result?.heldOutLoss?.toFixed(4) ?? "–";
-  return `${gain.before.toFixed(4)} → ${gain.after.toFixed(4)}${isGain(gain) ? "" : ", nothing gained"}`;
+  const what = isOfFew(gain) ? ", too few to tell" : isGain(gain) ? "" : ", nothing gained";
+  return `${gain.before.toFixed(4)} → ${gain.after.toFixed(4)}${what}`;
 }
 
 const show = command({

@@ -33,6 +33,8 @@ export class SmallMachine {
   stepsPerJob = 6;
   /** Of the base; a step's is 4 / step. */
   baseLoss = 8;
+  /** Held-out records, all of which lose the same. */
+  heldOutRecords = 6;
   /** The trainer breaks instead of doing this step. */
   breaksAt = Number.POSITIVE_INFINITY;
   /** The disk takes no checkpoint of this step, and of none behind it. */
@@ -109,8 +111,12 @@ export class SmallMachine {
         this.checkpoints.set(folder, step);
         onEvent({ type: "checkpoint", step, folder });
       };
+      const evaluated = (heldOutLoss: number) => {
+        const recordLosses = Array.from({ length: this.heldOutRecords }, () => heldOutLoss);
+        onEvent({ type: "evaluated", step, heldOutLoss, recordLosses });
+      };
       onEvent({ type: "started", steps: this.stepsPerJob, tokens: 100, resumedAt: step });
-      if (step === 0) onEvent({ type: "evaluated", step, heldOutLoss: this.baseLoss });
+      if (step === 0) evaluated(this.baseLoss);
       while (step < this.stepsPerJob) {
         await tick();
         if (isDead()) return never();
@@ -127,7 +133,7 @@ export class SmallMachine {
         step += 1;
         onEvent({ type: "step", step, loss: 3 / step, gradientNorm: 1, learningRate: 0.001, tokensPerSecond: 50 });
         if (step % 2 !== 0 && step !== this.stepsPerJob) continue;
-        onEvent({ type: "evaluated", step, heldOutLoss: 4 / step });
+        evaluated(4 / step);
         if (step >= this.fullAt) {
           this.atOnce -= 1;
           return refuse("disk_full", "The disk is full.");

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { EncodedExample } from "./chatTemplate.ts";
-import { lengthOf, microBatches, pack, planEpoch, windowsOf } from "./packing.ts";
+import { isCut, lengthOf, microBatches, pack, planEpoch, windowsOf } from "./packing.ts";
 
 /** Texts (all targets but the first) and conversations (any targets but the first). */
 const examples: fc.Arbitrary<EncodedExample[]> = fc
@@ -37,6 +37,7 @@ describe("windows", () => {
             isTarget: example.isTarget.slice(0, tokensMax),
           };
           expect(windows.flatMap(targets)).toEqual(targets(isText ? example : first));
+          expect(isCut(example, tokensMax)).toBe(!isText && first.tokens.length < example.tokens.length);
           for (const { tokens, isTarget, record } of windows) {
             expect(tokens.length).toBeLessThanOrEqual(tokensMax);
             expect([isTarget[0], isTarget.length, record]).toEqual([0, tokens.length, example.record]);

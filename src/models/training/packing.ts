@@ -10,14 +10,23 @@ export type Sequence = readonly EncodedExample[];
  */
 export function windowsOf(example: EncodedExample, tokensMax: number): readonly EncodedExample[] {
   const { record, tokens, isTarget } = example;
-  const isText = tokens.length > 1 && isTarget.indexOf(0, 1) < 0;
+  const goesOn = isText(example);
   const windows: EncodedExample[] = [];
-  for (let from = 0; from === 0 || (isText && from + 1 < tokens.length); from += tokensMax - 1) {
+  for (let from = 0; from === 0 || (goesOn && from + 1 < tokens.length); from += tokensMax - 1) {
     const window = isTarget.slice(from, from + tokensMax);
     window[0] = 0;
     if (window.includes(1)) windows.push({ record, tokens: tokens.slice(from, from + tokensMax), isTarget: window });
   }
   return windows;
+}
+
+/** Whether a sequence takes the beginning of a conversation only. */
+export function isCut(example: EncodedExample, tokensMax: number): boolean {
+  return example.tokens.length > tokensMax && !isText(example);
+}
+
+function isText({ tokens, isTarget }: EncodedExample): boolean {
+  return tokens.length > 1 && isTarget.indexOf(0, 1) < 0;
 }
 
 /** Sequences with room behind so many open ones, oldest first. */

@@ -56,7 +56,13 @@ export type TrainingEvent =
       readonly tokensPerSecond: number;
     }
   /** At step 0 of the base, before anything is learnt; then of each checkpoint. */
-  | { readonly type: "evaluated"; readonly step: number; readonly heldOutLoss: number }
+  | {
+      readonly type: "evaluated";
+      readonly step: number;
+      readonly heldOutLoss: number;
+      /** Of each held-out record that has something to predict, the sum over its tokens in nats; always in the same order. */
+      readonly recordLosses: readonly number[];
+    }
   | { readonly type: "checkpoint"; readonly step: number; readonly folder: string }
   | {
       readonly type: "finished";

@@ -127,12 +127,17 @@ describe("a training", () => {
     async (isAdapted) => {
       const computation = await Computation.open(machine, model(isAdapted), { losses: true });
       const heldOut = examples.slice(0, 2);
-      const sum = (await lossesOf(computation, heldOut)).reduce((total, one) => total + one, 0);
+      const losses = await lossesOf(computation, heldOut);
+      const sum = losses.reduce((total, one) => total + one, 0);
       const targets = heldOut.reduce((total, { isTarget }) => total + isTarget.filter((one) => one === 1).length, 0);
       await computation.close();
       const ofBase = ({ events }: Ran) => events.filter((event) => event.type === "evaluated" && event.step === 0);
       const ran = await run(isAdapted);
-      expect(ofBase(ran)).toEqual([{ type: "evaluated", step: 0, heldOutLoss: expect.closeTo(sum / targets, 5) }]);
+      const measured = {
+        heldOutLoss: expect.closeTo(sum / targets, 5),
+        recordLosses: losses.map((one) => expect.closeTo(one, 4)),
+      };
+      expect(ofBase(ran)).toEqual([{ type: "evaluated", step: 0, ...measured }]);
       expect(ofBase(await run(isAdapted, {}, ran.states[0]!))).toEqual([]);
     },
   );

@@ -157,7 +157,7 @@ class Run {
 
   /** What checkpoints are compared with. It is none: a training that is worse at first may still become better, and its result is something learnt. */
   async measureBase({ onEvent }: TrainingPorts): Promise<void> {
-    if (this.#heldOut.length > 0) onEvent({ type: "evaluated", step: 0, heldOutLoss: await this.#measure() });
+    if (this.#heldOut.length > 0) onEvent({ type: "evaluated", step: 0, ...(await this.#measure()) });
   }
 
   async advance(
@@ -211,23 +211,26 @@ class Run {
     await this.#forLoss.close();
   }
 
-  /** Mean nats a token over what was held out. */
-  async #measure(): Promise<number> {
+  /** Mean nats a token over what was held out, and the sums of its records. */
+  async #measure(): Promise<{ readonly heldOutLoss: number; readonly recordLosses: readonly number[] }> {
     const losses = await lossesOf(this.#forLoss, this.#heldOut);
     const targets = this.#heldOut.reduce((sum, example) => sum + targetCount(example), 0);
-    return losses.reduce((sum, one) => sum + one, 0) / targets;
+    const records = new Map<string, number>();
+    for (const [i, { record }] of this.#heldOut.entries()) records.set(record, (records.get(record) ?? 0) + losses[i]!);
+    return { heldOutLoss: losses.reduce((sum, one) => sum + one, 0) / targets, recordLosses: [...records.values()] };
   }
 
   async #evaluate({ onEvent }: TrainingPorts): Promise<void> {
     if (this.#heldOut.length === 0) return;
-    const loss = await this.#measure();
+    const measured = await this.#measure();
+    const loss = measured.heldOutLoss;
     this.#heldOutLoss = loss;
     if (this.#best === undefined || loss < this.#best.loss) {
       const values = this.#options.patience > 0 ? this.#tensors(({ values: now }) => now.slice()) : undefined;
       this.#best = { loss, step: this.#step, ...(values === undefined ? {} : { values }) };
       this.#worse = 0;
     } else this.#worse += 1;
-    onEvent({ type: "evaluated", step: this.#step, heldOutLoss: loss });
+    onEvent({ type: "evaluated", step: this.#step, ...measured });
   }
 
   /** Shares memory with what is being learnt: to be written before the next step. */

@@ -139,6 +139,11 @@ test("datanets: search, diff, review once", async () => {
   expect((await review("reject")).status).toBe(409);
 });
 
+test("what only a test world has says so", async () => {
+  const { status, body } = await call("/api/test/clock");
+  expect([status, problemSchema.parse(body).hint]).toEqual([404, expect.stringContaining("openledger up --test")]);
+});
+
 test("claims, epochs, rhythm, pressure, health", async () => {
   const author = toHex(testId("author"));
   expect((await call(`/api/claims/${author}`)).body).toMatchObject({

@@ -239,10 +239,11 @@ function send(exchange: Exchange, reply: Reply): void {
   else if (reply.kind === "bytes") sendText(exchange, 200, reply.body, reply.headers);
 }
 
-/** What only ledgers of the other kind have. */
-const ofOtherLedgers: readonly (readonly [RegExp, string])[] = [
+/** What only nodes of another kind have. */
+const ofOtherNodes: readonly (readonly [RegExp, string])[] = [
   [/^\/api\/(?:relay|claims\/[^/]+\/(?:relay|paid))\b/, "a ledger on credit pays by bank: openledger payout list"],
   [/^\/api\/(?:payouts\b|payees\/[^/]+\/details)/, "a ledger on a chain pays by claims: openledger claim PAYEE"],
+  [/^\/api\/test\b/, "a test world is there where the node was started with: openledger up --test"],
 ];
 
 function notHere(exchange: Exchange, method: string, allowed: readonly string[]): Result<Reply, Refused> {
@@ -250,7 +251,7 @@ function notHere(exchange: Exchange, method: string, allowed: readonly string[])
   const shown = path.slice(0, 200);
   if (allowed.length === 0)
     return refuse("not_found", `there is nothing at ${shown}`, {
-      hint: ofOtherLedgers.find(([where]) => where.test(path))?.[1] ?? "GET /api/openapi.json lists what there is",
+      hint: ofOtherNodes.find(([where]) => where.test(path))?.[1] ?? "GET /api/openapi.json lists what there is",
     });
   response.setHeader("allow", allowed.join(", "));
   return refuse("method_not_allowed", `${method} is not possible at ${shown}`, {

@@ -44,7 +44,7 @@ const list = command({
   ],
   examples: ["openledger statement list --month 2027-01"],
   input: z.object({ month: month.optional(), payee: payeeId.optional() }),
-  run: async ({ month: period, payee: party }, { client: open, output }) => {
+  run: async ({ month: period, payee: party }, { client: open, output, world }) => {
     const client = await open();
     if (!client.ok) return client;
     const found = await client.value.get("/api/statements", issuedStatementListSchema, { period, party });
@@ -54,7 +54,7 @@ const list = command({
           ...{ number: no, kind: kind.replace("_", " "), month: of, party: whose.type, name: whose.name || whose.id },
           ...{ OPEN: formatOpen(BigInt(nano)), USD: (Number(microUsd) / 1e6).toFixed(6) },
         })),
-        "issue a month that is over: openledger statement issue 2027-01",
+        `issue a month that is over: openledger statement issue ${lastMonth(world.nowMs())}`,
       );
     return found;
   },
@@ -162,3 +162,9 @@ function issuerText({ name, address, taxId }: NonNullable<IssuedStatementView["i
 }
 
 export const statementCommands: readonly CliCommand[] = [issue, list, show, issuer];
+
+/** The newest month that is over, in UTC. */
+function lastMonth(nowMs: number): string {
+  const now = new Date(nowMs);
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1)).toISOString().slice(0, 7);
+}

@@ -118,8 +118,10 @@ export class NeuralInfluence {
    */
   fit(manifest: NeuralManifest, base: BasePlace, tell: TellStage = untold): Promise<boolean> {
     const done = this.#turn.then(async () => {
+      // A node that stops closes its store next.
+      if (this.#closing.signal.aborted) return false;
       const job = await this.#jobOf(manifest);
-      if (this.#closing.signal.aborted || job === undefined || !(await this.isMissing(manifest))) return false;
+      if (job === undefined || !(await this.isMissing(manifest))) return false;
       const fitted = await this.#fit(manifest, base, job, tell);
       if (!fitted.ok && !this.#closing.signal.aborted) {
         this.#parts.say(`influence is not fitted to ${manifest.name}: ${fitted.error.message}`);

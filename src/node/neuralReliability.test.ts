@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -76,7 +76,8 @@ class Parrot implements Engine, ScoringEngine {
 /** Trains nobody: what it was asked to train. */
 class NoTrainer implements Trainer {
   readonly examples: string[][] = [];
-  train: Trainer["train"] = async ({ examples }) => {
+  train: Trainer["train"] = async ({ folder, examples }) => {
+    mkdirSync(folder, { recursive: true });
     this.examples.push(examples.map(({ record }) => record));
     return ok(undefined);
   };
@@ -132,6 +133,7 @@ test("a model that learnt records is measured beside a twin without half of them
   expect(await reliability.trust(manifest)).toEqual({ span: "unmeasured", passage: "unmeasured" });
   expect(await reliability.measure(manifest, world.base.folder, ground)).toBe(true);
   expect(trainer.examples).toEqual([[...train].filter((id) => !isInRemovedHalf(id))]);
+  expect(existsSync(`${weights}.reliability`)).toBe(false);
   const { asked, pieces } = readTests();
   expect(asked).toBe(unwrap(await sourceOf(job)).heldOut[0]!.examples.length);
   const units = (...of: string[]) =>
@@ -212,6 +214,19 @@ test("what is killed goes on where it was, and until then the assumption counts"
   expect(await second.trust(manifest)).toMatchObject({ span: "unmeasured" });
   expect(await second.measure(manifest, world.base.folder, ground)).toBe(true);
   expect(again.asked).toBe(readTests().asked - 3);
+});
+
+test("a node that stops asks for no more jobs: its store is closed next", async () => {
+  const { ground, manifest } = await served(0);
+  const said: string[] = [];
+  const closed = { job: () => Promise.reject(new Error("Cannot use a pool after calling end")), source: sourceOf };
+  const { parrot } = await learners();
+  const reliability = new NeuralReliability({
+    ...{ trainer: new NoTrainer(), engine: parrot, jobs: closed, say: (text: string) => said.push(text) },
+  });
+  await reliability.close();
+  expect(await reliability.measure(manifest, world.base.folder, ground)).toBe(false);
+  expect(said).toEqual([]);
 });
 
 test("a model that reads records is measured by what each does to the answer", async () => {

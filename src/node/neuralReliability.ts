@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { MethodTrust } from "../attribution/policy.ts";
 import { utf8 } from "../core/bytes.ts";
@@ -87,8 +87,10 @@ export class NeuralReliability {
   /** Measures what is not measured yet, one model after the other, and answers with whether there is something new. */
   measure(manifest: NeuralManifest, base: string, ground: Ground, tell: TellStage = untold): Promise<boolean> {
     const done = this.#turn.then(async () => {
+      // A node that stops closes its store next.
+      if (this.#closing.signal.aborted) return false;
       const job = await this.#jobOf(manifest);
-      if (this.#closing.signal.aborted || job === undefined || !(await this.isMissing(manifest, ground))) return false;
+      if (job === undefined || !(await this.isMissing(manifest, ground))) return false;
       const measured = await this.#measure({ manifest, base, ground, job, isReading: isReading(ground), tell });
       if (!measured.ok && !this.#closing.signal.aborted) {
         this.#parts.say(`what matches is not measured on ${manifest.name}: ${measured.error.message}`);
@@ -146,7 +148,7 @@ export class NeuralReliability {
       await writeTests(manifest, tests);
     }
     await writeTests(manifest, { ...tests, isDone: true });
-    if (twin.value !== undefined) await rm(twin.value.folder, { recursive: true, force: true });
+    if (twin.value !== undefined) await rm(dirname(twin.value.folder), { recursive: true, force: true });
     return ok(undefined);
   }
 

@@ -80,6 +80,10 @@ test("is there after a restart, at the version that it was registered with, and 
   const { shelf, models, small } = await begin(folder);
   const models_ = [{ name: "m", trainedOn: [{ datanet: "notes" }] }];
   await shelf.importAll({ models: models_, dryRun: false, replace: false });
+  const restarted = await begin(folder, small);
+  unwrap(await restarted.shelf.restore());
+  const [same] = await restarted.shelf.importAll({ models: models_, dryRun: false, replace: false });
+  expect(same?.outcome).toBe("known");
   const later = await begin(folder, small, 2);
   unwrap(await later.shelf.restore());
   expect(later.models.get("m")).toEqual({ ...models.get("m"), grounding: expect.any(Function) });

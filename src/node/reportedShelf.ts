@@ -1,5 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { type Hex, toHex, utf8 } from "../core/bytes.ts";
 import { sha256 } from "../core/hash.ts";
@@ -32,6 +33,11 @@ const keptSchema = z.object({
   createdMs: z.number(),
 });
 type Kept = z.infer<typeof keptSchema>;
+
+/** As JSON has it: what is read back has its fields in another order, and none that are undefined. */
+function asKept(input: Kept["input"]): unknown {
+  return JSON.parse(JSON.stringify(input));
+}
 
 export interface ReportedShelfParts {
   /** Where registrations are kept; none are where it is left out. */
@@ -104,7 +110,7 @@ export class ReportedShelf {
     const input = { ...given, trainedOn: [...entries] };
     const contentRoot = sha256(utf8(`openledger reported model 1\n${JSON.stringify(input)}`));
     const known = this.#kept.get(input.name);
-    const isSame = known !== undefined && JSON.stringify(known.input) === JSON.stringify(input);
+    const isSame = known !== undefined && isDeepStrictEqual(asKept(known.input), asKept(input));
     if (isSame) return ok({ outcome: "known", asset: hexOf(known.asset), contributors: shares.length });
     if (known !== undefined && !replace)
       return refuse("already_exists", `"${input.name}" is registered with other terms or records`, {

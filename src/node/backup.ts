@@ -32,7 +32,7 @@ export interface BackupDone extends BackupEnd {
 }
 
 /**
- * Rows come first and files after them: a chain that is a step ahead of the books is what a node finds after a crash, too, and knows what to do with.
+ * The development chain comes first, as soon as the instant of the rows is fixed: it may not have an epoch that they have not closed, however long they take to read.
  * Left out is what can be made again: the database's own files, the published journal, indexes, logs.
  */
 export async function backUp({ data, url, file, nowMs, say }: BackupOrder): Promise<Result<BackupDone>> {
@@ -45,10 +45,12 @@ export async function backUp({ data, url, file, nowMs, say }: BackupOrder): Prom
     try {
       const read = await dumpTables(
         url,
-        (facts) => {
+        async (facts) => {
           const fits = onlyLedger(facts, ledger.value);
-          if (fits.ok) writer = new BackupWriter(file, beginOf(facts, ledger.value, nowMs()));
-          return Promise.resolve(fits);
+          if (!fits.ok) return fits;
+          writer = new BackupWriter(file, beginOf(facts, ledger.value, nowMs()));
+          await addFiles(writer, data, (path) => OF_THE_CHAIN.test(path));
+          return fits;
         },
         async ({ table, rows }) => {
           await writer!.addRows(table, rows);
@@ -56,10 +58,7 @@ export async function backUp({ data, url, file, nowMs, say }: BackupOrder): Prom
         },
       );
       if (!read.ok) return read;
-      for (const path of await filesBelow(data)) {
-        const { mode } = await stat(join(data, path));
-        await writer!.addFile(path, mode & 0o777, createReadStream(join(data, path), { highWaterMark: 1 << 20 }));
-      }
+      await addFiles(writer!, data, (path) => !OF_THE_CHAIN.test(path));
       const end = await writer!.end();
       writer = undefined;
       return ok({ ...end, ledger: ledger.value, file, bytes: (await stat(file)).size });
@@ -227,6 +226,15 @@ function onlyLedger({ ledgers }: SnapshotFacts, ledger: string): Result<void> {
 /** Made again at the next start, or by the database itself. */
 const LEFT_OUT =
   /^(postgres|journal\/|exports\/|models\/llama\.cpp\/|factory\/[^/]+\/import-|lock|node\.json|layout\.json|\.gitignore|secrets\/database$)|\.(log|log\.1|index|vectors|partial)$|\.writing-\d+$|\/state\.previous/;
+
+const OF_THE_CHAIN = /^anvil\//;
+
+async function addFiles(writer: BackupWriter, data: string, isTaken: (path: string) => boolean): Promise<void> {
+  for (const path of (await filesBelow(data)).filter(isTaken)) {
+    const { mode } = await stat(join(data, path));
+    await writer.addFile(path, mode & 0o777, createReadStream(join(data, path), { highWaterMark: 1 << 20 }));
+  }
+}
 
 async function filesBelow(data: string): Promise<string[]> {
   const found: string[] = [];

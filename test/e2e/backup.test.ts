@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import OpenAI from "openai";
 import { afterAll, expect, test } from "vitest";
 import { z } from "zod";
@@ -50,6 +51,9 @@ test("a node is backed up while it answers, and comes back whole: books, people,
     (await on.chat.completions.create({ model, messages: question })).choices[0]?.message.content;
   const said = await asking(client);
   await cli("epoch", "close");
+  // Stands for a development chain's.
+  mkdirSync(join(data, "anvil"));
+  writeFileSync(join(data, "anvil", "state.json.gz"), "chain");
   // Answers go on while it is read.
   let isOver = false;
   let during = 0;
@@ -62,6 +66,9 @@ test("a node is backed up while it answers, and comes back whole: books, people,
   expect(taken.stdout).toMatch(/backed up ledger 0x/);
   expect(taken.code).toBe(0);
   expect(during).toBeGreaterThan(0);
+  // As near to the instant of the rows as can be: a chain with an epoch that they have not closed would not start.
+  const parts = gunzipSync(readFileSync(file)).toString().split("\n");
+  expect(parts.findIndex((line) => line.startsWith("F") && line.includes("anvil/state.json.gz"))).toBe(1);
   expect(await run(["backup", file, "--data", data])).toMatchObject({ code: 73 });
   await stop(node);
 

@@ -184,8 +184,8 @@ export class Factory {
     });
   }
 
-  /** Another royalty for a deployed model, from the next request on. */
-  reprice(viewer: Viewer, name: string, royalty: Prices): Promise<Result<Deployment>> {
+  /** Another royalty for a deployed model, from the next request on; what is not named stays. */
+  reprice(viewer: Viewer, name: string, changes: Partial<Prices>): Promise<Result<Deployment>> {
     return guarded(async () => {
       const found = (await this.#ports.store.deployedJobs()).find(
         (job) => (viewer === undefined || job.account === viewer) && job.deployments.some((one) => one.name === name),
@@ -193,7 +193,7 @@ export class Factory {
       const deployment = found?.deployments.find((one) => one.name === name);
       if (found === undefined || deployment === undefined)
         return refuse("model_not_found", `no job has deployed a model ${name.slice(0, 128)}`, { field: "model" });
-      const repriced = { ...deployment, royalty };
+      const repriced = { ...deployment, royalty: { ...deployment.royalty, ...changes } };
       const done = await this.#ports.shop.reprice(repriced);
       if (!done.ok) return done;
       const kept = await this.#book.update(found.id, (now) =>

@@ -240,6 +240,10 @@ test("our own API: what a training would take, its losses, evaluations, deployme
   expect(await ask("POST", `/api/jobs/${id}/deployments`, { step: 6 })).toMatchObject({ step: 6 });
   const royalty = { inPerMillion: 1, outPerMillion: 2, perCall: 3 };
   expect(await ask("POST", "/api/models/mine/price", { royalty })).toMatchObject({ name: "mine", royalty });
+  const dearer = { royalty: { outPerMillion: 5 } };
+  expect(await ask("POST", "/api/models/mine/price", dearer)).toMatchObject({
+    royalty: { ...royalty, outPerMillion: 5 },
+  });
   const missing = problemSchema.parse(await ask("POST", `/api/jobs/${id}/deployments`, { step: 3 }));
   expect(missing).toMatchObject({ status: 404, field: "step" });
   const document = JSON.stringify(await ask("GET", "/api/openapi.json"));

@@ -113,8 +113,10 @@ function doingRoutes(factory: Factory): Route[] {
     }),
     route({
       ...{ ...shared, method: "POST", path: "/api/models/{name}/price", params: modelParam, body: priceBody },
-      ...{ response: deploymentSchema, summary: "Another royalty for a deployed model, from the next request on" },
-      handle: async ({ key, params, body }) => jsonOf(await factory.reprice(viewerOf(key), params.name, body.royalty)),
+      response: deploymentSchema,
+      summary: "Another royalty for a deployed model, from the next request on; what is not named stays",
+      handle: async ({ key, params, body }) =>
+        jsonOf(await factory.reprice(viewerOf(key), params.name, present(body.royalty))),
     }),
     route({
       ...{ ...shared, access: "admin", method: "POST", path: "/api/jobs/{id}/adapter", params: jobIdParam },

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { legRoles } from "../core/route.ts";
 import { deployWishSchema } from "./fineTuning.ts";
 import { hex, limit, nano, timeMs, wholeNumber } from "./scalars.ts";
-import { modelPrices } from "./workshop.ts";
+import { modelPrices, priceChanges } from "./workshop.ts";
 
 /** Training jobs as our own API shows them: all that is kept of one. */
 const datanetRef = z.object({
@@ -114,7 +114,7 @@ export const lossesQuery = z.strictObject({ after: wholeNumber.optional() });
 const step = z.number().int().min(1).optional();
 export const evaluateBody = z.strictObject({ step });
 export const deployBody = deployWishSchema.extend({ step });
-export const priceBody = z.strictObject({ royalty: modelPrices });
+export const priceBody = z.strictObject({ royalty: priceChanges });
 export const adapterFormSchema = z.object({
   config: z.string().meta({ format: "binary", description: "PEFT's adapter_config.json" }),
   weights: z.string().meta({ format: "binary", description: "PEFT's adapter_model.safetensors" }),

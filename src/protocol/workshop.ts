@@ -91,9 +91,13 @@ export const restoredSchema = z.object({
 });
 export type Restored = z.infer<typeof restoredSchema>;
 
-const price = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
+const amount = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const price = amount.default(0);
 /** Nano OPEN. */
 export const modelPrices = z.object({ inPerMillion: price, outPerMillion: price, perCall: price });
+/** What is not named stays. */
+const change = amount.optional();
+export const priceChanges = z.object({ inPerMillion: change, outPerMillion: change, perCall: change });
 export const createModelSchema = z.object({
   name,
   datanet: name,

@@ -180,14 +180,15 @@ async function showTrust(client: Client, name: string, output: Output): Promise<
 
 const price = command({
   path: "model price",
-  summary: "Another royalty for a model that a job has made, from the next request on",
+  summary: "Another royalty for a model that a job has made, from the next request on; what is not named stays",
   arguments: [["<name>", "a deployed model"]],
   options: priceOptions,
   examples: ["openledger model price my-model --royalty-out 0.5 --royalty-call 0.0001"],
   input: z.object({ name: wholeText, ...priceInput }),
   run: async ({ name, ...prices }, { client: open, output }) => {
-    const royalty = royaltyOf(prices);
-    if (royalty === undefined)
+    const { royaltyIn: inPerMillion, royaltyOut: outPerMillion, royaltyCall: perCall } = prices;
+    const royalty = { inPerMillion, outPerMillion, perCall };
+    if (royaltyOf(prices) === undefined)
       return refuse("invalid_request", "name a price", { hint: "openledger model price --help" });
     const client = await open();
     if (!client.ok) return client;

@@ -115,6 +115,8 @@ test("a job is measured, deployed at a step, priced, and takes an adapter from e
   expect(await json("model", "deploy", id, "--step", "6", "--name", "six")).toMatchObject({ name: "six", step: 6 });
   expect((await line(["model", "deploy", id, "--step", "3"])).code).toBe(66);
   expect((await line(["model", "price", "six", "--royalty-out", "0.5"])).out).toMatch(/six +0 +0\.5 +0/);
+  // What is not named stays.
+  expect((await line(["model", "price", "six", "--royalty-in", "0.25"])).out).toMatch(/six +0\.25 +0\.5 +0/);
   expect((await line(["model", "price", "six"])).code).toBe(64);
   const { id: set } = z.object({ id: z.string() }).parse(await json(...train(), "--paused", "--yes", "--seed", "3"));
   expect((await line(["model", "import-adapter", set, folder])).err).toContain("adapter_config.json");

@@ -6,6 +6,6 @@ export default defineConfig({
     globalSetup: ["test/support/postgres.globalSetup.ts"],
     testTimeout: 300_000,
     hookTimeout: 120_000,
-    maxWorkers: 1,
+    maxWorkers: 2,
   },
 });

@@ -90,7 +90,7 @@ test("the openai client uploads, trains, follows and asks what came of it", asyn
   expect(part?.model.loss).toBeLessThan(part?.base.loss ?? 0);
   const step = checkpoints[1]?.step_number ?? 0;
   await cli("model", "deploy", job.id, "--step", String(step), "--name", "early");
-  await cli("model", "price", "early", "--royalty-call", "0.001");
+  await cli("model", "price", "early", "--royalty-in", "0", "--royalty-out", "0", "--royalty-call", "0.001");
   const early = await client.chat.completions.create({
     model: "early",
     max_tokens: 1,

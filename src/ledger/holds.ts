@@ -34,7 +34,7 @@ export class HoldTable implements Holds {
   #total = 0n;
   #reapFromMs = 0;
 
-  /** `unwritable`: why what is held for now could not be posted. */
+  /** `unwritable`: why a receipt could not be posted at this moment, if so; then nothing is held either. */
   constructor(purses: Purses, nowMs: () => number, newId: () => Uint8Array, unwritable: () => Refusal | undefined) {
     this.#purses = purses;
     this.#nowMs = nowMs;
